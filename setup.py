@@ -1,0 +1,97 @@
+"""Builds `raftly.base` and `raftly.core` with mypyc where that can be done, and leaves them plain Python where not.
+
+The plain form is complete, so nothing that goes wrong here may fail an installation; it is said aloud instead.
+
+    RAFTLY_PURE=1       never compile
+    RAFTLY_COMPILED=1   fail unless everything was compiled (our own builds, so that no fall-back passes unseen)
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from setuptools import Distribution, Extension, setup
+from setuptools.command.build_ext import build_ext
+
+COMPILED_PACKAGES = ("base", "core")
+BUILDING = {"bdist_wheel", "build", "build_ext", "develop", "editable_wheel", "install"}
+
+
+class PlainPythonError(Exception):
+    """Why the compiled form cannot be built here."""
+
+
+def fall_back(reason: object) -> None:
+    """Say that the plain form is used, or stop when the compiled one was demanded."""
+    if os.environ.get("RAFTLY_COMPILED") == "1":
+        sys.exit(f"raftly: RAFTLY_COMPILED=1, but the core cannot be compiled: {reason}")
+    print(f"raftly: installing plain Python, slower but complete: {reason}", file=sys.stderr)
+
+
+def check_compiler() -> None:
+    """Build one empty extension module.
+
+    Raises:
+        PlainPythonError: there is no C compiler, or no headers of Python's, or they do not work together.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "probe.c")
+        source.write_text("#include <Python.h>\nPyMODINIT_FUNC PyInit_probe(void) { return NULL; }\n", encoding="ascii")
+        command = build_ext(Distribution({"ext_modules": [Extension("probe", [str(source)])]}))
+        command.build_temp = command.build_lib = folder
+        command.ensure_finalized()
+        try:
+            command.run()
+        except Exception as error:
+            raise PlainPythonError(f"no working C compiler with Python's headers ({error})") from error
+
+
+def compiled_modules() -> list[Extension]:
+    """The extension modules of the compiled packages, their C written to `build/`.
+
+    Raises:
+        PlainPythonError: they were not wanted, or cannot be made here.
+    """
+    if os.environ.get("RAFTLY_PURE") == "1":
+        raise PlainPythonError("RAFTLY_PURE=1")
+    check_compiler()
+    try:
+        from mypyc.build import mypycify  # noqa: PLC0415 - it may be absent
+    except ImportError as error:
+        raise PlainPythonError("mypyc is not installed (it comes with mypy)") from error
+    paths = sorted(str(path) for package in COMPILED_PACKAGES for path in Path("src/raftly", package).rglob("*.py"))
+    try:
+        modules: list[Extension] = mypycify(paths, group_name="raftly")
+    except SystemExit as error:
+        raise PlainPythonError(f"mypyc refused the sources (exit {error.code}), see above") from error
+    return modules
+
+
+class TolerantBuildExt(build_ext):  # type: ignore[misc]  # setuptools ships no types
+    """Compiles all or nothing: a failing C compiler leaves the plain modules to do the work."""
+
+    def run(self) -> None:
+        """Build; on failure remove what was built, say so and go on."""
+        try:
+            super().run()
+        except Exception as error:  # noqa: BLE001 - whatever a compiler does, the plain form still installs
+            for output in self.get_outputs():
+                Path(output).unlink(missing_ok=True)
+            self.extensions = []
+            fall_back(error)
+        wanted = {Path(output).resolve() for output in self.get_outputs()}
+        for path in Path(self.build_lib).rglob("*.so"):
+            if path.resolve() not in wanted:  # of a module that is gone; a wheel would take it along
+                path.unlink()
+
+
+extensions: list[Extension] = []
+if BUILDING.intersection(sys.argv):
+    try:
+        extensions = compiled_modules()
+    except PlainPythonError as why:
+        fall_back(why)
+setup(ext_modules=extensions, cmdclass={"build_ext": TolerantBuildExt})
