@@ -80,7 +80,7 @@ class TolerantBuildExt(build_ext):  # type: ignore[misc]  # setuptools ships no 
         except Exception as error:  # noqa: BLE001 - whatever a compiler does, the plain form still installs
             for output in self.get_outputs():
                 Path(output).unlink(missing_ok=True)
-            self.extensions = []
+            self.extensions: list[Extension] = []
             fall_back(error)
         wanted = {Path(output).resolve() for output in self.get_outputs()}
         for path in Path(self.build_lib).rglob("*.so"):

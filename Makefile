@@ -1,0 +1,101 @@
+# Every target sets up what it needs in .venv and build/, from nothing but Python 3.11+ and make.
+#   PYTHON=python3.12   the Python that makes .venv          ARGS="--json"   handed to the command of `make run`
+#   RAFTLY_PURE=1       leave the compiled form out          JOBS=4          test processes
+
+PYTHON ?= python3
+JOBS   ?= 2
+ARGS   ?=
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.raftly-ready
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) -q
+
+# The same package twice: plain through the editable install, compiled as an ordinary installation in a folder of its
+# own that PYTHONPATH puts first. RAFTLY_EXPECT makes the tests refuse to run on the other form.
+COMPILED := build/compiled
+BUILT    := $(COMPILED)/.raftly-built
+SOURCES  := $(shell find src/raftly -name __pycache__ -prune -o '(' -type d -o -name '*.py' ')' -print)
+AS_PLAIN    := RAFTLY_EXPECT=plain PYTHONPATH=
+AS_COMPILED := RAFTLY_EXPECT=compiled PYTHONPATH=$(COMPILED)
+
+ifeq ($(RAFTLY_PURE),1)
+  FORMS := plain
+else ifeq ($(shell command -v $(CC)),)
+  FORMS := plain
+  $(info no C compiler ($(CC)) here: only the plain form is built and tested)
+else
+  FORMS := plain compiled
+endif
+
+GOLDEN := $(wildcard tests/datadriven) $(wildcard $(addprefix ../shared/raft-conformance/,interaction quorum confchange))
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format bench bench-core behaviours docs clean FORCE
+.DELETE_ON_ERROR:
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(READY) ## five Raft nodes in one process that commit a hundred proposals
+	@$(BIN)/raftly demo five-nodes $(ARGS)
+
+test: $(addprefix golden-,$(FORMS)) $(addprefix unit-,$(FORMS)) ## all tests; core and golden scripts both plain and compiled
+
+unit-plain: $(READY)
+	$(AS_PLAIN) $(PYTEST) tests
+
+unit-compiled: $(READY) $(BUILT)
+	$(AS_COMPILED) $(PYTEST) tests/unit
+
+golden-plain: $(READY)
+	$(AS_PLAIN) $(BIN)/raftly conformance $(GOLDEN)
+
+golden-compiled: $(READY) $(BUILT)
+	$(AS_COMPILED) $(BIN)/raftly conformance $(GOLDEN)
+
+check: $(READY) ## format, lint, types, documentation; changes nothing
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy src tests tools setup.py $(wildcard bench)
+	$(BIN)/mkdocs build --strict --quiet --site-dir build/site
+
+format: $(READY) ## rewrite the sources the way `make check` wants them
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: bench-core ## every benchmark
+
+bench-core: $(READY) $(if $(filter compiled,$(FORMS)),$(BUILT)) ## CPU per committed entry of the core, plain and compiled
+	@$(BIN)/python bench/core.py $(ARGS)
+
+behaviours: $(READY) ## write docs/behaviours.md from the tests; fails when a behaviour has none
+	@$(BIN)/python tools/behaviours.py --write
+
+docs: $(READY) ## the documentation, to build/site/index.html
+	$(BIN)/mkdocs build --strict --site-dir build/site
+
+clean: ## remove everything that is made, .venv included
+	rm -rf $(VENV) build dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis src/raftly.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || \
+	  { echo "There is no '$(PYTHON)' here. Name a Python of 3.11 or newer: make PYTHON=/path/to/python $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "raftly needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12 $(MAKECMDGOALS)")'
+	@$(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "The venv module of '$(PYTHON)' did not work; on Debian it is the package python3-venv."; exit 1; }
+
+# The build tools come first, so that raftly itself is built by the pinned ones and not by others fetched apart.
+$(READY): pyproject.toml setup.py constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt setuptools 'mypy[mypyc]'
+	RAFTLY_PURE=1 $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	  --no-build-isolation --editable '.[dev]'
+	@touch $@
+
+$(BUILT): $(READY) $(SOURCES)
+	@echo "compiling raftly.base and raftly.core ..."
+	@find build -path 'build/lib*' -name '*.py' -delete 2>/dev/null || true
+	RAFTLY_COMPILED=1 $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+	  --upgrade --target $(COMPILED) .
+	@touch $@

@@ -1,0 +1,141 @@
+"""What the deciding layers may not do, read from their syntax trees: calls, dynamic Python, the bare order of sets."""
+
+import ast
+from collections.abc import Iterator
+
+from tests.arch.layers import PURE, Finding, Module
+
+COMPILED = {"base", "core", "mvcc"}
+
+# Calls that act, that depend on the process (`id`, `hash` of a string), or that mypyc's subset does without.
+BANNED_CALLS = {
+    *("__import__", "breakpoint", "compile", "delattr", "eval", "exec", "globals", "hash", "id", "input", "locals"),
+    *("open", "print", "setattr", "vars"),
+}
+# Consumers whose result does not depend on the order in which a set is visited.
+ORDER_FREE = {"all", "any", "frozenset", "len", "max", "min", "set", "sorted", "sum"}
+SET_TYPES = {"AbstractSet", "FrozenSet", "MutableSet", "Set", "frozenset", "set"}
+SET_METHODS = {"copy", "difference", "intersection", "symmetric_difference", "union"}
+VISITORS = {"dict", "enumerate", "iter", "list", "map", "filter", "next", "reversed", "tuple", "zip"}
+
+
+def check_purity(module: Module) -> Iterator[Finding]:
+    """Everything below, for one module; layers that act are left alone."""
+    if module.layer in PURE:
+        yield from _banned_calls(module)
+        yield from _bare_set_order(module)
+    if module.layer in COMPILED:
+        yield from _dynamic_python(module)
+
+
+def _banned_calls(module: Module) -> Iterator[Finding]:
+    hashing = {id(node) for method in ast.walk(module.tree) if _is_hash(method) for node in ast.walk(method)}
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in BANNED_CALLS:
+            if node.func.id == "hash" and id(node) in hashing:
+                continue  # a value that defines __hash__ in terms of its fields' hashes
+            yield Finding(module.name, node.lineno, f"{node.func.id}() has no place in {module.layer}")
+        elif isinstance(node, ast.AsyncFunctionDef | ast.Await | ast.AsyncFor | ast.AsyncWith):
+            yield Finding(module.name, node.lineno, f"{module.layer} decides and does not wait: no async")
+
+
+def _is_hash(node: ast.AST) -> bool:
+    return isinstance(node, ast.FunctionDef) and node.name == "__hash__"
+
+
+def _dynamic_python(module: Module) -> Iterator[Finding]:
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Match):
+            yield Finding(module.name, node.lineno, "dispatch by a dict on type, not by match")
+        elif isinstance(node, ast.ClassDef):
+            if any(keyword.arg == "metaclass" for keyword in node.keywords):
+                yield Finding(module.name, node.lineno, f"{node.name} has a metaclass")
+            if len([base for base in node.bases if _head(base) not in {"Generic", "Protocol"}]) > 1:
+                yield Finding(module.name, node.lineno, f"{node.name} has several bases")
+
+
+# --- set order -------------------------------------------------------------------------------------------------
+# A set is visited in an order that nobody chose, so a decision that depends on it cannot be repeated. Types are not
+# known here; an expression counts as a set when it is written as one, or is a name or attribute that every annotation
+# or assignment in this module gives a set. What escapes this the randomised tests must find.
+
+
+def _bare_set_order(module: Module) -> Iterator[Finding]:
+    sets = SetNames(module.tree)
+    parents = {child: node for node in ast.walk(module.tree) for child in ast.iter_child_nodes(node)}
+    for node in ast.walk(module.tree):
+        for expression in _visited(node, parents):
+            if sets.is_set(expression):
+                yield Finding(module.name, expression.lineno, "visits a set in its own order; sort it first")
+
+
+def _visited(node: ast.AST, parents: dict[ast.AST, ast.AST]) -> list[ast.expr]:
+    """The expressions whose order of elements this node passes on."""
+    if isinstance(node, ast.For):
+        return [node.iter]
+    if isinstance(node, ast.Starred):
+        return [node.value]
+    if isinstance(node, ast.ListComp | ast.DictComp | ast.GeneratorExp):
+        order_free = isinstance(node, ast.GeneratorExp) and _called_name(parents.get(node)) in ORDER_FREE
+        return [] if order_free else [generator.iter for generator in node.generators]
+    if isinstance(node, ast.Call):
+        if _called_name(node) in VISITORS:
+            return node.args
+        if isinstance(node.func, ast.Attribute) and node.func.attr in {"pop", "join", "extend"}:
+            return node.args or [node.func.value]
+    return []
+
+
+class SetNames:
+    """The names and attributes that are sets in one module."""
+
+    def __init__(self, tree: ast.Module) -> None:
+        self._verdicts: dict[str, bool] = {}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.AnnAssign):
+                self._note(node.target, _head(node.annotation) in SET_TYPES)
+            elif isinstance(node, ast.arg) and node.annotation:
+                self._note(ast.Name(node.arg), _head(node.annotation) in SET_TYPES)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Assign):
+                for target in node.targets:
+                    self._note(target, self.is_set(node.value))
+
+    def _note(self, target: ast.expr, verdict: bool) -> None:
+        if key := _key(target):
+            self._verdicts[key] = verdict and self._verdicts.get(key, True)
+
+    def is_set(self, node: ast.expr) -> bool:
+        if isinstance(node, ast.Set | ast.SetComp):
+            return True
+        if isinstance(node, ast.Name | ast.Attribute):
+            return self._verdicts.get(_key(node) or "", False)
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr | ast.BitAnd | ast.Sub | ast.BitXor):
+            return self.is_set(node.left) or self.is_set(node.right)
+        if isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Attribute) and node.func.attr in SET_METHODS:
+                return self.is_set(node.func.value)
+            return _called_name(node) in {"set", "frozenset"}
+        return False
+
+
+def _key(node: ast.expr) -> str | None:
+    if isinstance(node, ast.Name):
+        return node.id
+    return f".{node.attr}" if isinstance(node, ast.Attribute) else None
+
+
+def _called_name(node: ast.AST | None) -> str | None:
+    return node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else None
+
+
+def _head(annotation: ast.expr) -> str:
+    """`set` of `set[int]`, `Final[set[int]]`, `typing.Set`, or of any of these in quotes."""
+    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+        annotation = ast.parse(annotation.value, mode="eval").body
+    if isinstance(annotation, ast.Subscript):
+        inner = _head(annotation.value)
+        return _head(annotation.slice) if inner in {"ClassVar", "Final"} else inner
+    if isinstance(annotation, ast.Attribute):
+        return annotation.attr
+    return annotation.id if isinstance(annotation, ast.Name) else ""

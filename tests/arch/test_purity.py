@@ -1,0 +1,67 @@
+"""The layers that decide do nothing else, and decide the same way every time. The rules are in `purity.py`."""
+
+import pytest
+
+from tests.arch.layers import modules, parse
+from tests.arch.purity import check_purity
+
+
+def test_the_deciding_layers_only_decide() -> None:
+    findings = [str(finding) for module in modules() for finding in check_purity(module)]
+    assert not findings, "\n".join(findings)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "print('role changed')",
+        "data = open('log')",
+        "order = hash('x')",
+        "key = id(object())",
+        "eval('1')",
+        "setattr(object(), 'x', 1)",
+        "async def f(): pass",
+        "match 1:\n    case _: pass",
+        "class A(metaclass=type): pass",
+        "class A(int, Hashable): pass",
+        "for x in {1, 2}: pass",
+        "for x in set([1]): pass",
+        "a: set[int] = make()\nfor x in a: pass",
+        "a: Final[frozenset[int]] = make()\nb = list(a)",
+        "a: 'set[int]' = make()\nb = [x for x in a]",
+        "def f(voters: set[int]) -> None:\n    for v in voters: pass",
+        "class C:\n    def f(self):\n        self.v: set[int] = set()\n        return [*self.v]",
+        "a = {1} | other\nb = tuple(a)",
+        "a = set()\nb = a.union(c)\nfor x in b: pass",
+        "a = {1}\nb = a.pop()",
+        "a = {1}\nb = next(iter(a))",
+        "a = {1}\nb = {k: 1 for k in a}",
+        "a = {1}\nb = first(x for x in a)",
+        "a = {1}\nb.extend(a)",
+        "a = {'x'}\nb = ' '.join(a)",
+    ],
+)
+def test_a_planted_violation_is_found(source: str) -> None:
+    assert list(check_purity(parse("core.raft", source)))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "a = {1}\nfor x in sorted(a): pass",
+        "a = {1}\nb = sum(x for x in a)",
+        "a = {1}\nb = {x + 1 for x in a}",
+        "a = {1}\nb = len(a) + (1 in a)",
+        "a = {1}\nb = all(x > 0 for x in a)",
+        "a = [1]\nfor x in a: pass",
+        "a: dict[int, int] = {}\nb = a.pop(1)\nfor x in a: pass",
+        "class A:\n    def __hash__(self):\n        return hash((self.term, self.index))",
+        "class A(Protocol): pass\nclass B(A, Protocol): pass",
+    ],
+)
+def test_what_is_allowed_is_not_found(source: str) -> None:
+    assert list(check_purity(parse("core.raft", source))) == []
+
+
+def test_layers_that_act_may_act() -> None:
+    assert list(check_purity(parse("node.driver", "async def f(): print(open('x'))"))) == []
