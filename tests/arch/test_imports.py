@@ -18,7 +18,7 @@ def test_every_import_keeps_to_its_layer() -> None:
 
 
 def test_the_rules_see_the_sources() -> None:
-    assert {"", "errors", "base.types", "cli.main"} <= {module.name for module in modules()}
+    assert {"", "errors", "base.types", "cli.root"} <= {module.name for module in modules()}
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_the_rules_see_the_sources() -> None:
         ("txn.scheduler", "from raftly.store import router"),
         ("rpc.server", "import grpc"),
         ("server.kv", "import raftly.cli"),
-        ("testing.golden", "from raftly.cli.main import raftly"),
+        ("testing.golden", "from raftly.cli.root import raftly"),
         ("demo.five_nodes", "from raftly.testing import network"),
         ("stray.module", "import sys"),
     ],

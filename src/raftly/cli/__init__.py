@@ -1,6 +1,6 @@
 """The command `raftly`: one file a command group, each imported only when it is asked for.
 
-Reading order: `main` (the table of groups), then the group of interest. The library never imports this package, so
+Reading order: `root` (the table of groups), then the group of interest. The library never imports this package, so
 click and rich are needed by nobody but the command line: they come with the extra `cli`.
 """
 
@@ -17,7 +17,7 @@ NEEDED: Final = ("click", "rich")
 def main() -> None:
     """Run the command line; without the packages of the extra `cli`, say what to install and exit 2."""
     try:
-        from raftly.cli.main import raftly
+        from raftly.cli.root import raftly
 
         raftly(prog_name="raftly")
     except ModuleNotFoundError as error:
