@@ -49,9 +49,11 @@ unit-compiled: $(READY) $(BUILT)
 	$(AS_COMPILED) $(PYTEST) tests/unit
 
 golden-plain: $(READY)
+	@$(AS_PLAIN) $(BIN)/raftly --version | grep 'core plain'
 	$(AS_PLAIN) $(BIN)/raftly conformance $(GOLDEN)
 
 golden-compiled: $(READY) $(BUILT)
+	@$(AS_COMPILED) $(BIN)/raftly --version | grep 'core compiled'
 	$(AS_COMPILED) $(BIN)/raftly conformance $(GOLDEN)
 
 check: $(READY) ## format, lint, types, documentation; changes nothing
