@@ -136,8 +136,12 @@ def check_imports(module: Module) -> Iterator[Finding]:
 
 def _own_import(module: Module, target: str) -> str | None:
     layer = target.partition(".")[0]
-    if layer not in LAYERS:  # `from raftly import Name`: the public face stands on everything, so nothing inside may
-        return None if module.layer in {"cli", "demo", "testing"} else f"import {layer} from where it is defined"
+    if not layer or layer not in LAYERS:  # the public face stands on everything, so nothing inside may use it
+        return (
+            None
+            if module.layer in {"cli", "demo", "testing"}
+            else f"import {layer or 'what is needed'} from where it is defined"
+        )
     if layer in {module.layer, "errors"}:
         return None
     allowed = LAYERS[module.layer]

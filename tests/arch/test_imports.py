@@ -33,6 +33,7 @@ def test_the_rules_see_the_sources() -> None:
         ("core.raft", "from time import monotonic"),
         ("core.raft", "import struct"),
         ("core.raft", "from raftly import RawNode"),
+        ("core.raft", "import raftly"),
         ("core.raft", "def f():\n    import socket"),
         ("core.raft", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from raftly.node import driver"),
         ("core.raft", "from ..storage import wal"),
@@ -71,7 +72,7 @@ def test_a_relative_import_of_a_package_is_resolved() -> None:
         ("node.driver", "import asyncio\nfrom raftly.core.raw_node import RawNode"),
         ("rpc.server", "import hpack\nimport asyncio"),
         ("testing.golden", "import raftly.server.kv\nimport random"),
-        ("cli.demo", "import click\nfrom raftly import RawNode\nimport raftly.testing.golden"),
+        ("cli.demo", "import click\nimport raftly\nfrom raftly import RawNode\nimport raftly.testing.golden"),
     ],
 )
 def test_what_is_allowed_is_not_found(name: str, source: str) -> None:
