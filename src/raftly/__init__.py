@@ -1,0 +1,1 @@
+"""Raft and what stands on it."""
