@@ -1,0 +1,623 @@
+"""HTTP/2 without I/O: bytes in, events and bytes out, for either side of a connection. Source: RFC 9113.
+
+    events = connection.receive(data)      # then act on them: send_all, send_headers, send_data, release, reset
+    transport.write(connection.take_output())
+
+Invariants:
+1. The same bytes give the same events and output however they are cut.
+2. No frame is acted on before it is whole, none is kept after; at most one frame and one header block are buffered.
+3. After `ConnectionEnded` nothing is accepted and GOAWAY is the last output.
+4. What the peer may have in flight to us never exceeds the windows we announced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from raftly.rpc.h2 import settings as h2_settings
+from raftly.rpc.h2.budget import Budget
+from raftly.rpc.h2.errors import ConnectionFault, StreamFault
+from raftly.rpc.h2.events import (
+    ConnectionEnded,
+    DataReceived,
+    Event,
+    GoAwayReceived,
+    HeadersReceived,
+    HeadersTooLarge,
+    PingAcked,
+    SettingsReceived,
+    StreamReset,
+)
+from raftly.rpc.h2.frames import (
+    ACK,
+    CONTINUATION,
+    END_HEADERS,
+    END_STREAM,
+    FRAME_HEADER,
+    FRAME_HEADER_BYTES,
+    PADDED,
+    PING,
+    PREFACE,
+    PRIORITY_FLAG,
+    SETTINGS,
+    STREAM_ID_MAX,
+    WINDOW_BYTES_MAX,
+    ErrorCode,
+    frame,
+    goaway_frame,
+    rst_stream_frame,
+    window_update_frame,
+)
+from raftly.rpc.h2.headers import BlockDecoder, HeaderBlock, Shape
+from raftly.rpc.h2.sending import SendHalf
+from raftly.rpc.h2.stream import Stream
+from raftly.rpc.limits import Limits
+
+__all__ = ["DRAIN_PING", "Connection"]
+
+DRAIN_PING: Final = b"draining"  # its answer shows that the peer has read our first GOAWAY
+_SETTINGS_ENTRIES_MAX: Final = 64
+_CONTINUATIONS_MAX: Final = 32
+_SMALL_INCREMENT: Final = 512  # bytes; opening a shut window by less costs the peer a token
+
+
+class Connection(SendHalf):
+    """One side of an HTTP/2 connection.
+
+    `clock` gives seconds, only ever later ones; it is read when a frame of a kind that could be a flood comes in.
+    """
+
+    def __init__(self, limits: Limits, *, client: bool, clock: Callable[[], float]) -> None:
+        super().__init__(client=client)
+        self.limits = limits
+        self.winding_down = 0  # server: handlers of closed streams that still run; they count as streams
+        self.goaway_received = False
+        self.frames_received = 0  # whole ones; what a watch compares to see progress
+        self._clock = clock
+        self._frame_bytes_max = limits.frame_bytes_max
+        self._buffer = b""
+        self._preface_left = b"" if client else PREFACE
+        self._settings_seen = False
+        self._strict = True  # the next frame must be a certain one: SETTINGS first, CONTINUATION in a block
+        self._ended = False
+        self._events: list[Event] = []
+        self._blocks = BlockDecoder(limits.header_list_bytes_hard)
+        self._fragments: list[bytes] = []
+        self._fragment_bytes = 0
+        self._fragment_stream = 0  # 0: no header block is open
+        self._fragment_end_stream = False
+        self._last_remote = 0  # highest stream the peer opened
+        self._refuse_above = STREAM_ID_MAX  # streams above were told off by our GOAWAY
+        self._next_local = 1
+        self._recv_window = limits.connection_window_bytes
+        self._unread = 0
+        now = clock()
+        self._control = Budget(limits.control_burst, limits.control_per_s, now)
+        self._windows = Budget(limits.control_burst, limits.control_per_s, now)
+        self._resets = Budget(limits.reset_burst, limits.reset_per_s, now)
+        self._handlers: Final = (
+            self._on_data,
+            self._on_headers,
+            self._on_priority,
+            self._on_rst_stream,
+            self._on_settings,
+            self._on_push_promise,
+            self._on_ping,
+            self._on_goaway,
+            self._on_window_update,
+            self._on_continuation,
+        )
+        self._announce()
+
+    def _announce(self) -> None:
+        """Preface and SETTINGS, and the connection window, which SETTINGS cannot set."""
+        limits = self.limits
+        entries = [
+            (h2_settings.INITIAL_WINDOW_SIZE, limits.stream_window_bytes),
+            (h2_settings.MAX_FRAME_SIZE, limits.frame_bytes_max),
+            (h2_settings.MAX_HEADER_LIST_SIZE, limits.header_list_bytes_max),
+        ]
+        if self.client:
+            self._emit(PREFACE)
+            entries.insert(0, (h2_settings.ENABLE_PUSH, 0))
+        else:
+            entries.insert(0, (h2_settings.MAX_CONCURRENT_STREAMS, limits.streams_max))
+        self._emit(frame(SETTINGS, 0, 0, h2_settings.encode_settings(entries)))
+        more = limits.connection_window_bytes - 65_535
+        if more > 0:
+            self._emit(window_update_frame(0, more))
+
+    # --- input --------------------------------------------------------------------------------------------------
+
+    def receive(self, data: bytes) -> list[Event]:
+        """Take bytes as they came; returns what they mean. Never raises on any input."""
+        events: list[Event] = []
+        if self._ended:
+            return events
+        self._events = events
+        if self._buffer:
+            data = self._buffer + data
+        try:
+            start = self._read_preface(data) if self._preface_left else 0
+            self._buffer = data[self._read_frames(data, start) :]
+        except ConnectionFault as fault:
+            self._end(fault.error_code, fault.problem)
+        return events
+
+    def _read_preface(self, data: bytes) -> int:
+        """Bytes of the client preface in `data`, which comes without what was taken before."""
+        left = self._preface_left
+        taken = min(len(left), len(data))
+        if data[:taken] != left[:taken]:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "not the preface of an HTTP/2 client")
+        self._preface_left = left[taken:]
+        return taken
+
+    def _read_frames(self, data: bytes, at: int) -> int:
+        """Act on every whole frame; returns where the first unfinished one starts."""
+        unpack = FRAME_HEADER.unpack_from
+        handlers = self._handlers
+        end = len(data)
+        while end - at >= FRAME_HEADER_BYTES:
+            high, low, kind, flags, stream_id = unpack(data, at)
+            size = high << 16 | low
+            if size > self._frame_bytes_max:
+                raise ConnectionFault(
+                    ErrorCode.FRAME_SIZE_ERROR, f"frame of {size} bytes, the limit is {self._frame_bytes_max}"
+                )
+            stop = at + FRAME_HEADER_BYTES + size
+            if stop > end:
+                break
+            self.frames_received += 1
+            if self._strict:
+                self._check_order(kind, flags, stream_id)
+            if kind > CONTINUATION:
+                self._charge("frames of unknown types")  # RFC 9113 §4.1: ignored
+            else:
+                try:
+                    handlers[kind](flags, stream_id & STREAM_ID_MAX, data[at + FRAME_HEADER_BYTES : stop])
+                except StreamFault as fault:
+                    self._on_stream_fault(fault)
+            at = stop
+        return at
+
+    def _check_order(self, kind: int, flags: int, stream_id: int) -> None:
+        """The first frame is SETTINGS; a header block is not interrupted. RFC 9113 §3.4, §6.10."""
+        if self._fragment_stream:
+            if kind != CONTINUATION or stream_id & STREAM_ID_MAX != self._fragment_stream:
+                raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a header block was interrupted by another frame")
+        elif not self._settings_seen and (kind != SETTINGS or flags & ACK):
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "the first frame is not SETTINGS")
+
+    @property
+    def mid_frame(self) -> bool:
+        """Whether a frame or header block has begun and not ended."""
+        return bool(self._buffer) or self._fragment_stream != 0
+
+    @property
+    def established(self) -> bool:
+        """Whether the peer's preface and SETTINGS have come."""
+        return self._settings_seen
+
+    @property
+    def ended(self) -> bool:
+        """Whether the connection is over: a fault, or `close`."""
+        return self._ended
+
+    # --- streams and header blocks ------------------------------------------------------------------------------
+
+    def _on_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if stream_id == 0:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "HEADERS on stream 0")
+        depends_on_itself = False
+        if flags & (PADDED | PRIORITY_FLAG):
+            if flags & PADDED:
+                payload = _unpad(payload)
+            if flags & PRIORITY_FLAG:
+                if len(payload) < 5:
+                    raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "HEADERS too short for its priority")
+                depends_on_itself = int.from_bytes(payload[:4], "big") & STREAM_ID_MAX == stream_id
+                payload = payload[5:]
+        if not flags & END_HEADERS:
+            self._fragment_stream = stream_id
+            self._fragment_end_stream = bool(flags & END_STREAM)
+            self._fragments = [payload]
+            self._fragment_bytes = len(payload)
+            self._strict = True
+            self._check_fragments()
+            return
+        self._on_block(stream_id, payload, end_stream=bool(flags & END_STREAM))
+        if depends_on_itself:
+            raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, "the stream depends on itself")
+
+    def _on_continuation(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if not self._fragment_stream:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "CONTINUATION without a header block")
+        self._fragments.append(payload)
+        self._fragment_bytes += len(payload)
+        self._check_fragments()
+        if flags & END_HEADERS:
+            block = b"".join(self._fragments)
+            self._fragments = []
+            self._fragment_stream = 0
+            self._strict = not self._settings_seen
+            self._on_block(stream_id, block, end_stream=self._fragment_end_stream)
+
+    def _check_fragments(self) -> None:
+        hard = self.limits.header_list_bytes_hard
+        if self._fragment_bytes > hard or len(self._fragments) > _CONTINUATIONS_MAX:
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, f"header block over {hard} bytes or in too many frames")
+
+    def _on_block(self, stream_id: int, encoded: bytes, *, end_stream: bool) -> None:
+        """A whole header block. It is decoded even for a dead stream: the dynamic table depends on it."""
+        block = self._blocks.decode(encoded)
+        stream = self.streams.get(stream_id)
+        if stream is None:
+            if self.client or stream_id <= self._last_remote:
+                self._on_closed_stream(stream_id, "HEADERS")
+                return
+            self._open_remote(stream_id, block, end_stream=end_stream)
+            return
+        if stream.remote_closed:
+            raise StreamFault(stream_id, ErrorCode.STREAM_CLOSED, "HEADERS after the end of the stream")
+        self._on_later_block(stream, block, end_stream=end_stream)
+
+    def _open_remote(self, stream_id: int, block: HeaderBlock, *, end_stream: bool) -> None:
+        """Server: a new request."""
+        if not stream_id & 1:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"a client opened stream {stream_id}, an even number")
+        self._last_remote = stream_id
+        if stream_id > self._refuse_above:
+            self._remember_reset(stream_id)  # GOAWAY told the peer already
+            return
+        if block.shape is not Shape.REQUEST:
+            raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, block.problem or "not a request")
+        if len(self.streams) + self.winding_down >= self.limits.streams_max:
+            raise StreamFault(stream_id, ErrorCode.REFUSED_STREAM, "too many streams")
+        stream = Stream(stream_id, self.peer.initial_window, self.limits.stream_window_bytes)
+        self.streams[stream_id] = stream
+        stream.head_seen = True
+        self._count_content(stream, block, end_stream=end_stream)
+        stream.remote_closed = end_stream
+        if block.list_bytes > self.limits.header_list_bytes_max:
+            self._events.append(HeadersTooLarge(stream))
+        else:
+            self._events.append(HeadersReceived(stream, block, end_stream))
+
+    def _on_later_block(self, stream: Stream, block: HeaderBlock, *, end_stream: bool) -> None:
+        """Trailers, or on the client a response."""
+        if block.list_bytes > self.limits.header_list_bytes_max:
+            raise StreamFault(stream.id, ErrorCode.ENHANCE_YOUR_CALM, "header list over the limit")
+        if not stream.head_seen:
+            if block.shape is not Shape.RESPONSE:
+                raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, block.problem or "not a response")
+            if block.fields[0][1][:1] == b"1":  # informational: another head follows
+                if end_stream:
+                    raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, "an informational response ended the stream")
+                return
+            stream.head_seen = True
+            self._count_content(stream, block, end_stream=end_stream)
+        elif block.shape is not Shape.TRAILERS:
+            raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, block.problem or "not trailers")
+        elif not end_stream:
+            raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, "trailers do not end the stream")
+        elif stream.expected_bytes > 0:
+            raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, "less data than content-length says")
+        if end_stream:
+            self._end_remote(stream)
+        self._events.append(HeadersReceived(stream, block, end_stream))
+
+    def _count_content(self, stream: Stream, block: HeaderBlock, *, end_stream: bool) -> None:
+        if block.content_length >= 0:
+            stream.expected_bytes = block.content_length
+            if end_stream and block.content_length > 0 and not self.client:
+                raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, "content-length of a request without data")
+
+    def _end_remote(self, stream: Stream) -> None:
+        stream.remote_closed = True
+        if stream.local_closed:
+            del self.streams[stream.id]
+
+    def _on_closed_stream(self, stream_id: int, what: str) -> None:
+        """A frame for a stream that is not open: idle is a fault, reset by us is forgiven, ended is a fault."""
+        if stream_id in self._reset_ids:
+            return
+        if self._is_idle(stream_id):
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"{what} on stream {stream_id}, which is idle")
+        raise ConnectionFault(ErrorCode.STREAM_CLOSED, f"{what} on stream {stream_id}, which is closed")
+
+    def _is_idle(self, stream_id: int) -> bool:
+        if stream_id & 1:
+            return stream_id >= self._next_local if self.client else stream_id > self._last_remote
+        return True  # neither side ever opens an even stream: no push
+
+    # --- data and windows ---------------------------------------------------------------------------------------
+
+    def _on_data(self, flags: int, stream_id: int, payload: bytes) -> None:
+        size = len(payload)
+        if size > self._recv_window:
+            raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "DATA beyond the connection window")
+        self._recv_window -= size
+        self._unread += size
+        stream = self.streams.get(stream_id)
+        if stream is None or stream.remote_closed or not stream.head_seen:
+            self._on_stray_data(stream, stream_id, size)
+            return
+        if size > stream.recv_window:
+            self.release(None, size)
+            raise StreamFault(stream_id, ErrorCode.FLOW_CONTROL_ERROR, "DATA beyond the stream window")
+        stream.recv_window -= size
+        end_stream = bool(flags & END_STREAM)
+        if flags & PADDED:
+            payload = _unpad(payload)
+            self.release(stream, size - len(payload))
+        if not payload and not end_stream:
+            self._charge("empty DATA frames")
+        if stream.expected_bytes >= 0:
+            stream.expected_bytes -= len(payload)
+            if stream.expected_bytes < 0 or (end_stream and stream.expected_bytes):
+                self.release(None, len(payload))
+                raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, "DATA does not add up to content-length")
+        if end_stream:
+            self._end_remote(stream)
+        elif self._recv_window * 2 < self.limits.connection_window_bytes:
+            self._reopen_window()
+        self._events.append(DataReceived(stream, payload, end_stream))
+
+    def _on_stray_data(self, stream: Stream | None, stream_id: int, size: int) -> None:
+        """DATA nobody reads still used up the connection window: give it back."""
+        if stream_id == 0:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "DATA on stream 0")
+        self.release(None, size)
+        if stream is None:
+            self._charge("DATA for streams that are closed")
+            self._on_closed_stream(stream_id, "DATA")
+        elif stream.remote_closed:
+            raise StreamFault(stream_id, ErrorCode.STREAM_CLOSED, "DATA after the end of the stream")
+        else:
+            raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, "DATA before the response head")
+
+    def release(self, stream: Stream | None, size: int) -> None:
+        """The reader has taken `size` bytes: they no longer count as unread, and the peer may send as many again.
+
+        `stream` is None when its window no longer matters.
+        """
+        self._unread -= size
+        if self._recv_window * 2 < self.limits.connection_window_bytes:
+            self._reopen_window()
+        if stream is not None:
+            self.grow(stream, size)
+
+    def grow(self, stream: Stream, size: int) -> None:
+        """Let the peer send `size` bytes more on the stream, while what it sent still counts as unread."""
+        if stream.remote_closed:
+            return
+        stream.credit += size
+        if stream.credit * 2 >= self.limits.stream_window_bytes:
+            self._emit(window_update_frame(stream.id, stream.credit))
+            stream.recv_window += stream.credit
+            stream.credit = 0
+
+    def _reopen_window(self) -> None:
+        """Fill the connection window again, unless too much lies unread."""
+        if self._unread <= self.limits.unread_bytes_max:
+            increment = self.limits.connection_window_bytes - self._recv_window
+            self._emit(window_update_frame(0, increment))
+            self._recv_window += increment
+
+    @property
+    def unread_bytes(self) -> int:
+        """Received and not yet released, over all streams."""
+        return self._unread
+
+    def _on_window_update(self, _flags: int, stream_id: int, payload: bytes) -> None:
+        if len(payload) != 4:
+            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"WINDOW_UPDATE of {len(payload)} bytes, not 4")
+        increment = int.from_bytes(payload, "big") & WINDOW_BYTES_MAX
+        if stream_id == 0:
+            if increment == 0:
+                raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE of 0")
+            if self._send_window + increment > WINDOW_BYTES_MAX:
+                raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "connection window over 2^31-1")
+            if self._ready and increment < _SMALL_INCREMENT:
+                self._charge_window()
+            self._send_window += increment
+            return
+        stream = self.streams.get(stream_id)
+        if stream is None:
+            if self._is_idle(stream_id):
+                raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"WINDOW_UPDATE on idle stream {stream_id}")
+            return  # closed: the peer may not know yet
+        if increment == 0:
+            raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE of 0")
+        if stream.send_window + increment > WINDOW_BYTES_MAX:
+            raise StreamFault(stream_id, ErrorCode.FLOW_CONTROL_ERROR, "stream window over 2^31-1")
+        if stream.backlog_bytes and increment < _SMALL_INCREMENT:
+            self._charge_window()
+        stream.send_window += increment
+        self._maybe_ready(stream)
+
+    # --- the rest of the frames ---------------------------------------------------------------------------------
+
+    def _on_priority(self, _flags: int, stream_id: int, payload: bytes) -> None:
+        """Checked and ignored: RFC 9113 §5.3.2 does away with priorities."""
+        self._charge("PRIORITY frames")
+        if stream_id == 0:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "PRIORITY on stream 0")
+        if len(payload) != 5:
+            raise StreamFault(stream_id, ErrorCode.FRAME_SIZE_ERROR, f"PRIORITY of {len(payload)} bytes, not 5")
+        if int.from_bytes(payload[:4], "big") & STREAM_ID_MAX == stream_id:
+            raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, "the stream depends on itself")
+
+    def _on_rst_stream(self, _flags: int, stream_id: int, payload: bytes) -> None:
+        if len(payload) != 4:
+            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"RST_STREAM of {len(payload)} bytes, not 4")
+        if stream_id == 0 or self._is_idle(stream_id):
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"RST_STREAM on stream {stream_id}, which is idle")
+        self._charge_reset()
+        stream = self.streams.get(stream_id)
+        if stream is None:
+            return
+        code = ErrorCode.of(int.from_bytes(payload, "big"))
+        self._forget(stream)
+        unprocessed = code is ErrorCode.REFUSED_STREAM
+        self._events.append(StreamReset(stream, code, remote=True, unprocessed=unprocessed))
+
+    def _on_settings(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if stream_id:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"SETTINGS on stream {stream_id}")
+        self._charge("SETTINGS frames")
+        if flags & ACK:
+            if payload:
+                raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS acknowledgement with a payload")
+            return
+        entries = h2_settings.parse_settings(payload)
+        if len(entries) > _SETTINGS_ENTRIES_MAX:
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, f"SETTINGS with {len(entries)} entries")
+        window_before = self.peer.initial_window
+        for identifier, value in entries:
+            self.peer.apply(identifier, value)
+        self._shift_windows(self.peer.initial_window - window_before)
+        self._settings_seen = True
+        self._strict = False
+        self._emit(frame(SETTINGS, ACK, 0))
+        self._events.append(SettingsReceived())
+
+    def _shift_windows(self, change: int) -> None:
+        """A new initial window moves every stream's window, below zero if need be. RFC 9113 §6.9.2."""
+        if change == 0:
+            return
+        for stream in self.streams.values():
+            if stream.send_window + change > WINDOW_BYTES_MAX:
+                raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "SETTINGS lift a stream window over 2^31-1")
+            stream.send_window += change
+            if stream.send_window > 0:
+                self._maybe_ready(stream)
+            elif stream.backlog_bytes:
+                self._ready.pop(stream.id, None)
+
+    def _on_push_promise(self, _flags: int, _stream_id: int, _payload: bytes) -> None:
+        raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "PUSH_PROMISE, and push is off")
+
+    def _on_ping(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if stream_id:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"PING on stream {stream_id}")
+        if len(payload) != 8:
+            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"PING of {len(payload)} bytes, not 8")
+        self._charge("PING frames")
+        if not flags & ACK:
+            self._emit(frame(PING, ACK, 0, payload))
+            return
+        if payload == DRAIN_PING and self._refuse_above == STREAM_ID_MAX:
+            self.finish_drain()
+        self._events.append(PingAcked(payload))
+
+    def _on_goaway(self, _flags: int, stream_id: int, payload: bytes) -> None:
+        if stream_id:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"GOAWAY on stream {stream_id}")
+        if len(payload) < 8:
+            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"GOAWAY of {len(payload)} bytes, fewer than 8")
+        self._charge("GOAWAY frames")
+        last = int.from_bytes(payload[:4], "big") & STREAM_ID_MAX
+        code = ErrorCode.of(int.from_bytes(payload[4:8], "big"))
+        self.goaway_received = True
+        if self.client:
+            for stream in [stream for number, stream in self.streams.items() if number > last]:
+                self._forget(stream)
+                self._remember_reset(stream.id)
+                self._events.append(StreamReset(stream, code, remote=True, unprocessed=True))
+        self._events.append(GoAwayReceived(last, code, payload[8:]))
+
+    # --- faults and floods --------------------------------------------------------------------------------------
+
+    def _charge(self, what: str) -> None:
+        if not self._control.take(self._clock(), self.work):
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, f"too many {what}")
+
+    def _charge_window(self) -> None:
+        """Opening a window by crumbs makes us send crumbs; work earns nothing here, for it would pay for itself."""
+        if not self._windows.take(self._clock(), 0):
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many small window updates")
+
+    def _charge_reset(self) -> None:
+        """Resets are free for a client: each costs the server a call that the client made."""
+        if not self.client and not self._resets.take(self._clock(), self.served):
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many streams given up")
+
+    def _on_stream_fault(self, fault: StreamFault) -> None:
+        """Reset the stream, open or not, and tell the layer above if it knew it."""
+        self._charge_reset()
+        self._emit(rst_stream_frame(fault.stream_id, fault.error_code))
+        self._remember_reset(fault.stream_id)
+        stream = self.streams.get(fault.stream_id)
+        if stream is not None:
+            self._forget(stream)
+            self._events.append(
+                StreamReset(stream, fault.error_code, remote=False, unprocessed=False, problem=fault.problem)
+            )
+
+    def _end(self, code: ErrorCode, problem: str) -> None:
+        self.close(code, problem)
+        self._events.append(ConnectionEnded(code, problem))
+
+    # --- what the driver asks for -------------------------------------------------------------------------------
+
+    def open_stream(self) -> Stream:
+        """Client: a new stream; send its head before opening another. Only while `can_open`."""
+        assert self.can_open, "no stream may be opened now"
+        stream = Stream(self._next_local, self.peer.initial_window, self.limits.stream_window_bytes)
+        self._next_local += 2
+        self.streams[stream.id] = stream
+        return stream
+
+    @property
+    def can_open(self) -> bool:
+        """Client: whether the peer would take one more stream."""
+        return (
+            self._settings_seen
+            and len(self.streams) < self.peer.max_streams
+            and not self.goaway_received
+            and not self._ended
+            and self._next_local <= STREAM_ID_MAX
+        )
+
+    def ping(self, payload: bytes) -> None:
+        """Ask for a sign of life; 8 bytes that come back in `PingAcked`."""
+        assert len(payload) == 8
+        self._emit(frame(PING, 0, 0, payload))
+
+    def begin_drain(self) -> None:
+        """Server: ask for no new streams, while those under way to us are still served. RFC 9113 §6.8."""
+        if not self._ended:
+            self._emit(goaway_frame(STREAM_ID_MAX, ErrorCode.NO_ERROR, b""))
+            self.ping(DRAIN_PING)
+
+    def finish_drain(self) -> None:
+        """Server: name the last stream that is served; later ones are dropped. Comes with the answer to the ping."""
+        if not self._ended and self._refuse_above == STREAM_ID_MAX:
+            self._refuse_above = self._last_remote
+            self._emit(goaway_frame(self._last_remote, ErrorCode.NO_ERROR, b""))
+
+    @property
+    def drained(self) -> bool:
+        """Server: whether `finish_drain` has happened and no stream is left."""
+        return self._refuse_above != STREAM_ID_MAX and not self.streams
+
+    def close(self, code: ErrorCode, debug: str = "") -> None:
+        """GOAWAY, then accept nothing more. Streams stay listed, for the driver to fail."""
+        if not self._ended:
+            self._ended = True
+            self._ready.clear()
+            self._emit(goaway_frame(self._last_remote, code, debug.encode()))
+            self._buffer = b""
+
+
+def _unpad(payload: bytes) -> bytes:
+    """RFC 9113 §6.1: one length byte before, that many bytes after."""
+    if not payload:
+        raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "a padded frame without its padding length")
+    padding = payload[0]
+    if padding >= len(payload):
+        raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "padding longer than the frame")
+    return payload[1 : len(payload) - padding]

@@ -1,0 +1,135 @@
+"""Methods and services as values, and handlers bound to them.
+
+A `Method` is what both sides know: its path, its kind, and how its messages become bytes. A `Service` joins methods with
+plain async handlers. `raftly.rpc.codegen` writes both from a protobuf service definition:
+
+    unary, unary        async def get(self, request: GetRequest) -> GetResponse
+    unary, stream       def watch(self, request: WatchRequest) -> AsyncIterator[Event]         (an async generator)
+    stream, unary       async def load(self, requests: AsyncIterator[Chunk]) -> Summary
+    stream, stream      def chat(self, requests: AsyncIterator[Line]) -> AsyncIterator[Line]   (an async generator)
+
+A handler that wants metadata, deadline or peer takes a second parameter, the `ServerCall`. It fails by raising
+`RpcError`; it is cancelled when the client gives up, the deadline passes or the server stops.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from raftly.errors import ConfigError
+
+if TYPE_CHECKING:
+    from raftly.rpc.server_call import ServerCall
+
+__all__ = ["Bound", "Interceptor", "Kind", "Method", "Service", "bind"]
+
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+
+Interceptor = Callable[["ServerCall", Callable[[], Awaitable[None]]], Awaitable[None]]
+"""`async def interceptor(call, proceed)`: awaits `proceed()`, which runs the rest; the call's failure comes out of it.
+
+It may raise RpcError before (auth), look at the outcome after (metrics, logs), or set metadata.
+"""
+
+
+class Kind(Enum):
+    """Which side of a method streams."""
+
+    UNARY_UNARY = (False, False)
+    UNARY_STREAM = (False, True)
+    STREAM_UNARY = (True, False)
+    STREAM_STREAM = (True, True)
+
+    @property
+    def client_streams(self) -> bool:
+        """Whether requests are a stream."""
+        return self.value[0]
+
+    @property
+    def server_streams(self) -> bool:
+        """Whether responses are a stream."""
+        return self.value[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Method(Generic[Request, Response]):
+    """One RPC method. The four functions raise anything on messages that do not encode or decode."""
+
+    service: str  # full name, as in package.Service
+    name: str
+    kind: Kind
+    encode_request: Callable[[Request], bytes]
+    decode_request: Callable[[bytes], Request]
+    encode_response: Callable[[Response], bytes]
+    decode_response: Callable[[bytes], Response]
+
+    @property
+    def path(self) -> bytes:
+        """`:path` of its calls."""
+        return f"/{self.service}/{self.name}".encode()
+
+
+class Bound:
+    """A method with its handler, taken apart for the server."""
+
+    __slots__ = ("client_streams", "decode", "encode", "handler", "method", "server_streams")
+
+    def __init__(self, method: Method[Any, Any], handler: Callable[[Any, ServerCall], Any]) -> None:
+        self.method = method
+        self.handler = handler
+        self.decode = method.decode_request
+        self.encode = method.encode_response
+        self.client_streams = method.kind.client_streams
+        self.server_streams = method.kind.server_streams
+
+
+def bind(
+    method: Method[Request, Response],
+    handler: Callable[..., Awaitable[Response] | AsyncIterator[Response]],
+) -> Bound:
+    """Join a method with a handler of one parameter (the request, or requests) or two (and the call).
+
+    Raises ConfigError when the handler is of another form than the method's kind.
+    """
+    streams = method.kind.server_streams
+    if (inspect.iscoroutinefunction(handler) and streams) or (inspect.isasyncgenfunction(handler) and not streams):
+        wanted = "an async generator" if streams else "an async function with one result"
+        raise ConfigError(f"handler of {method.service}/{method.name}", f"must be {wanted}")
+    positional = [
+        parameter
+        for parameter in inspect.signature(handler).parameters.values()
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    ]
+    if len(positional) not in (1, 2):
+        raise ConfigError(
+            f"handler of {method.service}/{method.name}", "must take the request, or the request and the call"
+        )
+    with_call = handler if len(positional) == 2 else _ignoring_call(handler)
+    if not streams and not inspect.iscoroutinefunction(handler):
+        with_call = _awaiting(with_call)  # so that the server always has a coroutine to run
+    return Bound(method, with_call)
+
+
+def _ignoring_call(handler: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda request, _call: handler(request)
+
+
+def _awaiting(handler: Callable[..., Any]) -> Callable[..., Any]:
+    async def awaiting(request: Any, call: ServerCall) -> Any:
+        return await handler(request, call)
+
+    return awaiting
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Handlers of one service. `files` are its serialized FileDescriptorProtos with their imports, for reflection."""
+
+    name: str
+    methods: Sequence[Bound]
+    files: Sequence[bytes] = ()
