@@ -141,7 +141,7 @@ def restore(raft: Raft, snapshot: Snapshot) -> bool:
         return False
     conf_state = meta.conf_state
     # learners_next need no look: they are among the outgoing voters.
-    if raft.id not in (*conf_state.voters, *conf_state.learners, *conf_state.voters_outgoing):
+    if raft.id not in conf_state.voters + conf_state.learners + conf_state.voters_outgoing:
         if raft.trace is not None:
             raft.trace.emit(SnapshotForeign(conf_state))
         return False
