@@ -1,0 +1,1 @@
+"""What several kinds of test share: a cluster of cores piped together in memory."""
