@@ -13,6 +13,7 @@ from raftly.base.limits import PAYLOAD_BYTES_MAX, TERM_MAX
 from raftly.base.types import NO_NODE, Entry, EntryType
 from raftly.core import confchange
 from raftly.core.messages import (
+    APPLY_THREAD,
     Message,
     MsgApp,
     MsgAppResp,
@@ -93,7 +94,8 @@ def _check_peer(raft: Raft, message: Message) -> None:
 
 
 def _check_app(raft: Raft, message: MsgApp) -> None:
-    _check_peer(raft, message)
+    if message.term == 0 or message.from_ == raft.id or not NO_NODE < message.from_ < APPLY_THREAD:
+        _check_peer(raft, message)
     if message.log_term > message.term:
         _refuse(message, f"its previous entry is of term {message.log_term}, later than its own {message.term}")
     index = message.index
@@ -148,7 +150,8 @@ def _check_snap(raft: Raft, message: MsgSnap) -> None:
 
 
 def _check_app_resp(raft: Raft, message: MsgAppResp) -> None:
-    _check_response(raft, message)
+    if message.from_ not in raft.tracker.progress:
+        raise PeerNotFound(message.from_)
     if (
         message.index > raft.log.last_index
         and not message.reject

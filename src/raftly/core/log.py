@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import final
 
 from raftly.base.types import NO_LIMIT, Entry, Index, NodeId, Snapshot, Term
-from raftly.core.sizes import entries_bytes, limit_bytes
+from raftly.core.sizes import entries_bytes, limit_bytes, limit_slice
 from raftly.core.storage import FetchContext, LogReader
 from raftly.core.trace import LogConflictFound, SnapshotRestoreStarted, TraceSink
 from raftly.core.unstable import UnstableLog
@@ -112,6 +112,9 @@ class RaftLog:
             Compacted: `lo` lies before the first entry.
             LogNotReady: only with a context.
         """
+        unstable = self.unstable
+        if lo >= unstable.offset:
+            return limit_slice(unstable.entries, lo - unstable.offset, len(unstable.entries), bytes_max)
         if lo > self.last_index:
             return []
         return self.slice(lo, self.last_index + 1, bytes_max, context)
@@ -130,7 +133,7 @@ class RaftLog:
         if hi > self.last_index + 1:
             raise InvariantError(f"slice[{lo},{hi}) out of bound [{self.first_index()},{self.last_index}]")
         if lo >= offset:
-            return limit_bytes(unstable.slice(lo, hi), bytes_max)
+            return limit_slice(unstable.entries, lo - offset, hi - offset, bytes_max)
         if lo < self.first_index():
             raise Compacted
         if lo == hi:

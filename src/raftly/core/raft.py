@@ -73,6 +73,7 @@ class Raft:
         "lead_transferee",
         "leader",
         "log",
+        "max_size_per_msg",
         "messages",
         "pending_conf_index",
         "pending_reads",
@@ -119,6 +120,7 @@ class Raft:
         self.election_elapsed = 0  # ticks since the last election time-out, or since the leader was heard
         self.heartbeat_elapsed = 0  # ticks since the last heartbeat; leaders only
         self.randomized_election_timeout = 0
+        self.max_size_per_msg = config.max_size_per_msg
         self.check_quorum = config.check_quorum
         self.skip_bcast_commit = config.skip_bcast_commit
         self.batch_append = config.batch_append

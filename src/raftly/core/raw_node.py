@@ -215,13 +215,14 @@ class RawNode:
         if term_or_vote or log.committed != self._prev_commit:
             hard_state = HardState(raft.term, raft.vote, log.committed)
         entries = log.unstable.next_entries()
+        committed = log.next_committed(not self._async_writes) if log.applying < log.committed else []
         ready = Ready(
             soft_state,
             hard_state,
             raft.read_states,
             entries,
             log.unstable.next_snapshot(),
-            log.next_committed(not self._async_writes),
+            committed,
             raft.messages,
             term_or_vote or bool(entries),
         )
@@ -258,24 +259,21 @@ class RawNode:
                 append.term = hard_state.term
                 append.vote = hard_state.vote
                 append.commit = hard_state.commit
-            answer = self._append_answer(ready)
-            if answer is not None:
-                append.responses.append(answer)
+            if raft.log.unstable.entries or ready.snapshot is not None:
+                append.responses.append(self._append_answer(ready))
             ready.messages.append(append)
         if ready.committed_entries:
             applied = MsgStorageApplyResp(raft.id, APPLY_THREAD, 0, ready.committed_entries)
             ready.messages.append(MsgStorageApply(APPLY_THREAD, raft.id, 0, ready.committed_entries, [applied]))
 
-    def _append_answer(self, ready: Ready) -> MsgStorageAppendResp | None:
-        """What the disk says when the Ready, and all before it, is durable; None when there was nothing to write.
+    def _append_answer(self, ready: Ready) -> MsgStorageAppendResp:
+        """What the disk says when the Ready, and all before it, is durable.
 
         It speaks of the end of the whole log, and of the term of now: should the log be overwritten before the answer
         comes, a later term ignores it even if the entries look the same again.
         """
         raft = self.raft
         log = raft.log
-        if not log.unstable.entries and ready.snapshot is None:
-            return None
         answer = MsgStorageAppendResp(raft.id, APPEND_THREAD, raft.term, 0, 0, ready.snapshot)
         if log.unstable.entries:
             answer.log_term = log.last_term
@@ -301,7 +299,8 @@ class RawNode:
         raft.after_append = []
         if raft.waiting_appends:
             raft.waiting_appends = {}
-        log.unstable.accept_in_progress()
+        if log.unstable.entries or ready.snapshot is not None:
+            log.unstable.accept_in_progress()
         if ready.committed_entries:
             log.accept_applying(ready.committed_entries, not self._async_writes)
         if raft.trace is not None:
@@ -314,9 +313,8 @@ class RawNode:
             raise InvariantError("two accepted Ready structs without call to Advance")
         own = raft.id
         steps: list[Message] = [m for m in raft.after_append if m.to == own]
-        answer = self._append_answer(ready)
-        if answer is not None:
-            steps.append(answer)
+        if raft.log.unstable.entries or ready.snapshot is not None:
+            steps.append(self._append_answer(ready))
         if ready.committed_entries:
             steps.append(MsgStorageApplyResp(own, APPLY_THREAD, 0, ready.committed_entries))
         self._steps_on_advance = steps

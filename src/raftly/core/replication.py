@@ -77,8 +77,9 @@ def maybe_send_append(raft: Raft, to: NodeId, progress: Progress, *, allow_empty
     # With a full window only an empty append goes out: it is enough to be acknowledged or rejected, and either frees
     # the window if everything that filled it was lost.
     if prev < log.last_index and (progress.state is not _REPLICATE or not progress.inflights.full()):
+        context = FetchContext(to, raft.term) if prev + 1 < log.unstable.offset else None
         try:
-            entries = log.entries(prev + 1, raft.config.max_size_per_msg, FetchContext(to, raft.term))
+            entries = log.entries(prev + 1, raft.max_size_per_msg, context)
         except Compacted:
             return _maybe_send_snapshot(raft, to, progress)
         except LogNotReady:
@@ -113,7 +114,7 @@ def _merge(raft: Raft, to: NodeId, progress: Progress, entries: list[Entry]) -> 
         return False
     if entries:
         merged = waiting.entries + entries
-        limit = raft.config.max_size_per_msg
+        limit = raft.max_size_per_msg
         if limit < NO_LIMIT and entries_bytes(merged) > limit:
             return False
         waiting.entries = merged

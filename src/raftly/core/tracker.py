@@ -43,23 +43,25 @@ class Inflights:
     overshot by one message. `size` 0 disables the peer.
     """
 
-    __slots__ = ("_bytes", "_items", "_pending_size", "bytes_max", "size")
+    __slots__ = ("_bytes", "_count", "_items", "_limit", "bytes_max", "size")
 
     def __init__(self, size: int, bytes_max: int = 0) -> None:
         self.size = size
         self.bytes_max = bytes_max
         self._bytes = 0
-        self._pending_size = -1  # a smaller size that waits for the window to drain
+        self._count = 0
+        self._limit = size  # below `size` while a smaller one waits for the window to drain
         self._items: deque[tuple[int, int]] | None = None  # made on first use: most peers are idle
 
     def add(self, index: Index, payload_bytes: int) -> None:
         """A message whose last entry is `index` was sent; the window is not full."""
-        if self.full():
+        if self._count >= self._limit or (self.bytes_max != 0 and self._bytes >= self.bytes_max):
             raise InvariantError("cannot add into a Full inflights")
         items = self._items
         if items is None:
             items = self._items = deque()
         items.append((index, payload_bytes))
+        self._count += 1
         self._bytes += payload_bytes
 
     def free_le(self, to: Index) -> None:
@@ -69,8 +71,9 @@ class Inflights:
             return
         while items and items[0][0] <= to:
             self._bytes -= items.popleft()[1]
+            self._count -= 1
         if not items:
-            self._settle_size()
+            self.size = self._limit
 
     def free_first_one(self) -> None:
         """Release exactly one slot: how raft-rs keeps a full window alive on a heartbeat answer."""
@@ -79,12 +82,11 @@ class Inflights:
             self.free_le(items[0][0])
 
     def full(self) -> bool:
-        return self.count() >= self._limit() or (self.bytes_max != 0 and self._bytes >= self.bytes_max)
+        return self._count >= self._limit or (self.bytes_max != 0 and self._bytes >= self.bytes_max)
 
     def count(self) -> int:
         """Messages in flight."""
-        items = self._items
-        return len(items) if items is not None else 0
+        return self._count
 
     def payload_bytes(self) -> int:
         """Payload bytes in flight."""
@@ -95,15 +97,14 @@ class Inflights:
         if self._items:
             self._items.clear()
         self._bytes = 0
-        self._settle_size()
+        self._count = 0
+        self.size = self._limit
 
     def set_size(self, size: int) -> None:
         """Raise the capacity at once, or lower it as soon as what is in flight fits below it. raft-rs: set_cap."""
-        if size >= self.size or self.count() <= 0:
+        self._limit = size
+        if size >= self.size or self._count == 0:
             self.size = size
-            self._pending_size = -1
-        else:
-            self._pending_size = size
 
     def maybe_free_buffer(self) -> bool:
         """Give back the buffer of an idle window; true when there was one to give. raft-rs: maybe_free_buffer."""
@@ -120,17 +121,10 @@ class Inflights:
         """An independent window with the same content."""
         twin = Inflights(self.size, self.bytes_max)
         twin._bytes = self._bytes
-        twin._pending_size = self._pending_size
+        twin._count = self._count
+        twin._limit = self._limit
         twin._items = None if self._items is None else deque(self._items)
         return twin
-
-    def _limit(self) -> int:
-        return self.size if self._pending_size < 0 else self._pending_size
-
-    def _settle_size(self) -> None:
-        if self._pending_size >= 0:
-            self.size = self._pending_size
-            self._pending_size = -1
 
 
 @final

@@ -54,7 +54,8 @@ class UnstableLog:
 
     def next_entries(self) -> list[Entry]:
         """Entries not handed out yet."""
-        return self.entries[self.offset_in_progress - self.offset :]
+        start = self.offset_in_progress - self.offset
+        return self.entries[start:] if start < len(self.entries) else []
 
     def has_next_entries(self) -> bool:
         return self.offset_in_progress - self.offset < len(self.entries)
