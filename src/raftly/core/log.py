@@ -175,8 +175,9 @@ class RaftLog:
         Raises:
             SnapshotNotReady: it is being made.
         """
-        if self.unstable.snapshot is not None:
-            return self.unstable.snapshot
+        held = self.unstable.snapshot
+        if held is not None and held.meta.index >= at_least:
+            return held
         return self.reader.snapshot(at_least, to)
 
     def persisted_index(self) -> Index:
