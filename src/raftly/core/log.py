@@ -319,6 +319,13 @@ class RaftLog:
         except LogError as error:
             raise InvariantError(f"unexpected error when getting unapplied entries ({error!r})") from error
 
+    def set_applying_bytes_max(self, bytes_max: int) -> None:
+        """Change the byte budget; with one that is used up already nothing more is handed out for now."""
+        self.applying_bytes_max = bytes_max
+        if bytes_max >= NO_LIMIT:
+            self.applying_bytes = 0  # without a limit nothing is counted, so what is outstanding is never given back
+        self.applying_paused = self.applying_bytes >= bytes_max
+
     def accept_applying(self, entries: list[Entry], allow_unstable: bool) -> None:
         """These entries were handed out for application."""
         index = entries[-1].index

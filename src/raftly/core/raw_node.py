@@ -393,7 +393,7 @@ class RawNode:
 
     def set_max_committed_size_per_ready(self, bytes_max: int) -> None:
         """Change the budget of entries handed out for application; 0 gives one entry at a time."""
-        self.raft.log.applying_bytes_max = max(bytes_max, 1)
+        self.raft.log.set_applying_bytes_max(max(bytes_max, 1))
 
     def adjust_max_inflight_msgs(self, id_: NodeId, size: int) -> None:
         """Change the window of one peer, 0 to disable it; until the next election or change of members."""
