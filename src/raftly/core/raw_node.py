@@ -406,11 +406,16 @@ class RawNode:
         return sum(progress.inflights.maybe_free_buffer() for _, progress in self.raft.tracker.peers)
 
     def assign_commit_groups(self, groups: Sequence[tuple[NodeId, int]]) -> None:
-        """Put peers into commit groups (numbers above 0); with `Config.group_commit` a commit needs two of them."""
+        """Put peers into commit groups (numbers above 0); with `Config.group_commit` a commit needs two of them.
+
+        Raises:
+            ConfigError: a group is not above 0; nobody was moved.
+        """
         raft = self.raft
         for id_, group in groups:
             if group <= 0:
                 raise ConfigError("commit group", f"of node {id_} is {group}, it must be at least 1")
+        for id_, group in groups:
             progress = raft.tracker.progress.get(id_)
             if progress is not None:
                 progress.commit_group_id = group
@@ -435,12 +440,12 @@ class RawNode:
             replication.bcast_append(raft)
 
     def check_group_commit_consistent(self) -> bool | None:
-        """Do two commit groups hold everything committed? None unless leading with an entry of the term applied."""
+        """Do two commit groups hold everything committed, by group commit? None unless leading, own term applied."""
         raft = self.raft
         if raft.role is not Role.LEADER or not raft.applied_in_term():
             return None
         index, by_groups = raft.tracker.group_committed_index()
-        return by_groups and index == raft.log.committed
+        return raft.group_commit and by_groups and index == raft.log.committed
 
     def in_lease(self) -> bool:
         """Does this leader hold a lease by heartbeats, as raft-rs means it: leading, with check_quorum?"""
