@@ -141,7 +141,7 @@ def _check_snap(raft: Raft, message: MsgSnap) -> None:
         _refuse(message, f"index {meta.index} is beyond any that a log can reach")
     if message.term != 0 and meta.term > message.term:
         _refuse(message, f"its snapshot is of term {meta.term}, later than its own {message.term}")
-    if meta.index <= raft.log.committed:
+    if meta.index < raft.log.committed or (meta.index == raft.log.committed and not raft.pending_request_snapshot):
         return
     try:
         confchange.restore(1, 0, meta.conf_state, meta.index)

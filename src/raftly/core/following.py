@@ -131,7 +131,8 @@ def restore(raft: Raft, snapshot: Snapshot) -> bool:
     """Replace log and configuration by a snapshot that brings news; False when it is ignored."""
     log = raft.log
     meta = snapshot.meta
-    requested = raft.pending_request_snapshot
+    # An older one than asked for would cut away entries that this node has acknowledged.
+    requested = 0 < raft.pending_request_snapshot <= meta.index
     if meta.index < log.committed or (meta.index == log.committed and not requested):
         return False
     if raft.role is not Role.FOLLOWER:

@@ -213,6 +213,8 @@ def _commit_and_send(raft: Raft, from_: NodeId, progress: Progress, acked: int) 
 
 def _maybe_recover(raft: Raft, from_: NodeId, progress: Progress) -> None:
     """A peer in Snapshot acknowledged something: can the log serve it again?"""
+    if progress.pending_request_snapshot:
+        return  # it asked for the snapshot because its log does not help; only the report on it ends this
     if raft.config.snapshot_must_reach_pending:
         recovered = progress.is_snapshot_caught_up()
     else:
