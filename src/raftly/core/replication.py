@@ -84,7 +84,7 @@ def maybe_send_append(raft: Raft, to: NodeId, progress: Progress, *, allow_empty
             return _maybe_send_snapshot(raft, to, progress)
         except LogNotReady:
             return False  # `RawNode.on_entries_fetched` comes back here
-    if not entries and not allow_empty:
+    if not entries and (not allow_empty or progress.is_disabled()):
         return False
     _send_entries(raft, to, progress, prev_term, entries)
     return True

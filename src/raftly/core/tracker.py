@@ -81,6 +81,10 @@ class Inflights:
         if items:
             self.free_le(items[0][0])
 
+    def disabled(self) -> bool:
+        """Was the capacity set to 0, so that nothing may ever be added?"""
+        return self._limit == 0
+
     def full(self) -> bool:
         return self._count >= self._limit or (self.bytes_max != 0 and self._bytes >= self.bytes_max)
 
@@ -246,6 +250,10 @@ class Progress:
     def is_paused(self) -> bool:
         """Is sending entries pointless now?"""
         return self.flow_paused or self.state is _SNAPSHOT
+
+    def is_disabled(self) -> bool:
+        """Is replication to the peer switched off by a window of size 0? (raft-rs; a probe still finds its log)"""
+        return self.state is _REPLICATE and self.inflights.disabled()
 
     def is_snapshot_caught_up(self) -> bool:
         """In Snapshot, and the peer holds what the snapshot covers."""
