@@ -269,6 +269,8 @@ class Raft:
         # There may be an unapplied change anywhere in the log; waiting for all of it is cheaper than looking.
         self.pending_conf_index = self.log.last_index
         self.uncommitted_from = self.log.last_index
+        if self.config.report_commit:
+            self._note_own_commit()
         self.log.apply_ahead = self.config.max_apply_unpersisted_log_limit
         if self.trace is not None:
             self.trace.emit(LeaderElected())
@@ -328,9 +330,16 @@ class Raft:
         else:
             index = self.tracker.committed_index()
         moved = self.log.maybe_commit(self.term, index)
+        if moved and self.config.report_commit:
+            self._note_own_commit()
         if self.trace is not None:
             self.trace.emit(CommitAttempted())
         return moved
+
+    def _note_own_commit(self) -> None:
+        own = self.tracker.progress.get(self.id)
+        if own is not None:
+            own.update_committed(self.log.committed)
 
     def committed_in_term(self) -> bool:
         """Has an entry of this term been committed? Until then a leader knows no safe read index (thesis §6.4)."""

@@ -372,6 +372,7 @@ class ProgressTracker:
         for id_, old in self.peers:
             fresh = Progress(last_index + 1, self.new_inflights(), is_learner=old.is_learner)
             fresh.commit_group_id = old.commit_group_id
+            fresh.committed_index = old.committed_index
             if id_ == self_id:
                 fresh.match = last_index
             progress[id_] = fresh
