@@ -68,6 +68,13 @@ class RaftlyError(Exception):
     code: ClassVar[str] = "raftly"
     retry: ClassVar[Retry] = Retry.NEVER
 
+    def __eq__(self, other: object) -> bool:
+        """Equal in kind and in everything they say; where they were raised does not count."""
+        return isinstance(other, RaftlyError) and type(self) is type(other) and self.args == other.args
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.args))
+
 
 class InvariantError(AssertionError):
     """A rule that raftly itself must keep was broken: a bug here or in the storage handed in, never bad input.
