@@ -401,6 +401,10 @@ class RawNode:
         if progress is not None:
             progress.inflights.set_size(size)
 
+    def inflight_buffers_size(self) -> int:
+        """Bytes of memory that the windows of all peers take."""
+        return sum(progress.inflights.buffer_bytes() for _, progress in self.raft.tracker.peers)
+
     def maybe_free_inflight_buffers(self) -> int:
         """Give back the buffers of idle windows; how many."""
         return sum(progress.inflights.maybe_free_buffer() for _, progress in self.raft.tracker.peers)

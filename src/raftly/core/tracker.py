@@ -12,6 +12,7 @@ commit, requested snapshots, resizable windows).
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from enum import Enum
 from typing import final
@@ -117,9 +118,9 @@ class Inflights:
         self._items = None
         return True
 
-    def allocated(self) -> bool:
-        """Is there a buffer at all?"""
-        return self._items is not None
+    def buffer_bytes(self) -> int:
+        """Memory that the buffer takes; 0 until it is used."""
+        return 0 if self._items is None else sys.getsizeof(self._items)
 
     def copy(self) -> Inflights:
         """An independent window with the same content."""
