@@ -17,7 +17,7 @@ checks the record's own checksum and is for whoever reads it from a disk.
 
 from __future__ import annotations
 
-from struct import Struct
+import struct
 from typing import Final
 from zlib import crc32
 
@@ -25,32 +25,67 @@ from raftly.base.types import Entry, EntryType
 from raftly.errors import DecodeError
 
 RECORD_VERSION: Final = 1
-_HEAD: Final = Struct("<IBBQQ")
+RECORD_BYTES_MIN: Final = 26
 _HEAD_BYTES: Final = 22
 _CRC_BYTES: Final = 4
-RECORD_BYTES_MIN: Final = 26
-_CRC: Final = Struct("<I")
-_CONTEXT: Final = 0x40
+_CONTEXT: Final = 0x40  # in kind
+_VERSION_1: Final = RECORD_VERSION << 8  # kind and version are read as one number: one comparison on the common path
 _TYPES: Final = (EntryType.NORMAL, EntryType.CONF_CHANGE, EntryType.CONF_CHANGE_V2)
-_pack_head = _HEAD.pack
-_unpack_head = _HEAD.unpack_from
-_pack_crc = _CRC.pack
+_NORMAL: Final = EntryType.NORMAL  # a member reached through its class costs a call in Python 3.11
+
+_HEAD: Final = struct.Struct("<IHQQ")
+_pack_head: Final = _HEAD.pack
+_unpack_head: Final = _HEAD.unpack_from
+_U32: Final = struct.Struct("<I")
+_pack_u32: Final = _U32.pack
+_unpack_u32: Final = _U32.unpack_from
+
+
+def frame_entry(entry: Entry) -> bytes:
+    """The framed record of an entry as it stands now. `record_of` keeps it; this does not."""
+    data = entry.data
+    kind = entry.type | entry.flags << 4 | _VERSION_1
+    if entry.context:
+        context = entry.context
+        data = _pack_u32(len(context)) + context + data
+        kind |= _CONTEXT
+    body = _pack_head(len(data) + RECORD_BYTES_MIN, kind, entry.term, entry.index) + data
+    return body + _pack_u32(crc32(body))
 
 
 def record_of(entry: Entry) -> bytes:
-    """The framed record of an entry that has its term and index; made on first use and kept on the entry."""
+    """The framed record of an entry that has its term and index for good; made on first use and kept on the entry."""
     record = entry.record
     if not record:
-        data = entry.data
-        kind = int(entry.type) | entry.flags << 4
-        if entry.context:
-            context = entry.context
-            data = _pack_crc(len(context)) + context + data
-            kind |= _CONTEXT
-        body = _pack_head(len(data) + RECORD_BYTES_MIN, kind, RECORD_VERSION, entry.term, entry.index) + data
-        record = body + _pack_crc(crc32(body))
+        record = frame_entry(entry)
         entry.record = record
     return record
+
+
+def read_records(buf: bytes, offset: int, end: int, count: int, entries: list[Entry]) -> int:
+    """Append the `count` records that start at `offset` to `entries`; the offset behind the last of them.
+
+    Each entry keeps its own record. No byte at or behind `end` becomes part of an entry.
+
+    Raises:
+        DecodeError: truncated, oversized, an unknown version or kind.
+    """
+    try:
+        for _ in range(count):
+            head: tuple[int, int, int, int] = _unpack_head(buf, offset)
+            size, kind, term, index = head
+            stop = offset + size
+            if stop > end or size < RECORD_BYTES_MIN:
+                raise DecodeError("entry record", offset, f"a record claims {size} bytes, {end - offset} are left")
+            record = buf[offset:stop]
+            if kind == _VERSION_1:
+                entries.append(Entry(term, index, _NORMAL, record[_HEAD_BYTES:-_CRC_BYTES], b"", 0, record))
+            else:
+                entries.append(_decode_kind(record, kind, term, index, offset))
+            offset = stop
+    except struct.error:
+        raise DecodeError("entry record", offset, "the bytes end inside a record") from None
+    return offset
 
 
 def decode_records(buf: bytes, offset: int, end: int, count: int) -> list[Entry]:
@@ -59,41 +94,27 @@ def decode_records(buf: bytes, offset: int, end: int, count: int) -> list[Entry]
     Raises:
         DecodeError: truncated, oversized, left-over bytes, an unknown version or kind.
     """
-    if count * RECORD_BYTES_MIN > end - offset:
-        raise DecodeError("entry record", offset, f"{count} records cannot fit in {end - offset} bytes")
     entries: list[Entry] = []
-    for _ in range(count):
-        if end - offset < RECORD_BYTES_MIN:
-            raise DecodeError("entry record", offset, "the bytes end inside a record")
-        size, kind, version, term, index = _unpack_head(buf, offset)
-        stop = offset + size
-        if size < RECORD_BYTES_MIN or stop > end:
-            raise DecodeError("entry record", offset, f"a record claims {size} bytes, {end - offset} are left")
-        if version != RECORD_VERSION:
-            raise DecodeError("entry record", offset, f"version {version} is unknown")
-        record = buf[offset:stop]
-        if kind == 0:
-            entries.append(Entry(term, index, EntryType.NORMAL, record[_HEAD_BYTES:-_CRC_BYTES], b"", 0, record))
-        else:
-            entries.append(_decode_kind(record, kind, term, index, offset))
-        offset = stop
-    if offset != end:
-        raise DecodeError("entry record", offset, f"{end - offset} bytes are left over")
+    stop = read_records(buf, offset, end, count, entries)
+    if stop != end:
+        raise DecodeError("entry record", stop, f"{end - stop} bytes are left over")
     return entries
 
 
 def _decode_kind(record: bytes, kind: int, term: int, index: int, offset: int) -> Entry:
     """An entry that is not just a normal payload."""
+    if kind >> 8 != RECORD_VERSION:
+        raise DecodeError("entry record", offset, f"version {kind >> 8} is unknown")
     type_ = kind & 0x0F
     if type_ >= len(_TYPES) or kind & 0x80:
-        raise DecodeError("entry record", offset, f"kind {kind:#04x} is unknown")
+        raise DecodeError("entry record", offset, f"kind {kind & 0xFF:#04x} is unknown")
     at = _HEAD_BYTES
     stop = len(record) - _CRC_BYTES
     context = b""
     if kind & _CONTEXT:
         if stop - at < 4:
             raise DecodeError("entry record", offset, "the record ends inside its context size")
-        context_bytes = int(_CRC.unpack_from(record, at)[0])
+        context_bytes = int(_unpack_u32(record, at)[0])
         at += 4
         if context_bytes > stop - at:
             raise DecodeError("entry record", offset, f"a context of {context_bytes} bytes does not fit")
@@ -110,7 +131,7 @@ def decode_record(buf: bytes, offset: int, end: int) -> tuple[Entry, int]:
     """
     if end - offset < RECORD_BYTES_MIN:
         raise DecodeError("entry record", offset, "the bytes end inside a record")
-    size = int(_CRC.unpack_from(buf, offset)[0])
+    size = int(_unpack_u32(buf, offset)[0])
     if size > end - offset:
         raise DecodeError("entry record", offset, f"a record claims {size} bytes, {end - offset} are left")
     entry = decode_records(buf, offset, offset + size, 1)[0]
@@ -121,4 +142,4 @@ def decode_record(buf: bytes, offset: int, end: int) -> tuple[Entry, int]:
 
 def verify_record(record: bytes) -> bool:
     """Does the record's own checksum match its bytes?"""
-    return bool(crc32(record[:-_CRC_BYTES]) == _CRC.unpack_from(record, len(record) - _CRC_BYTES)[0])
+    return bool(crc32(record[:-_CRC_BYTES]) == _unpack_u32(record, len(record) - _CRC_BYTES)[0])

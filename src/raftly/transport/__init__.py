@@ -1,0 +1,1 @@
+"""How peers reach each other, and how messages look on the way."""
