@@ -22,6 +22,16 @@ class ReadOnlyOption(Enum):
     LEASE_BASED = "lease-based"  # its clock: only as good as the bound on clock drift; needs check_quorum
 
 
+def check_priority(priority: int) -> None:
+    """Does an election priority fit its field on the wire?
+
+    Raises:
+        ConfigError: it does not.
+    """
+    if not -(1 << 63) <= priority < 1 << 63:
+        raise ConfigError("priority", f"is {priority}, it must fit a signed 64-bit number")
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class Config:
@@ -141,8 +151,7 @@ class Config:
                 "max_inflight_bytes",
                 f"is {self.max_inflight_bytes}, it must be 0 or at least max_size_per_msg {self.max_size_per_msg}",
             )
-        if not -(1 << 63) <= self.priority < 1 << 63:
-            raise ConfigError("priority", f"is {self.priority}, it must fit a signed 64-bit number")
+        check_priority(self.priority)
 
     def election_range(self) -> tuple[int, int]:
         """Election time-outs are drawn from [low, high) ticks."""

@@ -19,7 +19,7 @@ from raftly.base.membership import AnyConfChange, ConfChange, ConfChangeType, Co
 from raftly.base.types import NO_LIMIT, NO_NODE, Entry, EntryType, HardState, Index, NodeId
 from raftly.core import following, proposals, readindex, replication
 from raftly.core.admission import admit, check_entries
-from raftly.core.config import Config
+from raftly.core.config import Config, check_priority
 from raftly.core.messages import (
     APPEND_THREAD,
     APPLY_THREAD,
@@ -376,7 +376,12 @@ class RawNode:
         replication.on_entries_fetched(self.raft, context)
 
     def set_priority(self, priority: int) -> None:
-        """Election priority from now on; see `Config.priority`."""
+        """Election priority from now on; see `Config.priority`.
+
+        Raises:
+            ConfigError: it does not fit a signed 64-bit number.
+        """
+        check_priority(priority)
         self.raft.priority = priority
 
     def set_check_quorum(self, check_quorum: bool) -> None:
