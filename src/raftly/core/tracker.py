@@ -12,7 +12,6 @@ commit, requested snapshots, resizable windows).
 
 from __future__ import annotations
 
-import sys
 from collections import deque
 from enum import Enum
 from typing import final
@@ -120,7 +119,7 @@ class Inflights:
 
     def buffer_bytes(self) -> int:
         """Memory that the buffer takes; 0 until it is used."""
-        return 0 if self._items is None else sys.getsizeof(self._items)
+        return 0 if self._items is None else self._items.__sizeof__()  # noqa: PLC2801 - no sys in the core
 
     def copy(self) -> Inflights:
         """An independent window with the same content."""
@@ -253,7 +252,7 @@ class Progress:
         return self.flow_paused or self.state is _SNAPSHOT
 
     def is_disabled(self) -> bool:
-        """Is replication to the peer switched off by a window of size 0? (raft-rs; a probe still finds its log)"""
+        """Is replication to the peer switched off by a window of size 0? A probe still finds its log, as in raft-rs."""
         return self.state is _REPLICATE and self.inflights.disabled()
 
     def is_snapshot_caught_up(self) -> bool:
