@@ -27,14 +27,14 @@ OnDone = Callable[[T | None, BaseException | None], None]
 class _FirstStep:
     """Stands for the task that the coroutine will be if it waits."""
 
-    __slots__ = ("__weakref__", "_context", "_loop", "_task", "coro", "finished", "yielded")
+    __slots__ = ("__weakref__", "_loop", "_task", "context", "coro", "finished", "yielded")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], context: Context) -> None:
         self.coro = coro
         self.finished = False
         self.yielded: asyncio.Future[Any] | None = None
         self._loop = loop
-        self._context = context
+        self.context = context
         self._task: asyncio.Task[Any] | None = None
 
     def task(self) -> asyncio.Task[Any]:
@@ -42,7 +42,7 @@ class _FirstStep:
         if self._task is None:
             driver = _drive(self)
             driver.send(None)  # up to the yield that waits for the task's own first step
-            self._task = asyncio.Task(driver, loop=self._loop, context=self._context)
+            self._task = asyncio.Task(driver, loop=self._loop, context=self.context)
         return self._task
 
     def __getattr__(self, name: str) -> Any:
@@ -88,34 +88,33 @@ def _continue(step: _FirstStep) -> Generator[Any, Any, Any]:
             error = thrown
 
 
-def start(
-    loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T], on_done: OnDone[T]
-) -> asyncio.Task[T] | None:
+def start(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T], on_done: OnDone[T]) -> asyncio.Task[T] | None:
     """Run `coro` up to its first wait; then `on_done(result, error)`, or, if it waits, a task that ends in `on_done`.
 
-    Returns the task, None when the coroutine has finished. Inside another task (a transport in memory may call from
-    one) there is no first step by hand: a task is made at once.
+    Returns the task, None when the coroutine has finished. May be called inside another task (a transport in memory
+    does): that one is put aside meanwhile.
     """
-    context = copy_context()
-    step = _FirstStep(loop, coro, context)
-    try:
-        _enter_task(loop, step)  # type: ignore[arg-type]
-    except RuntimeError:
-        return _watched(loop.create_task(coro), on_done)
+    step = _FirstStep(loop, coro, copy_context())
+    outer = asyncio.current_task(loop)
+    if outer is not None:
+        _leave_task(loop, outer)
+    _enter_task(loop, step)  # type: ignore[arg-type]
     result: T | None = None
     failure: BaseException | None = None
     try:
-        step.yielded = context.run(coro.send, None)
+        step.yielded = step.context.run(coro.send, None)
     except StopIteration as stop:
         step.finished = True
         result = stop.value
     except (KeyboardInterrupt, SystemExit):
         raise
-    except BaseException as error:  # noqa: BLE001  # a result like any other
+    except BaseException as error:  # noqa: BLE001  # an outcome like any other
         step.finished = True
         failure = error
     finally:
         _leave_task(loop, step)  # type: ignore[arg-type]
+        if outer is not None:
+            _enter_task(loop, outer)
     if step.finished:
         on_done(result, failure)
         return None

@@ -120,7 +120,7 @@ class ServerCall:
 
     # --- input ----------------------------------------------------------------------------------------------------
 
-    def on_data(self, data: bytes, *, end_stream: bool) -> None:
+    def on_data(self, data: bytes, end_stream: bool) -> None:
         """Bytes of the request. A whole unary request starts the handler."""
         if self._ended:
             self._connection.h2.release(None, len(data))
@@ -198,11 +198,6 @@ class ServerCall:
                 self.fail(RpcError(StatusCode.CANCELLED, "the request was begun and did not go on"))
             else:
                 self.reset(ErrorCode.ENHANCE_YOUR_CALM)
-
-    @property
-    def drained(self) -> bool:
-        """Whether a handler that waits to send may go on."""
-        return self._stream.backlog_bytes <= self._connection.limits.send_backlog_bytes
 
     async def recv(self) -> Any:
         """The next request, decoded; None after the last. For streams of requests only, one reader at a time."""
@@ -346,10 +341,9 @@ class ServerCall:
         while not self._ended and (
             stream.backlog_bytes > connection.limits.send_backlog_bytes or connection.output_full
         ):
-            self._send_waiter = connection.loop.create_future()
-            connection.add_writer(self)
+            waiter = self._send_waiter = connection.loop.create_future()
             try:
-                await self._send_waiter
+                await connection.wait_writable(self, waiter)
             finally:
                 self._send_waiter = None
 
@@ -435,13 +429,10 @@ class ServerCall:
             self._inbox.discard()
             self._inbox = None
         self._connection.on_call_ended(self)
-        self._wake()
-        self.on_writable()
-
-    @property
-    def stream_id(self) -> int:
-        """HTTP/2 stream of the call."""
-        return self._stream.id
+        if self._waiter is not None:
+            self._wake()
+        if self._send_waiter is not None:
+            self.on_writable()
 
     def reset(self, code: ErrorCode) -> None:
         """Give the stream up without a status."""

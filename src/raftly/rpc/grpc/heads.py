@@ -22,6 +22,7 @@ __all__ = [
     "ENCODINGS",
     "OK_TRAILERS",
     "RESPONSE_HEAD",
+    "Outcome",
     "RequestHead",
     "http_response",
     "outcome_of",
@@ -46,7 +47,17 @@ class RequestHead:
     `problem` is not None for a call that is answered without a handler; `http_status` is 200 unless it is not gRPC.
     """
 
-    __slots__ = ("_fields", "_metadata", "accepts_gzip", "authority", "encoding", "http_status", "path", "problem", "timeout_s")
+    __slots__ = (
+        "_fields",
+        "_metadata",
+        "accepts_gzip",
+        "authority",
+        "encoding",
+        "http_status",
+        "path",
+        "problem",
+        "timeout_s",
+    )
 
     def __init__(self, block: HeaderBlock) -> None:
         self.path = b""
@@ -84,6 +95,11 @@ class RequestHead:
             self.http_status = 405
         elif self.encoding not in (b"", *ENCODINGS) and self.problem is None:
             self.problem = RpcError(StatusCode.UNIMPLEMENTED, f"grpc-encoding {self.encoding[:40]!r} is not supported")
+
+    @property
+    def refused(self) -> bool:
+        """Whether the call is answered without a handler."""
+        return self.problem is not None or self.http_status != 200
 
     @property
     def metadata(self) -> Metadata:
@@ -189,7 +205,12 @@ def request_block(
 
 
 def response_encoding(block: HeaderBlock) -> bytes:
-    """Message encoding of a response head. Raises RpcError when the response is not gRPC or its encoding unknown."""
+    """Message encoding of a response head, kept with the block.
+
+    Raises RpcError when the response is not gRPC or its encoding is unknown.
+    """
+    if isinstance(block.parsed, bytes):
+        return block.parsed
     status = int(block.get(b":status") or b"0")
     content_type = block.get(b"content-type") or b""
     if status != 200:
@@ -199,23 +220,42 @@ def response_encoding(block: HeaderBlock) -> bytes:
     encoding = block.get(b"grpc-encoding") or b""
     if encoding not in (b"", *ENCODINGS):
         raise RpcError(StatusCode.INTERNAL, f"grpc-encoding {encoding[:40]!r} is not supported")
+    block.parsed = encoding
     return encoding
 
 
-def outcome_of(block: HeaderBlock) -> RpcError | None:
-    """Status in trailers: None for OK. Kept with the block."""
-    if block.parsed is None:
-        block.parsed = (_read_outcome(block),)
-    outcome: RpcError | None = block.parsed[0]  # type: ignore[index]  # a one-tuple, so that OK is kept too
-    return outcome
+class Outcome:
+    """Status and metadata in trailers. `error` builds a new exception each time, for each call raises its own."""
+
+    __slots__ = ("details", "message", "metadata", "status")
+
+    def __init__(self, status: StatusCode, message: str, details: bytes | None, metadata: Metadata) -> None:
+        self.status = status
+        self.message = message
+        self.details = details
+        self.metadata = metadata
+
+    def error(self) -> RpcError | None:
+        """None for OK."""
+        if self.status is StatusCode.OK:
+            return None
+        return RpcError(self.status, self.message, details=self.details, trailers=self.metadata)
 
 
-def _read_outcome(block: HeaderBlock) -> RpcError | None:
+def outcome_of(block: HeaderBlock) -> Outcome:
+    """What trailers say, kept with the block."""
+    parsed = block.parsed
+    if parsed.__class__ is not Outcome:
+        parsed = block.parsed = _read_outcome(block)
+    assert isinstance(parsed, Outcome)
+    return parsed
+
+
+def _read_outcome(block: HeaderBlock) -> Outcome:
+    metadata = decode_metadata(block.fields)
     status = block.get(b"grpc-status")
     if status is None or not status.isdigit() or len(status) > 6:
-        return RpcError(StatusCode.UNKNOWN, "the response ended without a status")
-    if int(status) == 0:
-        return None
+        return Outcome(StatusCode.UNKNOWN, "the response ended without a status", None, metadata)
     details: bytes | None = None
     raw_details = block.get(b"grpc-status-details-bin")
     if raw_details is not None:
@@ -224,6 +264,4 @@ def _read_outcome(block: HeaderBlock) -> RpcError | None:
         except Base64Error:
             details = None
     message = unquote_to_bytes(block.get(b"grpc-message") or b"").decode("utf-8", "replace")
-    return RpcError(
-        StatusCode.of(int(status)), message, details=details, trailers=decode_metadata(block.fields)
-    )
+    return Outcome(StatusCode.of(int(status)), message, details, metadata)

@@ -158,18 +158,20 @@ class Connection(SendHalf):
         """Act on every whole frame; returns where the first unfinished one starts."""
         unpack = FRAME_HEADER.unpack_from
         handlers = self._handlers
+        frame_bytes_max = self._frame_bytes_max
         end = len(data)
+        frames = 0
         while end - at >= FRAME_HEADER_BYTES:
             high, low, kind, flags, stream_id = unpack(data, at)
             size = high << 16 | low
-            if size > self._frame_bytes_max:
+            if size > frame_bytes_max:
                 raise ConnectionFault(
-                    ErrorCode.FRAME_SIZE_ERROR, f"frame of {size} bytes, the limit is {self._frame_bytes_max}"
+                    ErrorCode.FRAME_SIZE_ERROR, f"frame of {size} bytes, the limit is {frame_bytes_max}"
                 )
             stop = at + FRAME_HEADER_BYTES + size
             if stop > end:
                 break
-            self.frames_received += 1
+            frames += 1
             if self._strict:
                 self._check_order(kind, flags, stream_id)
             if kind > CONTINUATION:
@@ -180,6 +182,7 @@ class Connection(SendHalf):
                 except StreamFault as fault:
                     self._on_stream_fault(fault)
             at = stop
+        self.frames_received += frames
         return at
 
     def _check_order(self, kind: int, flags: int, stream_id: int) -> None:
@@ -210,24 +213,29 @@ class Connection(SendHalf):
     def _on_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id == 0:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "HEADERS on stream 0")
-        depends_on_itself = False
         if flags & (PADDED | PRIORITY_FLAG):
-            if flags & PADDED:
-                payload = _unpad(payload)
-            if flags & PRIORITY_FLAG:
-                if len(payload) < 5:
-                    raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "HEADERS too short for its priority")
-                depends_on_itself = int.from_bytes(payload[:4], "big") & STREAM_ID_MAX == stream_id
-                payload = payload[5:]
-        if not flags & END_HEADERS:
+            self._on_laden_headers(flags, stream_id, payload)
+        elif flags & END_HEADERS:
+            self._on_block(stream_id, payload, flags & END_STREAM != 0)
+        else:
             self._fragment_stream = stream_id
-            self._fragment_end_stream = bool(flags & END_STREAM)
+            self._fragment_end_stream = flags & END_STREAM != 0
             self._fragments = [payload]
             self._fragment_bytes = len(payload)
             self._strict = True
             self._check_fragments()
-            return
-        self._on_block(stream_id, payload, end_stream=bool(flags & END_STREAM))
+
+    def _on_laden_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
+        """HEADERS with padding or a priority: without them it is a plain one."""
+        depends_on_itself = False
+        if flags & PADDED:
+            payload = _unpad(payload)
+        if flags & PRIORITY_FLAG:
+            if len(payload) < 5:
+                raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "HEADERS too short for its priority")
+            depends_on_itself = int.from_bytes(payload[:4], "big") & STREAM_ID_MAX == stream_id
+            payload = payload[5:]
+        self._on_headers(flags & ~(PADDED | PRIORITY_FLAG), stream_id, payload)
         if depends_on_itself:
             raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, "the stream depends on itself")
 
@@ -242,14 +250,14 @@ class Connection(SendHalf):
             self._fragments = []
             self._fragment_stream = 0
             self._strict = not self._settings_seen
-            self._on_block(stream_id, block, end_stream=self._fragment_end_stream)
+            self._on_block(stream_id, block, self._fragment_end_stream)
 
     def _check_fragments(self) -> None:
         hard = self.limits.header_list_bytes_hard
         if self._fragment_bytes > hard or len(self._fragments) > _CONTINUATIONS_MAX:
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, f"header block over {hard} bytes or in too many frames")
 
-    def _on_block(self, stream_id: int, encoded: bytes, *, end_stream: bool) -> None:
+    def _on_block(self, stream_id: int, encoded: bytes, end_stream: bool) -> None:
         """A whole header block. It is decoded even for a dead stream: the dynamic table depends on it."""
         block = self._blocks.decode(encoded)
         stream = self.streams.get(stream_id)
@@ -257,13 +265,13 @@ class Connection(SendHalf):
             if self.client or stream_id <= self._last_remote:
                 self._on_closed_stream(stream_id, "HEADERS")
                 return
-            self._open_remote(stream_id, block, end_stream=end_stream)
+            self._open_remote(stream_id, block, end_stream)
             return
         if stream.remote_closed:
             raise StreamFault(stream_id, ErrorCode.STREAM_CLOSED, "HEADERS after the end of the stream")
-        self._on_later_block(stream, block, end_stream=end_stream)
+        self._on_later_block(stream, block, end_stream)
 
-    def _open_remote(self, stream_id: int, block: HeaderBlock, *, end_stream: bool) -> None:
+    def _open_remote(self, stream_id: int, block: HeaderBlock, end_stream: bool) -> None:
         """Server: a new request."""
         if not stream_id & 1:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"a client opened stream {stream_id}, an even number")
@@ -278,14 +286,15 @@ class Connection(SendHalf):
         stream = Stream(stream_id, self.peer.initial_window, self.limits.stream_window_bytes)
         self.streams[stream_id] = stream
         stream.head_seen = True
-        self._count_content(stream, block, end_stream=end_stream)
+        if block.content_length >= 0:
+            self._count_content(stream, block, end_stream)
         stream.remote_closed = end_stream
         if block.list_bytes > self.limits.header_list_bytes_max:
             self._events.append(HeadersTooLarge(stream))
         else:
             self._events.append(HeadersReceived(stream, block, end_stream))
 
-    def _on_later_block(self, stream: Stream, block: HeaderBlock, *, end_stream: bool) -> None:
+    def _on_later_block(self, stream: Stream, block: HeaderBlock, end_stream: bool) -> None:
         """Trailers, or on the client a response."""
         if block.list_bytes > self.limits.header_list_bytes_max:
             raise StreamFault(stream.id, ErrorCode.ENHANCE_YOUR_CALM, "header list over the limit")
@@ -297,7 +306,8 @@ class Connection(SendHalf):
                     raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, "an informational response ended the stream")
                 return
             stream.head_seen = True
-            self._count_content(stream, block, end_stream=end_stream)
+            if block.content_length >= 0:
+                self._count_content(stream, block, end_stream)
         elif block.shape is not Shape.TRAILERS:
             raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, block.problem or "not trailers")
         elif not end_stream:
@@ -308,11 +318,10 @@ class Connection(SendHalf):
             self._end_remote(stream)
         self._events.append(HeadersReceived(stream, block, end_stream))
 
-    def _count_content(self, stream: Stream, block: HeaderBlock, *, end_stream: bool) -> None:
-        if block.content_length >= 0:
-            stream.expected_bytes = block.content_length
-            if end_stream and block.content_length > 0 and not self.client:
-                raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, "content-length of a request without data")
+    def _count_content(self, stream: Stream, block: HeaderBlock, end_stream: bool) -> None:
+        stream.expected_bytes = block.content_length
+        if end_stream and block.content_length > 0 and not self.client:
+            raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, "content-length of a request without data")
 
     def _end_remote(self, stream: Stream) -> None:
         stream.remote_closed = True
@@ -360,7 +369,9 @@ class Connection(SendHalf):
                 self.release(None, len(payload))
                 raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, "DATA does not add up to content-length")
         if end_stream:
-            self._end_remote(stream)
+            stream.remote_closed = True
+            if stream.local_closed:
+                del self.streams[stream_id]
         elif self._recv_window * 2 < self.limits.connection_window_bytes:
             self._reopen_window()
         self._events.append(DataReceived(stream, payload, end_stream))
@@ -581,6 +592,16 @@ class Connection(SendHalf):
             and not self._ended
             and self._next_local <= STREAM_ID_MAX
         )
+
+    @property
+    def streams_free(self) -> int:
+        """Client: how many more streams the peer would take now."""
+        return self.peer.max_streams - len(self.streams) if self.can_open else 0
+
+    @property
+    def exhausted(self) -> bool:
+        """Client: whether stream numbers have run out."""
+        return self._next_local > STREAM_ID_MAX
 
     def ping(self, payload: bytes) -> None:
         """Ask for a sign of life; 8 bytes that come back in `PingAcked`."""
