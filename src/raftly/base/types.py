@@ -47,7 +47,7 @@ class Entry:
         self,
         term: int = 0,
         index: int = 0,
-        type: EntryType = EntryType.NORMAL,  # noqa: A002 - the field's own word
+        type: EntryType = EntryType.NORMAL,
         data: bytes = b"",
         context: bytes = b"",
         flags: int = 0,

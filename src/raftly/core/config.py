@@ -125,9 +125,7 @@ class Config:
     def _validate_election_range(self) -> None:
         low, high = self.election_range()
         if low < self.election_tick:
-            raise ConfigError(
-                "min_election_tick", f"is {low}, it must be at least election_tick {self.election_tick}"
-            )
+            raise ConfigError("min_election_tick", f"is {low}, it must be at least election_tick {self.election_tick}")
         if high <= low:
             raise ConfigError("max_election_tick", f"is {high}, it must be more than min_election_tick {low}")
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from raftly.base.types import NO_NODE, Entry, EntryType, Index
 from raftly.core import replication
+from raftly.core.config import ReadOnlyOption
 from raftly.core.messages import (
     CAMPAIGN_TRANSFER,
     Message,
@@ -33,7 +34,6 @@ from raftly.core.messages import (
     VoteResponse,
 )
 from raftly.core.quorum import VoteResult
-from raftly.core.config import ReadOnlyOption
 from raftly.core.role import Role
 from raftly.core.trace import (
     CampaignBlocked,

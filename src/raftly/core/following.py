@@ -32,7 +32,8 @@ def _hear_leader(raft: Raft, message: Message) -> None:
 
 def on_app(raft: Raft, message: MsgApp) -> None:
     """Follower: entries, or just the commit index, from the leader."""
-    _hear_leader(raft, message)
+    raft.election_elapsed = 0
+    raft.leader = message.from_
     _append(raft, message)
 
 

@@ -349,7 +349,8 @@ class RaftLog:
             )
         self.applied = index
         self.applying = max(self.applying, index)
-        self.applying_bytes = max(self.applying_bytes - applied_bytes, 0)
+        if self.applying_bytes != 0:
+            self.applying_bytes = max(self.applying_bytes - applied_bytes, 0)
         self.applying_paused = self.applying_bytes >= self.applying_bytes_max
 
     def __str__(self) -> str:

@@ -35,15 +35,33 @@ def propose(raft: Raft, entries: list[Entry]) -> None:
     Raises:
         ProposalDropped: not a member any more, handing over, or the uncommitted tail is too large.
     """
+    _check_leading(raft)
+    for position, entry in enumerate(entries):
+        if entry.type != EntryType.NORMAL:
+            _check_conf_change(raft, entries, position)
+    _append(raft, entries)
+
+
+def propose_payloads(raft: Raft, entries: list[Entry]) -> None:
+    """As `propose`, for entries that are known to be normal ones.
+
+    Raises:
+        ProposalDropped: not a member any more, handing over, or the uncommitted tail is too large.
+    """
+    _check_leading(raft)
+    _append(raft, entries)
+
+
+def _check_leading(raft: Raft) -> None:
     if raft.id not in raft.tracker.progress:
         raise ProposalDropped(DropReason.NOT_A_MEMBER)
     if raft.lead_transferee != NO_NODE:
         if raft.trace is not None:
             raft.trace.emit(ProposalDuringTransfer())
         raise ProposalDropped(DropReason.TRANSFERRING)
-    for position, entry in enumerate(entries):
-        if entry.type != EntryType.NORMAL:
-            _check_conf_change(raft, entries, position)
+
+
+def _append(raft: Raft, entries: list[Entry]) -> None:
     if not raft.append_entries(entries):
         raise ProposalDropped(DropReason.UNCOMMITTED_LIMIT)
     replication.bcast_append(raft)

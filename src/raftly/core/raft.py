@@ -355,8 +355,7 @@ class Raft:
         """Everything up to `index` is applied; a leader then leaves a joint configuration that asks for it."""
         index = max(index, self.log.applied)
         self.log.applied_to(index, applied_bytes)
-        config = self.tracker.config
-        if config.auto_leave and index >= self.pending_conf_index and self.role is _LEADER:
+        if self.tracker.config.auto_leave and index >= self.pending_conf_index and self.role is _LEADER:
             # An empty payload decodes to the change that leaves, and no size limit refuses it.
             try:
                 proposals.propose(self, [Entry(type=EntryType.CONF_CHANGE_V2)])

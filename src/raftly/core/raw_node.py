@@ -13,10 +13,11 @@ Compare: etcd-io/raft rawnode.go; tikv/raft-rs src/raw_node.rs. `docs/core.md` m
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import final
+from typing import Final, final
 
+from raftly.base.limits import PAYLOAD_BYTES_MAX
 from raftly.base.membership import AnyConfChange, ConfChange, ConfChangeType, ConfState
-from raftly.base.types import NO_LIMIT, NO_NODE, Entry, EntryType, HardState, Index, NodeId
+from raftly.base.types import NO_NODE, Entry, EntryType, HardState, Index, NodeId
 from raftly.core import following, proposals, readindex, replication
 from raftly.core.admission import admit, check_entries
 from raftly.core.config import Config, check_priority
@@ -42,7 +43,10 @@ from raftly.core.role import Role
 from raftly.core.status import BasicStatus, SoftState, Status, basic_status, status
 from raftly.core.storage import FetchContext, LogReader
 from raftly.core.trace import ReadyAccepted, Tracer
-from raftly.errors import ConfigError, InvariantError, LimitExceeded, ProposalDropped
+from raftly.errors import ConfigError, InvariantError, LimitExceeded
+
+_NORMAL: Final = EntryType.NORMAL
+_LEADER: Final = Role.LEADER
 
 
 @final
@@ -110,7 +114,9 @@ class RawNode:
             ProposalDropped: not taken, and never will be.
             LimitExceeded: larger than a payload may be.
         """
-        return self._propose([Entry(data=data, context=context)])
+        if len(data) + len(context) > PAYLOAD_BYTES_MAX:
+            raise LimitExceeded("payload_bytes", len(data) + len(context), PAYLOAD_BYTES_MAX)
+        return self._propose_payloads([Entry(0, 0, _NORMAL, data, context)])
 
     def propose_batch(self, payloads: Sequence[bytes]) -> Index:
         """As `propose` for several payloads at once, all or none; the index of the last one.
@@ -119,7 +125,12 @@ class RawNode:
             ProposalDropped: not taken, and never will be.
             LimitExceeded: one is too large, or there are none.
         """
-        return self._propose([Entry(data=data) for data in payloads])
+        if not payloads:
+            raise LimitExceeded("payloads in a batch", 0, 1)
+        largest = max(map(len, payloads))
+        if largest > PAYLOAD_BYTES_MAX:
+            raise LimitExceeded("payload_bytes", largest, PAYLOAD_BYTES_MAX)
+        return self._propose_payloads([Entry(0, 0, _NORMAL, data) for data in payloads])
 
     def propose_conf_change(self, change: AnyConfChange | None) -> Index:
         """Propose a membership change; None leaves a joint configuration. Once committed, `apply_conf_change` it.
@@ -130,18 +141,23 @@ class RawNode:
             ProposalDropped: not taken, and never will be.
         """
         if change is None:
-            return self._propose([Entry(type=EntryType.CONF_CHANGE_V2)])
-        simple = isinstance(change, ConfChange)
-        type_ = EntryType.CONF_CHANGE if simple else EntryType.CONF_CHANGE_V2
-        return self._propose([Entry(type=type_, data=change.encode())])
-
-    def _propose(self, entries: list[Entry]) -> Index:
-        if not entries:
-            raise LimitExceeded("proposals in a batch", 0, 1)
-        check_entries(entries)
+            entry = Entry(type=EntryType.CONF_CHANGE_V2)
+        elif isinstance(change, ConfChange):
+            entry = Entry(type=EntryType.CONF_CHANGE, data=change.encode())
+        else:
+            entry = Entry(type=EntryType.CONF_CHANGE_V2, data=change.encode())
+        check_entries([entry])
         raft = self.raft
-        if raft.role is Role.LEADER:
-            proposals.propose(raft, entries)
+        if raft.role is _LEADER:
+            proposals.propose(raft, [entry])
+            return raft.log.last_index
+        raft.step(MsgProp(raft.id, raft.id, 0, [entry]))
+        return 0
+
+    def _propose_payloads(self, entries: list[Entry]) -> Index:
+        raft = self.raft
+        if raft.role is _LEADER:
+            proposals.propose_payloads(raft, entries)
             return raft.log.last_index
         raft.step(MsgProp(raft.id, raft.id, 0, entries))
         return 0
@@ -207,6 +223,7 @@ class RawNode:
         """What `ready` would give; nothing is consumed."""
         raft = self.raft
         log = raft.log
+        unstable = log.unstable
         soft_state = None
         if raft.leader != self._prev_leader or raft.role is not self._prev_role:
             soft_state = SoftState(raft.leader, raft.role)
@@ -214,23 +231,24 @@ class RawNode:
         hard_state = None
         if term_or_vote or log.committed != self._prev_commit:
             hard_state = HardState(raft.term, raft.vote, log.committed)
-        entries = log.unstable.next_entries()
-        committed = log.next_committed(not self._async_writes) if log.applying < log.committed else []
+        entries = unstable.next_entries() if unstable.entries else []
         ready = Ready(
             soft_state,
             hard_state,
             raft.read_states,
             entries,
-            log.unstable.next_snapshot(),
-            committed,
+            None if unstable.snapshot_in_progress else unstable.snapshot,
+            log.next_committed(not self._async_writes) if log.applying < log.committed else [],
             raft.messages,
             term_or_vote or bool(entries),
         )
         if self._async_writes:
             self._add_storage_messages(ready)
         elif raft.after_append:
-            own = raft.id
-            ready.messages = raft.messages + [m for m in raft.after_append if m.to != own]
+            ready.messages = list(raft.messages)
+            for message in raft.after_append:
+                if message.to != raft.id:
+                    ready.messages.append(message)
         return ready
 
     def advance(self) -> None:
@@ -299,7 +317,7 @@ class RawNode:
         raft.after_append = []
         if raft.waiting_appends:
             raft.waiting_appends = {}
-        if log.unstable.entries or ready.snapshot is not None:
+        if ready.entries or ready.snapshot is not None:
             log.unstable.accept_in_progress()
         if ready.committed_entries:
             log.accept_applying(ready.committed_entries, not self._async_writes)
@@ -311,12 +329,14 @@ class RawNode:
         raft = self.raft
         if self._steps_on_advance:
             raise InvariantError("two accepted Ready structs without call to Advance")
-        own = raft.id
-        steps: list[Message] = [m for m in raft.after_append if m.to == own]
+        steps: list[Message] = []
+        for message in raft.after_append:
+            if message.to == raft.id:
+                steps.append(message)
         if raft.log.unstable.entries or ready.snapshot is not None:
             steps.append(self._append_answer(ready))
         if ready.committed_entries:
-            steps.append(MsgStorageApplyResp(own, APPLY_THREAD, 0, ready.committed_entries))
+            steps.append(MsgStorageApplyResp(raft.id, APPLY_THREAD, 0, ready.committed_entries))
         self._steps_on_advance = steps
 
     # --- setting up and looking in ---
@@ -339,10 +359,7 @@ class RawNode:
         self._prev_term = self._prev_vote = self._prev_commit = 0
         raft.become_follower(1, NO_NODE)
         raft.log.append(
-            [
-                Entry(1, position + 1, EntryType.CONF_CHANGE, change.encode())
-                for position, change in enumerate(changes)
-            ]
+            [Entry(1, position + 1, EntryType.CONF_CHANGE, change.encode()) for position, change in enumerate(changes)]
         )
         raft.log.committed = len(changes)
         for change in changes:
@@ -360,7 +377,7 @@ class RawNode:
 
     def ping(self) -> None:
         """Send a round of heartbeats now; at a leader only."""
-        if self.raft.role is Role.LEADER:
+        if self.raft.role is _LEADER:
             replication.bcast_heartbeat(self.raft)
 
     def request_snapshot(self) -> None:
@@ -444,18 +461,18 @@ class RawNode:
 
     def _commit_again(self) -> None:
         raft = self.raft
-        if raft.role is Role.LEADER and raft.maybe_commit():
+        if raft.role is _LEADER and raft.maybe_commit():
             readindex.release_pending_reads(raft)
             replication.bcast_append(raft)
 
     def check_group_commit_consistent(self) -> bool | None:
         """Do two commit groups hold everything committed, by group commit? None unless leading, own term applied."""
         raft = self.raft
-        if raft.role is not Role.LEADER or not raft.applied_in_term():
+        if raft.role is not _LEADER or not raft.applied_in_term():
             return None
         index, by_groups = raft.tracker.group_committed_index()
         return raft.group_commit and by_groups and index == raft.log.committed
 
     def in_lease(self) -> bool:
         """Does this leader hold a lease by heartbeats, as raft-rs means it: leading, with check_quorum?"""
-        return self.raft.role is Role.LEADER and self.raft.check_quorum
+        return self.raft.role is _LEADER and self.raft.check_quorum

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from raftly.base.types import Entry, NodeId, Term
+from raftly.base.types import NO_LIMIT, Entry, NodeId, Term
 from raftly.core import election, readindex
 from raftly.core.messages import (
     MsgApp,
@@ -36,7 +36,6 @@ from raftly.core.trace import (
     TransferTargetReady,
 )
 from raftly.core.tracker import Progress, ProgressState
-from raftly.base.types import NO_LIMIT
 from raftly.errors import Compacted, InvariantError, LogNotReady, SnapshotNotReady
 
 if TYPE_CHECKING:

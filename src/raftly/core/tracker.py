@@ -119,7 +119,7 @@ class Inflights:
 
     def buffer_bytes(self) -> int:
         """Memory that the buffer takes; 0 until it is used."""
-        return 0 if self._items is None else self._items.__sizeof__()  # noqa: PLC2801 - no sys in the core
+        return 0 if self._items is None else self._items.__sizeof__()
 
     def copy(self) -> Inflights:
         """An independent window with the same content."""
