@@ -3,9 +3,9 @@
     make bench-core            the table of docs/performance.md
     python bench/core.py --json --rounds 5
 
-Three in-memory nodes, 128-byte payloads, everything through Ready, messages encoded and decoded once per hop. The figure
-is the CPU time of this process per committed entry, all three nodes together. The forms take turns in processes of
-their own, and the median of the rounds is given: the machine may be noisy, so look at the ratio to the floor first.
+Three in-memory nodes, 128-byte payloads, everything through Ready, messages encoded and decoded once per hop. The
+figure is the CPU time of this process per committed entry, all three nodes together. The forms take turns in processes
+of their own, and the median of the rounds is given: the machine may be noisy, so look at the ratio to the floor first.
 
 The floor does what no implementation can leave out (encode, append, acknowledge, count) and nothing else: no terms, no
 roles, no log matching, no Ready.

@@ -141,7 +141,7 @@ class Floor:
         leader += entries
         frame = b"".join([record_of(entry) for entry in entries])
         for log in self.logs[1:]:
-            log += decode_records(frame, 0, len(frame), len(entries))
+            log.extend(decode_records(frame, 0, len(frame), len(entries)))
             ack = len(log).to_bytes(8, "little")
             self.committed = max(self.committed, int.from_bytes(ack, "little"))
 

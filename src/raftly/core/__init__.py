@@ -8,10 +8,10 @@ The core holds no socket, file, clock, thread, logger or random source of its ow
 4. Nothing that speaks of this node's disk is sent before that is durable: it waits in `after_append`.
 5. What a peer sends can be refused, but never breaks the node: refusal comes before any change.
 
-Reading order: `raw_node` (the handle), `ready` (its output), `raft` (state and roles), `dispatch` (who handles what), then
-the handlers: `proposals`, `replication`, `following`, `election`, `readindex`, `acks`. Below them are the leaves, each
-a small machine with its rules stated: `log` over `unstable` and a `storage`, `tracker`, `quorum`, `confchange`. Beside
-them: `admission` (what may come in), `trace` (what happened), `describe` and `logtext` (how that reads).
+Reading order: `raw_node` (the handle), `ready` (its output), `raft` (state and roles), `dispatch` (who handles what),
+then the handlers: `proposals`, `replication`, `following`, `election`, `readindex`, `acks`. Below them are the leaves,
+each a small machine with its rules stated: `log` over `unstable` and a `storage`, `tracker`, `quorum`, `confchange`.
+Beside them: `admission` (what may come in), `trace` (what happened), `describe` and `logtext` (how that reads).
 """
 
 from raftly.core.config import Config, ReadOnlyOption

@@ -102,7 +102,7 @@ class RaftLog:
         return self.term_or_none(index) == term
 
     def is_up_to_date(self, term: Term, index: Index) -> bool:
-        """Is a log that ends in (term, index) at least as good as this one? (thesis §3.6.1)"""
+        """Is a log that ends in (term, index) at least as good as this one (thesis §3.6.1)?"""
         return term > self.last_term or (term == self.last_term and index >= self.last_index)
 
     def entries(self, lo: Index, bytes_max: int, context: FetchContext | None = None) -> list[Entry]:

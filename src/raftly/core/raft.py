@@ -325,10 +325,8 @@ class Raft:
 
     def maybe_commit(self) -> bool:
         """Leader: advance the commit index as far as the quorum allows; True when it moved."""
-        if self.group_commit:
-            index = self.tracker.group_committed_index()[0]
-        else:
-            index = self.tracker.committed_index()
+        tracker = self.tracker
+        index = tracker.group_committed_index()[0] if self.group_commit else tracker.committed_index()
         moved = self.log.maybe_commit(self.term, index)
         if moved and self.config.report_commit:
             self._note_own_commit()

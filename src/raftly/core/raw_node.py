@@ -245,10 +245,8 @@ class RawNode:
         if self._async_writes:
             self._add_storage_messages(ready)
         elif raft.after_append:
-            ready.messages = list(raft.messages)
-            for message in raft.after_append:
-                if message.to != raft.id:
-                    ready.messages.append(message)
+            own = raft.id
+            ready.messages = raft.messages + [m for m in raft.after_append if m.to != own]
         return ready
 
     def advance(self) -> None:
@@ -329,10 +327,8 @@ class RawNode:
         raft = self.raft
         if self._steps_on_advance:
             raise InvariantError("two accepted Ready structs without call to Advance")
-        steps: list[Message] = []
-        for message in raft.after_append:
-            if message.to == raft.id:
-                steps.append(message)
+        own = raft.id
+        steps: list[Message] = [m for m in raft.after_append if m.to == own] if raft.after_append else []
         if raft.log.unstable.entries or ready.snapshot is not None:
             steps.append(self._append_answer(ready))
         if ready.committed_entries:

@@ -1,7 +1,7 @@
 """The leader's side of replication: appends, heartbeats, snapshots, and what their answers change.
 
-Sources: thesis §3.5 (log replication), §5 (snapshots), §10.2 (pipelining and flow control); compare etcd-io/raft raft.go,
-tikv/raft-rs src/raft.rs (batched appends, requested snapshots, asynchronous log reads).
+Sources: thesis §3.5 (log replication), §5 (snapshots), §10.2 (pipelining and flow control); compare etcd-io/raft
+raft.go, tikv/raft-rs src/raft.rs (batched appends, requested snapshots, asynchronous log reads).
 """
 
 from __future__ import annotations
@@ -300,7 +300,7 @@ def _missing(raft: Raft, from_: NodeId) -> None:
 
 
 def on_entries_fetched(raft: Raft, context: FetchContext) -> None:
-    """raft-rs: entries that were not ready are; send them, if this is still the same leadership and the peer a member."""
+    """raft-rs: entries that were not ready are; send them if the leadership is the same and the peer a member."""
     progress = raft.tracker.progress.get(context.to)
     if raft.leader != raft.id or raft.term != context.term or progress is None:
         return
