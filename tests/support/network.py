@@ -106,6 +106,13 @@ class Host:
         self.node.advance()
         return ready.messages
 
+    def settle(self) -> list[Message]:
+        """Synchronous style: run Readies until there is none; the messages that leave the node."""
+        leaving: list[Message] = []
+        while self.node.has_ready():
+            leaving += self.run_ready()
+        return leaving
+
     def _queue_storage_work(self, messages: Iterable[Message]) -> list[Message]:
         leaving: list[Message] = []
         for message in messages:
