@@ -1,0 +1,4 @@
+"""The public test kit: what raftly is tested with, for those who build on it.
+
+`golden` runs golden scripts against the core.
+"""
