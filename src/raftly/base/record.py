@@ -142,4 +142,6 @@ def decode_record(buf: bytes, offset: int, end: int) -> tuple[Entry, int]:
 
 def verify_record(record: bytes) -> bool:
     """Does the record's own checksum match its bytes?"""
+    if len(record) < RECORD_BYTES_MIN:
+        return False
     return bool(crc32(record[:-_CRC_BYTES]) == _unpack_u32(record, len(record) - _CRC_BYTES)[0])
