@@ -31,7 +31,8 @@ endif
 GOLDEN := $(wildcard tests/datadriven) $(wildcard $(addprefix ../shared/raft-conformance/,interaction quorum confchange))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench bench-core behaviours docs clean FORCE
+.PHONY: help run test unit-plain unit-compiled golden-plain golden-compiled bench bench-core behaviours docs clean \
+        check check-format check-lint check-types check-docs format
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -56,10 +57,18 @@ golden-compiled: $(READY) $(BUILT)
 	@$(AS_COMPILED) $(BIN)/raftly --version | grep 'core compiled'
 	$(AS_COMPILED) $(BIN)/raftly conformance $(GOLDEN)
 
-check: $(READY) ## format, lint, types, documentation; changes nothing
+check: check-format check-lint check-types check-docs ## format, lint, types, documentation; changes nothing
+
+check-format: $(READY)
 	$(BIN)/ruff format --check .
+
+check-lint: $(READY)
 	$(BIN)/ruff check .
+
+check-types: $(READY)
 	$(BIN)/mypy src tests tools setup.py $(wildcard bench)
+
+check-docs: $(READY)
 	$(BIN)/mkdocs build --strict --quiet --site-dir build/site
 
 format: $(READY) ## rewrite the sources the way `make check` wants them
