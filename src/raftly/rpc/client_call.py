@@ -157,6 +157,7 @@ class _Call(ABC):
         if not stream.local_closed:  # the server has said all before we had
             self._connection.h2.reset(stream, ErrorCode.NO_ERROR)
             self._connection.schedule_flush()
+        stream.owner = None  # no cycle is left for the collector
         self._connection.on_call_ended(self)
 
     def _discard(self) -> None:

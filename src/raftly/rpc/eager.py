@@ -25,17 +25,16 @@ OnDone = Callable[[T | None, BaseException | None], None]
 
 
 class _FirstStep:
-    """Stands for the task that the coroutine will be if it waits."""
+    """Stands for the task that the coroutine will be if it waits. Built for every call: what is rare is a class default."""
 
-    __slots__ = ("__weakref__", "_loop", "_task", "context", "coro", "finished", "yielded")
+    finished: bool = False
+    yielded: asyncio.Future[Any] | None = None
+    _task: asyncio.Task[Any] | None = None
 
     def __init__(self, loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], context: Context) -> None:
         self.coro = coro
-        self.finished = False
-        self.yielded: asyncio.Future[Any] | None = None
-        self._loop = loop
         self.context = context
-        self._task: asyncio.Task[Any] | None = None
+        self._loop = loop
 
     def task(self) -> asyncio.Task[Any]:
         """The real task, made when first asked for."""
@@ -95,10 +94,14 @@ def start(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T], on_done
     does): that one is put aside meanwhile.
     """
     step = _FirstStep(loop, coro, copy_context())
-    outer = asyncio.current_task(loop)
-    if outer is not None:
+    outer: asyncio.Task[Any] | None = None
+    try:
+        _enter_task(loop, step)  # type: ignore[arg-type]
+    except RuntimeError:  # inside a task
+        outer = asyncio.current_task(loop)
+        assert outer is not None
         _leave_task(loop, outer)
-    _enter_task(loop, step)  # type: ignore[arg-type]
+        _enter_task(loop, step)  # type: ignore[arg-type]
     result: T | None = None
     failure: BaseException | None = None
     try:

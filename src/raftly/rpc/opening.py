@@ -5,7 +5,6 @@ A person with the wrong tool, or a probe, gets an answer that says what this por
 
 from __future__ import annotations
 
-import re
 from enum import Enum
 from typing import Final
 
@@ -13,8 +12,7 @@ from raftly.rpc.h2.frames import PREFACE
 
 __all__ = ["HTTP1_ANSWER", "Opening", "classify"]
 
-_HTTP1: Final = re.compile(rb"[A-Z]{3,10} [^\r\n]*")
-_SHORTEST: Final = 12  # bytes after which nothing that is HTTP/1 or TLS still looks open
+_METHODS: Final = (b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"CONNECT ", b"OPTIONS ", b"TRACE ", b"PATCH ")
 
 _BODY: Final = b"This port speaks gRPC over HTTP/2. Use a gRPC client, or HTTP/2 with prior knowledge.\n"
 HTTP1_ANSWER: Final = (
@@ -40,8 +38,8 @@ def classify(data: bytes) -> Opening:
         return Opening.HTTP2 if len(data) >= len(PREFACE) else Opening.UNDECIDED
     if data[0] == 0x16:  # TLS record, handshake
         return Opening.TLS
-    if _HTTP1.match(data):
+    if data.startswith(_METHODS):
         return Opening.HTTP1
-    if len(data) < _SHORTEST and data.isalpha() and data.isupper():
+    if any(method.startswith(data) for method in _METHODS):
         return Opening.UNDECIDED
     return Opening.UNKNOWN

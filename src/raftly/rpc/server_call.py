@@ -130,9 +130,7 @@ class ServerCall:
             if (
                 end_stream
                 and self._inbox is None
-                and size >= PREFIX_BYTES
-                and data[0] == 0
-                and int.from_bytes(data[1:PREFIX_BYTES], "big") == size - PREFIX_BYTES
+                and data[:PREFIX_BYTES] == b"\x00" + (size - PREFIX_BYTES).to_bytes(4, "big", signed=True)
                 and size - PREFIX_BYTES <= self._connection.limits.message_bytes_max
             ):
                 self._connection.h2.release(None, size)
@@ -252,7 +250,8 @@ class ServerCall:
         elif self._connection.interceptors:
             self._run(self._serve_unary(request))
         else:
-            self._start(bound.handler(request, self), self._on_unary_done)
+            coro = bound.handler(request, self) if bound.takes_call else bound.handler(request)
+            self._start(coro, self._on_unary_done)
 
     def _expired(self) -> bool:
         if self.time_left() != 0.0:
@@ -261,14 +260,14 @@ class ServerCall:
         return True
 
     async def _serve_unary(self, request: Any) -> None:
-        self._reply = await self._bound.handler(request, self)
+        self._reply = await self._bound.invoke(request, self)
 
     async def _serve_stream(self, request: Any) -> None:
         bound = self._bound
         if not bound.server_streams:
-            self._reply = await bound.handler(request, self)
+            self._reply = await bound.invoke(request, self)
             return
-        responses = bound.handler(request, self)
+        responses = bound.invoke(request, self)
         try:
             async for response in responses:
                 await self.send(response)
@@ -422,6 +421,7 @@ class ServerCall:
 
     def _finish(self) -> None:
         self._ended = True
+        self._stream.owner = None  # no cycle is left for the collector
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

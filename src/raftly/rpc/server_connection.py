@@ -11,7 +11,7 @@ from raftly.rpc.grpc.heads import RequestHead, http_response, trailers_only
 from raftly.rpc.grpc.status import RpcError, StatusCode
 from raftly.rpc.h2.events import ConnectionEnded, DataReceived, Event, HeadersReceived, HeadersTooLarge, StreamReset
 from raftly.rpc.h2.frames import ErrorCode
-from raftly.rpc.h2.headers import HeaderBlock
+from raftly.rpc.h2.headers import HeaderBlock, Shape
 from raftly.rpc.h2.stream import Stream
 from raftly.rpc.opening import HTTP1_ANSWER, Opening, classify
 from raftly.rpc.server_call import ServerCall
@@ -70,15 +70,13 @@ class ServerConnection(Driver):
         self._receipts += 1
         self._reading = True
         for event in self.h2.receive(data):
-            if event.__class__ is DataReceived:
-                assert isinstance(event, DataReceived)
+            if isinstance(event, DataReceived):
                 owner = event.stream.owner
-                if owner.__class__ is ServerCall:
-                    owner.on_data(event.data, event.end_stream)  # type: ignore[attr-defined]
+                if isinstance(owner, ServerCall):
+                    owner.on_data(event.data, event.end_stream)
                 else:
                     self.h2.release(None, len(event.data))
-            elif event.__class__ is HeadersReceived:
-                assert isinstance(event, HeadersReceived)
+            elif isinstance(event, HeadersReceived):
                 self._on_headers(event.stream, event.block, event.end_stream)
             else:
                 self._on_event(event)
@@ -130,15 +128,15 @@ class ServerConnection(Driver):
     # --- events -----------------------------------------------------------------------------------------------------
 
     def _on_headers(self, stream: Stream, block: HeaderBlock, end_stream: bool) -> None:
-        owner = stream.owner
-        if owner is not None:  # trailers of a request carry nothing for us but its end
-            assert isinstance(owner, ServerCall)
-            owner.on_input_end()
+        if block.shape is Shape.TRAILERS:  # of a request: nothing for us but its end
+            if isinstance(stream.owner, ServerCall):
+                stream.owner.on_input_end()
+            return
+        if stream.aborted:  # in the same read
             return
         head = block.parsed
-        if head.__class__ is not RequestHead:
+        if not isinstance(head, RequestHead):
             head = block.parsed = RequestHead(block)
-        assert isinstance(head, RequestHead)
         bound = self._methods.get(head.path)
         if bound is None or head.refused:
             self._refuse(stream, head)

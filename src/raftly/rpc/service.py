@@ -77,15 +77,20 @@ class Method(Generic[Request, Response]):
 class Bound:
     """A method with its handler, taken apart for the server."""
 
-    __slots__ = ("client_streams", "decode", "encode", "handler", "method", "server_streams")
+    __slots__ = ("client_streams", "decode", "encode", "handler", "method", "server_streams", "takes_call")
 
-    def __init__(self, method: Method[Any, Any], handler: Callable[[Any, ServerCall], Any]) -> None:
+    def __init__(self, method: Method[Any, Any], handler: Callable[..., Any], *, takes_call: bool) -> None:
         self.method = method
         self.handler = handler
+        self.takes_call = takes_call
         self.decode = method.decode_request
         self.encode = method.encode_response
         self.client_streams = method.kind.client_streams
         self.server_streams = method.kind.server_streams
+
+    def invoke(self, request: Any, call: ServerCall) -> Any:
+        """Call the handler: a coroutine, or for a stream of responses an async iterator."""
+        return self.handler(request, call) if self.takes_call else self.handler(request)
 
 
 def bind(
@@ -109,19 +114,15 @@ def bind(
         raise ConfigError(
             f"handler of {method.service}/{method.name}", "must take the request, or the request and the call"
         )
-    with_call = handler if len(positional) == 2 else _ignoring_call(handler)
+    takes_call = len(positional) == 2
     if not streams and not inspect.iscoroutinefunction(handler):
-        with_call = _awaiting(with_call)  # so that the server always has a coroutine to run
-    return Bound(method, with_call)
-
-
-def _ignoring_call(handler: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda request, _call: handler(request)
+        handler = _awaiting(handler)  # so that the server always has a coroutine to run
+    return Bound(method, handler, takes_call=takes_call)
 
 
 def _awaiting(handler: Callable[..., Any]) -> Callable[..., Any]:
-    async def awaiting(request: Any, call: ServerCall) -> Any:
-        return await handler(request, call)
+    async def awaiting(*arguments: Any) -> Any:
+        return await handler(*arguments)
 
     return awaiting
 

@@ -56,6 +56,7 @@ class RequestHead:
         "http_status",
         "path",
         "problem",
+        "refused",
         "timeout_s",
     )
 
@@ -95,11 +96,7 @@ class RequestHead:
             self.http_status = 405
         elif self.encoding not in (b"", *ENCODINGS) and self.problem is None:
             self.problem = RpcError(StatusCode.UNIMPLEMENTED, f"grpc-encoding {self.encoding[:40]!r} is not supported")
-
-    @property
-    def refused(self) -> bool:
-        """Whether the call is answered without a handler."""
-        return self.problem is not None or self.http_status != 200
+        self.refused = self.problem is not None or self.http_status != 200  # answered without a handler
 
     @property
     def metadata(self) -> Metadata:

@@ -3,6 +3,9 @@
     events = connection.receive(data)      # then act on them: send_all, send_headers, send_data, release, reset
     transport.write(connection.take_output())
 
+The events of one `receive` are acted on after all its frames were: a stream may be reset by then. Sending on such a stream
+does nothing, so whoever acts need not look.
+
 Invariants:
 1. The same bytes give the same events and output however they are cut.
 2. No frame is acted on before it is whole, none is kept after; at most one frame and one header block are buffered.
@@ -76,6 +79,10 @@ class Connection(SendHalf):
         self.frames_received = 0  # whole ones; what a watch compares to see progress
         self._clock = clock
         self._frame_bytes_max = limits.frame_bytes_max
+        self._streams_max = limits.streams_max
+        self._header_list_bytes_max = limits.header_list_bytes_max
+        self._stream_window = limits.stream_window_bytes
+        self._recv_window_low = limits.connection_window_bytes // 2  # below it the window is filled again
         self._buffer = b""
         self._preface_left = b"" if client else PREFACE
         self._settings_seen = False
@@ -281,15 +288,15 @@ class Connection(SendHalf):
             return
         if block.shape is not Shape.REQUEST:
             raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, block.problem or "not a request")
-        if len(self.streams) + self.winding_down >= self.limits.streams_max:
+        if len(self.streams) + self.winding_down >= self._streams_max:
             raise StreamFault(stream_id, ErrorCode.REFUSED_STREAM, "too many streams")
-        stream = Stream(stream_id, self.peer.initial_window, self.limits.stream_window_bytes)
+        stream = Stream(stream_id, self.peer.initial_window, self._stream_window)
         self.streams[stream_id] = stream
         stream.head_seen = True
         if block.content_length >= 0:
             self._count_content(stream, block, end_stream)
         stream.remote_closed = end_stream
-        if block.list_bytes > self.limits.header_list_bytes_max:
+        if block.list_bytes > self._header_list_bytes_max:
             self._events.append(HeadersTooLarge(stream))
         else:
             self._events.append(HeadersReceived(stream, block, end_stream))
@@ -372,7 +379,7 @@ class Connection(SendHalf):
             stream.remote_closed = True
             if stream.local_closed:
                 del self.streams[stream_id]
-        elif self._recv_window * 2 < self.limits.connection_window_bytes:
+        elif self._recv_window < self._recv_window_low:
             self._reopen_window()
         self._events.append(DataReceived(stream, payload, end_stream))
 
@@ -395,7 +402,7 @@ class Connection(SendHalf):
         `stream` is None when its window no longer matters.
         """
         self._unread -= size
-        if self._recv_window * 2 < self.limits.connection_window_bytes:
+        if self._recv_window < self._recv_window_low:
             self._reopen_window()
         if stream is not None:
             self.grow(stream, size)
@@ -577,7 +584,7 @@ class Connection(SendHalf):
     def open_stream(self) -> Stream:
         """Client: a new stream; send its head before opening another. Only while `can_open`."""
         assert self.can_open, "no stream may be opened now"
-        stream = Stream(self._next_local, self.peer.initial_window, self.limits.stream_window_bytes)
+        stream = Stream(self._next_local, self.peer.initial_window, self._stream_window)
         self._next_local += 2
         self.streams[stream.id] = stream
         return stream

@@ -30,6 +30,8 @@ __all__ = ["SendHalf"]
 
 _OUT_BYTES_HIGH: Final = 256 * 1024  # DATA beyond this in one turn waits in its stream
 _RESETS_KEPT: Final = 1024
+_DATA_MORE: Final = bytes((DATA, 0))  # type and flags
+_DATA_END: Final = bytes((DATA, END_STREAM))
 
 
 class SendHalf:
@@ -100,6 +102,7 @@ class SendHalf:
             size > self._send_window
             or size > stream.send_window
             or size > self.peer.max_frame
+            or stream.aborted
             or self._table_notice
             or self._out_bytes > _OUT_BYTES_HIGH
         ):
@@ -112,18 +115,21 @@ class SendHalf:
         stream.send_window -= size
         self.work += 1
         number = stream.id.to_bytes(4, "big")
+        block = head.block
+        start = size.to_bytes(3, "big")
         if trailers is None:
-            data_head = FRAME_HEADER.pack(size >> 16, size & 0xFFFF, DATA, END_STREAM, stream.id)
-            self._out += (head.start, number, head.block, data_head, data)
-            self._out_bytes += size + len(head.block) + 18
+            self._out += (head.start, number, block, start, _DATA_END, number, data)
+            self._out_bytes += size + len(block) + 18
         else:
-            data_head = FRAME_HEADER.pack(size >> 16, size & 0xFFFF, DATA, 0, stream.id)
-            self._out += (head.start, number, head.block, data_head, data, trailers.start_end, number, trailers.block)
-            self._out_bytes += size + len(head.block) + len(trailers.block) + 27
+            last = trailers.block
+            self._out += (head.start, number, block, start, _DATA_MORE, number, data, trailers.start_end, number, last)
+            self._out_bytes += size + len(block) + len(last) + 27
         self._end_local(stream)
 
     def send_headers(self, stream: Stream, block: OutBlock, *, end_stream: bool = False) -> None:
         """HEADERS, with CONTINUATION where the peer's frames are too small; behind a backlog only as trailers."""
+        if stream.aborted:
+            return
         assert not stream.local_closed, "headers after the end of our half"
         if stream.backlog is not None:
             assert end_stream, "only trailers may follow DATA"
@@ -147,6 +153,8 @@ class SendHalf:
 
     def send_data(self, stream: Stream, data: bytes, *, end_stream: bool = False) -> None:
         """DATA as far as the windows reach; the rest waits in the stream's backlog. Copies nothing but small frames."""
+        if stream.aborted:
+            return
         assert not stream.local_closed, "data after the end of our half"
         assert not stream.end_queued, "data after the end of our half was queued"
         if stream.backlog is None:
@@ -183,7 +191,7 @@ class SendHalf:
         """Close a stream, whatever state it was in."""
         del self.streams[stream.id]
         self._ready.pop(stream.id, None)
-        stream.local_closed = stream.remote_closed = True
+        stream.aborted = stream.local_closed = stream.remote_closed = True
         if stream.backlog is not None:
             stream.backlog = None
             stream.backlog_bytes = 0

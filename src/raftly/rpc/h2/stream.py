@@ -29,6 +29,7 @@ class Stream:
     """
 
     __slots__ = (
+        "aborted",
         "backlog",
         "backlog_bytes",
         "credit",
@@ -49,6 +50,7 @@ class Stream:
         self.send_window = send_window  # may be negative, RFC 9113 §6.9.2
         self.recv_window = recv_window
         self.credit = 0  # taken by the reader, not yet announced to the peer
+        self.aborted = False  # reset, by either side: what is still sent on it goes nowhere
         self.local_closed = False  # END_STREAM sent
         self.remote_closed = False  # END_STREAM received
         self.head_seen = False  # a request, or a final response, has come in
