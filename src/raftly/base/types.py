@@ -1,7 +1,7 @@
 """The values that all layers pass around: ids, entries, hard state, snapshots.
 
 Ids, terms and indexes are unsigned 64-bit numbers held in plain ints. They are aliases and not `NewType`: a NewType
-call on each arithmetic result costs more, interpreted, than the arithmetic (docs/design/0002-core.md).
+call on each arithmetic result costs more, interpreted, than the arithmetic (docs/design/0003-core.md).
 """
 
 from __future__ import annotations
