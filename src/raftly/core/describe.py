@@ -8,7 +8,7 @@ Source: the forms that etcd-io/raft prints (util.go); quoting as in Go's `%q`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from raftly.base.membership import AnyConfChange, ConfChangeTransition, ConfChangeType, ConfState, format_changes
@@ -96,10 +96,13 @@ def _escape(character: str) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def describe_entry(entry: Entry) -> str:
-    """`3/17 EntryNormal "payload"`; the changes in short notation for a configuration entry."""
+def describe_entry(entry: Entry, payload: Callable[[bytes], str] = quote) -> str:
+    """`3/17 EntryNormal "payload"`; the changes in short notation for a configuration entry.
+
+    `payload` renders the data of a normal entry, for an application that knows what is in it.
+    """
     if entry.type == EntryType.NORMAL:
-        text = quote(entry.data)
+        text = payload(entry.data)
     else:
         try:
             text = format_changes(decode_change(entry).as_v2().changes)
