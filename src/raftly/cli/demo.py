@@ -90,3 +90,26 @@ def _show(run: FiveNodes, *, slow: bool) -> None:
             elif time.monotonic() < hurry_at:
                 time.sleep(QUICK_S)
     console.print(verdict_line(run), style="green" if run.is_success() else "red", highlight=False)
+
+
+@demo.command("one-proposal")
+@click.option("--at", type=int, default=1, show_default=True, metavar="NODE", help="Propose here; node 1 leads.")
+@click.option("--every", is_flag=True, help="Also tell the steps in which a node only does what another just did.")
+def one_proposal(at: int, *, every: bool) -> None:
+    """One proposal, followed through three nodes, function by function.
+
+    Each step names the function that took it and where that stands, so that the code can be read beside it. The steps
+    are those that were taken: they come from the core's trace and from the loop that drives it, not from a script.
+    """
+    from rich.console import Console
+
+    from raftly.demo.one_proposal import OneProposal
+    from raftly.demo.story import story
+
+    try:
+        followed = OneProposal(at)
+    except ConfigError as error:
+        raise click.BadParameter(error.problem, param_hint=f"--{error.option}") from error
+    console = Console()
+    for line in story(followed, every=every):
+        console.print(line, soft_wrap=True, highlight=False)

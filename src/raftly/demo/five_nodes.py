@@ -78,40 +78,47 @@ class Event:
     round: int
     node: NodeId
     text: str
+    detail: bool = False  # one of very many
 
 
 @final
 class Client:
     """Proposes its commands at one node, one after the other, each again and again until it is confirmed."""
 
-    __slots__ = ("_rounds_to_retry", "commands", "confirmed", "host")
+    __slots__ = ("_proposed", "_rounds_to_retry", "commands", "confirmed", "host")
 
     def __init__(self, host: Host, commands: int) -> None:
         self.host = host
         self.commands = commands
         self.confirmed = 0
+        self._proposed = 0  # the sequence that is waited for, or the last one confirmed
         self._rounds_to_retry = 0
 
-    def act(self) -> None:
-        """One round: propose when there is something to propose and nothing to wait for."""
+    def act(self) -> str:
+        """One round: propose when there is something to propose and nothing to wait for. What it did, if anything."""
         if self.confirmed == self.commands:
-            return
+            return ""
         if self._rounds_to_retry > 0:
             self._rounds_to_retry -= 1
-            return
+            return ""
         sequence = self.confirmed + 1
         command = Command(self.host.id, sequence, f"command {sequence} of client {self.host.id}")
         try:
             self.host.node.propose(command.encode())
-            self._rounds_to_retry = RETRY_ROUNDS
-        except ProposalDropped:
-            pass  # no leader is known just now: the next round is soon enough
+        except ProposalDropped as error:
+            return str(error)  # the next round is soon enough to try again
+        again = " again" if sequence == self._proposed else ""
+        self._proposed = sequence
+        self._rounds_to_retry = RETRY_ROUNDS
+        return f"proposes command {sequence} of its client{again}"
 
-    def hear(self, command: Command) -> None:
-        """The node beside this client applied a command; its own, waited for, is thereby confirmed."""
-        if (command.client, command.sequence) == (self.host.id, self.confirmed + 1):
-            self.confirmed += 1
-            self._rounds_to_retry = 0
+    def hear(self, command: Command) -> bool:
+        """The node beside this client applied a command; True when it is the one waited for, now confirmed."""
+        if (command.client, command.sequence) != (self.host.id, self.confirmed + 1):
+            return False
+        self.confirmed += 1
+        self._rounds_to_retry = 0
+        return True
 
 
 @final
@@ -149,8 +156,9 @@ class FiveNodes:
         if self.phase is Phase.JOIN:
             self._grow()
         elif self.phase is Phase.PROPOSE:
-            for client in self.clients.values():
-                client.act()
+            for id_, client in self.clients.items():
+                if did := client.act():
+                    self._tell(id_, did, detail=True)
         self.cluster.work()
         self._listen()
         self._advance()
@@ -207,8 +215,9 @@ class FiveNodes:
         for id_, host in self.cluster.hosts.items():
             for text in host.take_news():
                 self._tell(id_, text)
-            for command in host.take_applied():
-                self.clients[id_].hear(command)
+            for index, command in host.take_applied():
+                if self.clients[id_].hear(command):
+                    self._tell(id_, f"applies entry {index}: confirms command {command.sequence}", detail=True)
 
     def _advance(self) -> None:
         """Go on to the next phase, or give up."""
@@ -232,8 +241,8 @@ class FiveNodes:
         self._patience = PATIENCE_ROUNDS
         self._tell(0, phase.value)
 
-    def _tell(self, node: NodeId, text: str) -> None:
-        self.events.append(Event(self.cluster.rounds, node, text))
+    def _tell(self, node: NodeId, text: str, *, detail: bool = False) -> None:
+        self.events.append(Event(self.cluster.rounds, node, text, detail))
 
 
 def _membership(members: ConfState) -> int:

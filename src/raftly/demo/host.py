@@ -7,7 +7,7 @@ from typing import final
 from zlib import crc32
 
 from raftly.base.membership import ConfState
-from raftly.base.types import Entry, EntryType, NodeId, Term
+from raftly.base.types import Entry, EntryType, Index, NodeId, Term
 from raftly.core.config import Config
 from raftly.core.memory import MemoryStorage
 from raftly.core.messages import Message
@@ -83,7 +83,7 @@ class Host:
         self.node = RawNode(config, self.storage, tracer)
         self.journal = Journal()
         self.conf_state = ConfState()  # membership as this node has applied it
-        self.applied: list[Command] = []  # applied for the first time, until `take_applied`
+        self.applied: list[tuple[Index, Command]] = []  # applied for the first time, until `take_applied`
         self.news: list[str] = []  # sentences about this node, until `take_news`
 
     def receive(self, frame: bytes) -> None:
@@ -113,7 +113,8 @@ class Host:
         assert ready.snapshot is None, "nobody compacts a log here, so nobody needs a snapshot"
         if ready.hard_state is not None:
             self.storage.set_hard_state(ready.hard_state)
-        self.storage.append(ready.entries)
+        if ready.entries:
+            self.storage.append(ready.entries)
 
     def apply(self, entry: Entry) -> None:
         """Apply a committed entry: a change of members, a command, or nothing (a new leader's first entry)."""
@@ -124,10 +125,10 @@ class Host:
         elif entry.data:
             command = decode_command(entry.data)
             if self.journal.apply(command):
-                self.applied.append(command)
+                self.applied.append((entry.index, command))
 
-    def take_applied(self) -> list[Command]:
-        """The commands applied since the last call, each the first time."""
+    def take_applied(self) -> list[tuple[Index, Command]]:
+        """The commands applied for the first time since the last call, and where they stand in the log."""
         applied, self.applied = self.applied, []
         return applied
 

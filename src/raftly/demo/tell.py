@@ -24,7 +24,8 @@ class Teller:
         """What happened since the last call."""
         demo = self._demo
         for event in demo.events[self._told :]:
-            yield event_line(event)
+            if not event.detail:
+                yield event_line(event)
         self._told = len(demo.events)
         quarters = 4 * demo.confirmed() // demo.options.proposals
         if quarters > self._quarters:
