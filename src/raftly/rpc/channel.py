@@ -14,9 +14,9 @@ from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Final, Self, TypedDict, TypeVar
 
-from raftly.rpc.client_call import ClientCall, UnaryCall
+from raftly.rpc.client_call import ClientCall, UnaryCall, decode_response
 from raftly.rpc.client_connection import ClientConnection
 from raftly.rpc.driver import WATCH_S
 from raftly.rpc.grpc.heads import request_block
@@ -31,10 +31,20 @@ from raftly.rpc.service import Method
 if TYPE_CHECKING:
     from raftly.rpc.tls import ClientTls
 
-__all__ = ["Backoff", "Channel"]
+__all__ = ["Backoff", "CallOptions", "Channel"]
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
+
+
+class CallOptions(TypedDict, total=False):
+    """What every call may be given."""
+
+    timeout_s: float | None  # deadline from now; sent to the server, kept here; None: none
+    metadata: Metadata
+    compress: bool  # gzip the requests
+    wait_for_ready: bool  # wait for a connection, instead of failing when an attempt does
+
 
 _USER_AGENT: Final = b"grpc-python-raftly/1"
 
@@ -121,8 +131,7 @@ class Channel:
                 connection = await self._acquire(deadline, wait_for_ready=wait_for_ready)
             call = UnaryCall(connection, head, message, deadline)
             try:
-                payload = await call.future
-                break
+                return decode_response(method, await call.future)
             except asyncio.CancelledError:
                 call.cancel()
                 raise
@@ -131,10 +140,6 @@ class Channel:
                 if error.maybe_processed or refusals > self._backoff.refused_retries:
                     raise
             await self._pause(refusals, deadline)
-        try:
-            return method.decode_response(payload)
-        except Exception as error:
-            raise RpcError(StatusCode.INTERNAL, f"the response does not decode: {type(error).__name__}") from error
 
     async def open(
         self,
@@ -184,7 +189,9 @@ class Channel:
                     raise
             await self._pause(refusals, deadline)
 
-    def _head(self, method: Method[Request, Response], timeout_s: float | None, metadata: Metadata, compress: bool) -> OutBlock:
+    def _head(
+        self, method: Method[Request, Response], timeout_s: float | None, metadata: Metadata, compress: bool
+    ) -> OutBlock:
         encoding = b"gzip" if compress else b""
         return request_block(
             method.path, self._authority, self._scheme, _USER_AGENT, encoding, timeout_s, tuple(metadata)
@@ -256,6 +263,7 @@ class Channel:
                     ssl=ssl_context,
                     server_hostname=None if ssl_context is None else self._server_name,
                 )
+                _check_alpn(connection)
                 await connection.ready
         except (OSError, ValueError) as error:  # ssl.SSLError and TimeoutError are OSErrors
             if connection is not None:
@@ -316,3 +324,9 @@ class Channel:
         self._wake(len(self._waiting))
         await asyncio.sleep(0)
         await asyncio.sleep(0)  # the goodbye is written in the next turn
+
+
+def _check_alpn(connection: ClientConnection) -> None:
+    """GRPC over TLS needs a server that chose `h2`; plain text has nothing to check."""
+    if connection.alpn not in (None, "h2"):
+        raise ValueError("the server does not speak HTTP/2 over TLS (ALPN)")

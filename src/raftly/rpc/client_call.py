@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from types import TracebackType
-from typing import Any, Final, Generic, Self, TypeVar
+from typing import Final, Generic, Self, TypeVar
 
 from raftly.rpc.client_connection import ClientConnection
 from raftly.rpc.grpc.heads import Outcome, outcome_of, response_encoding
@@ -20,12 +20,20 @@ from raftly.rpc.h2.headers import HeaderBlock, OutBlock, Shape
 from raftly.rpc.inbox import Inbox
 from raftly.rpc.service import Method
 
-__all__ = ["ClientCall", "UnaryCall"]
+__all__ = ["ClientCall", "UnaryCall", "decode_response"]
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
 
 _NO_ANSWER: Final = "the answer was begun and did not go on"
+
+
+def decode_response(method: Method[Request, Response], payload: bytes) -> Response:
+    """The response in `payload`. Raises RpcError when it does not decode."""
+    try:
+        return method.decode_response(payload)
+    except Exception as error:
+        raise RpcError(StatusCode.INTERNAL, f"the response does not decode: {type(error).__name__}") from error
 
 
 class _Call(ABC):
@@ -331,14 +339,10 @@ class ClientCall(_Call, Generic[Request, Response]):
         try:
             payload = inbox.take()
             self._connection.schedule_flush()
-            return self._method.decode_response(payload)
+            return decode_response(self._method, payload)
         except RpcError as error:
             self._give_up(error)
             raise
-        except Exception as error:
-            failure = RpcError(StatusCode.INTERNAL, f"the response does not decode: {type(error).__name__}")
-            self._give_up(failure)
-            raise failure from error
 
     async def _wait(self) -> None:
         self._recv_waiter = self._connection.loop.create_future()
@@ -406,6 +410,3 @@ class ClientCall(_Call, Generic[Request, Response]):
     ) -> None:
         self.cancel()
         self._discard()
-
-
-AnyCall = ClientCall[Any, Any]

@@ -57,6 +57,12 @@ class ClientConnection(Driver):
         super().connection_made(transport)
         self.schedule_flush()
 
+    @property
+    def alpn(self) -> str | None:
+        """What TLS agreed on: "" for nothing, None without TLS."""
+        ssl_object = None if self._transport is None else self._transport.get_extra_info("ssl_object")
+        return None if ssl_object is None else ssl_object.selected_alpn_protocol() or ""
+
     def data_received(self, data: bytes) -> None:
         """Bytes from the server, as they came."""
         self._receipts += 1
@@ -66,12 +72,12 @@ class ClientConnection(Driver):
                 assert isinstance(event, HeadersReceived)
                 owner = event.stream.owner
                 if owner is not None:
-                    cast(CallSide, owner).on_headers(event.block, event.end_stream)
+                    cast("CallSide", owner).on_headers(event.block, event.end_stream)
             elif event.__class__ is DataReceived:
                 assert isinstance(event, DataReceived)
                 owner = event.stream.owner
                 if owner is not None:
-                    cast(CallSide, owner).on_data(event.data, event.end_stream)
+                    cast("CallSide", owner).on_data(event.data, event.end_stream)
                 else:
                     self.h2.release(None, len(event.data))
             else:
@@ -102,7 +108,7 @@ class ClientConnection(Driver):
         if isinstance(event, StreamReset):
             owner = event.stream.owner
             if owner is not None:
-                cast(CallSide, owner).on_reset(event.code, event.problem, event.unprocessed)
+                cast("CallSide", owner).on_reset(event.code, event.problem, event.unprocessed)
         elif isinstance(event, SettingsReceived):
             if not self.ready.done():
                 self.ready.set_result(None)
@@ -122,7 +128,7 @@ class ClientConnection(Driver):
         for stream in list(self.h2.streams.values()):
             owner = stream.owner
             if owner is not None:
-                cast(CallSide, owner).on_lost(problem)
+                cast("CallSide", owner).on_lost(problem)
 
     # --- calls ------------------------------------------------------------------------------------------------------
 
@@ -143,4 +149,4 @@ class ClientConnection(Driver):
         for stream in list(self.h2.streams.values()):
             owner = stream.owner
             if owner is not None:
-                cast(CallSide, owner).check(now)
+                cast("CallSide", owner).check(now)

@@ -55,7 +55,7 @@ class Driver(asyncio.Protocol, ABC):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Connected; with TLS the handshake is done."""
-        self._transport = cast(asyncio.Transport, transport)
+        self._transport = cast("asyncio.Transport", transport)
         self.peer = _address(transport.get_extra_info("peername"))
         self._since = self._quiet_since = self._frame_since = self.loop.time()
 
@@ -107,7 +107,7 @@ class Driver(asyncio.Protocol, ABC):
             for stream in h2.take_writable():
                 owner = stream.owner
                 if owner is not None:
-                    cast(StreamOwner, owner).on_writable()
+                    cast("StreamOwner", owner).on_writable()
         self._after_flush(transport)
         if h2.ended and not h2.has_output:
             transport.close()

@@ -76,8 +76,8 @@ def _continue(step: _FirstStep) -> Generator[Any, Any, Any]:
             if error is None:
                 yielded = coro.send(sent)
             else:
-                thrown, error = error, None
-                yielded = coro.throw(thrown)
+                pending, error = error, None
+                yielded = coro.throw(pending)
         except StopIteration as stop:
             return stop.value
         sent = None

@@ -187,7 +187,11 @@ class ServerCall:
             not self._bound.client_streams or (inbox is not None and inbox.mid_message)
         )
         backlog = self._stream.backlog_bytes
-        progress = (self._fed_bytes >> 10 if owes_input else -1, backlog >> 10 if backlog else -1, owes_input + 2 * (backlog > 0))
+        progress = (
+            self._fed_bytes >> 10 if owes_input else -1,
+            backlog >> 10 if backlog else -1,
+            owes_input + 2 * (backlog > 0),
+        )
         if progress != self._progress or progress[2] == 0:
             self._progress = progress
             self._progress_at = now

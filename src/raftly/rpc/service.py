@@ -18,17 +18,42 @@ import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from raftly.errors import ConfigError
 
 if TYPE_CHECKING:
     from raftly.rpc.server_call import ServerCall
 
-__all__ = ["Bound", "Interceptor", "Kind", "Method", "Service", "bind"]
+__all__ = [
+    "Bound",
+    "Interceptor",
+    "Kind",
+    "Method",
+    "Service",
+    "StreamHandler",
+    "StreamStreamHandler",
+    "StreamUnaryHandler",
+    "UnaryHandler",
+    "bind",
+    "files_of",
+]
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
+
+UnaryHandler = Callable[[Request], Awaitable[Response]] | Callable[[Request, "ServerCall"], Awaitable[Response]]
+StreamHandler = (
+    Callable[[Request], AsyncIterator[Response]] | Callable[[Request, "ServerCall"], AsyncIterator[Response]]
+)
+StreamUnaryHandler = (
+    Callable[[AsyncIterator[Request]], Awaitable[Response]]
+    | Callable[[AsyncIterator[Request], "ServerCall"], Awaitable[Response]]
+)
+StreamStreamHandler = (
+    Callable[[AsyncIterator[Request]], AsyncIterator[Response]]
+    | Callable[[AsyncIterator[Request], "ServerCall"], AsyncIterator[Response]]
+)
 
 Interceptor = Callable[["ServerCall", Callable[[], Awaitable[None]]], Awaitable[None]]
 """`async def interceptor(call, proceed)`: awaits `proceed()`, which runs the rest; the call's failure comes out of it.
@@ -134,3 +159,31 @@ class Service:
     name: str
     methods: Sequence[Bound]
     files: Sequence[bytes] = ()
+
+
+class FileDescriptor(Protocol):
+    """What is used of protobuf's FileDescriptor."""
+
+    @property
+    def name(self) -> str:
+        """Path of the .proto file."""
+
+    @property
+    def serialized_pb(self) -> bytes:
+        """Its FileDescriptorProto."""
+
+    @property
+    def dependencies(self) -> Sequence[FileDescriptor]:
+        """Files it imports."""
+
+
+def files_of(descriptor: FileDescriptor) -> tuple[bytes, ...]:
+    """A file and all it imports, serialized, for `Service.files`."""
+    found: dict[str, bytes] = {}
+    wanted = [descriptor]
+    while wanted:
+        file = wanted.pop()
+        if file.name not in found:
+            found[file.name] = file.serialized_pb
+            wanted += file.dependencies
+    return tuple(found.values())

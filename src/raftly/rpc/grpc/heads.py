@@ -90,7 +90,9 @@ class RequestHead:
                     self.timeout_s = decode_timeout(value)
                 except ValueError as error:
                     self.problem = RpcError(StatusCode.INTERNAL, str(error))
-        if content_type != b"application/grpc" and not content_type.startswith((b"application/grpc+", b"application/grpc;")):
+        if content_type != b"application/grpc" and not content_type.startswith(
+            (b"application/grpc+", b"application/grpc;")
+        ):
             self.http_status = 415
         elif method != b"POST":
             self.http_status = 405

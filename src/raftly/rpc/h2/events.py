@@ -25,7 +25,7 @@ __all__ = [
 class Event:
     """Base of all events; `describe` is what tests compare and logs print."""
 
-    __slots__ = ()
+    __slots__: tuple[str, ...] | str = ()
 
     def describe(self) -> tuple[object, ...]:
         """Class name and fields, streams by number and header blocks by their fields."""
