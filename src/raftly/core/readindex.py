@@ -78,10 +78,12 @@ class ReadOnly:
 
 
 def on_read_index(raft: Raft, message: MsgReadIndex) -> None:
-    """Leader: answer at once when it is the only voter, else confirm leadership first."""
-    if raft.tracker.is_singleton():
-        _answer(raft, message.from_, message.context, raft.log.committed)
-    elif raft.committed_in_term():
+    """Leader: confirm leadership, once an entry of its term is committed.
+
+    The only voter must wait for that too, unlike in etcd: a commit index is not synced, so after a crash it may lie
+    before entries that were committed, applied and answered.
+    """
+    if raft.committed_in_term():
         _confirm(raft, message.from_, message.context)
     elif not raft.config.drop_early_reads:
         raft.pending_reads.append((message.from_, message.context))
@@ -132,7 +134,7 @@ def advance_reads(raft: Raft) -> None:
 
 def _confirm(raft: Raft, from_: NodeId, context: bytes) -> None:
     """Make sure that this node leads, then answer."""
-    if raft.read_only.option is ReadOnlyOption.LEASE_BASED:
+    if raft.read_only.option is ReadOnlyOption.LEASE_BASED or raft.tracker.is_singleton():
         _answer(raft, from_, context, raft.log.committed)
         return
     raft.read_only.add(from_, context, raft.log.committed)

@@ -99,6 +99,22 @@ def test_a_single_voter_answers_at_once() -> None:
     assert network.raft(1).read_states == [ReadState(1, b"x")]
 
 
+@pytest.mark.behaviour("RI04")
+def test_a_single_voter_too_waits_for_a_commit_in_its_term() -> None:
+    # It committed, applied and answered 3 entries before it crashed; the commit index on disk is older.
+    host = host_with(1, storage=storage_with(voters=(1,), terms=(1, 1, 1), commit=1))
+    host.node.campaign()
+    elected = host.node.ready()
+    host.save(elected)
+    host.apply(elected.committed_entries)
+    host.node.advance()
+    assert (host.raft.role, host.raft.log.committed) == (Role.LEADER, 1)
+    host.node.read_index(b"x")
+    assert host.raft.read_states == []
+    host.settle()
+    assert host.read_states == [ReadState(4, b"x")]
+
+
 @pytest.mark.behaviour("RI01")
 def test_without_a_leader_a_read_is_lost() -> None:
     network = cluster(3)
