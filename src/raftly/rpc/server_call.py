@@ -376,13 +376,11 @@ class ServerCall:
     def _end(self, error: RpcError | None) -> None:
         """Send the status and be done. Raises ConfigError, and sends nothing, on trailing metadata that is not valid."""
         trailing = (*self._trailing, *(error.trailers if error is not None else ()))
-        if self._head_sent:
-            block = trailers_block(error, trailing)
-        elif error is None:
-            self.send_head()
-            block = trailers_block(None, trailing)
+        if error is not None and not self._head_sent and not self._initial:
+            block = trailers_only(error, trailing)
         else:
-            block = trailers_only(error, (*self._initial, *trailing))
+            block = trailers_block(error, trailing)
+            self.send_head()
         self._finish()
         self._connection.h2.send_headers(self._stream, block, end_stream=True)
         self._connection.schedule_flush()
