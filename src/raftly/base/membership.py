@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TypeAlias, final
 
-from raftly.base.wire import BYTES, VARINT, decode_fields, encode_bytes, encode_uint
+from raftly.base.wire import BYTES, U64_MAX, VARINT, decode_fields, encode_bytes, encode_uint
 from raftly.errors import ConfChangeError, DecodeError
 
 
@@ -219,9 +219,10 @@ def parse_changes(text: str) -> tuple[ConfChangeSingle, ...]:
         type_ = _LETTERS.get(token[0])
         if type_ is None:
             raise ConfChangeError(f"unknown input: {token}")
-        if not token[1:].isascii() or not token[1:].isdigit():
-            raise ConfChangeError(f"not a node id: {token[1:]}")
-        changes.append(ConfChangeSingle(type_, int(token[1:])))
+        digits = token[1:]
+        if not digits.isascii() or not digits.isdigit() or len(digits) > 20 or int(digits) > U64_MAX:
+            raise ConfChangeError(f"not a node id: {digits}")
+        changes.append(ConfChangeSingle(type_, int(digits)))
     return tuple(changes)
 
 

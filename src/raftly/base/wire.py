@@ -18,7 +18,7 @@ FIXED64: Final = 1
 BYTES: Final = 2
 FIXED32: Final = 5
 
-_U64_MAX: Final = (1 << 64) - 1
+U64_MAX: Final = (1 << 64) - 1
 
 
 def varint_bytes(value: int) -> int:
@@ -30,7 +30,7 @@ def varint_bytes(value: int) -> int:
 
 def encode_varint(value: int) -> bytes:
     """Seven bits a byte, low bits first, high bit set on all but the last. `value` in [0, 2**64)."""
-    assert 0 <= value <= _U64_MAX
+    assert 0 <= value <= U64_MAX
     if value < 0x80:
         return bytes((value,))
     out = bytearray()
@@ -71,7 +71,7 @@ def decode_varint(what: str, buf: bytes, offset: int, end: int) -> tuple[int, in
         shift += 7
         if shift > 63:
             raise DecodeError(what, offset, "a varint is longer than ten bytes")
-    if value > _U64_MAX:
+    if value > U64_MAX:
         raise DecodeError(what, offset, "a varint does not fit 64 bits")
     return value, at
 
@@ -79,8 +79,8 @@ def decode_varint(what: str, buf: bytes, offset: int, end: int) -> tuple[int, in
 def decode_fields(what: str, buf: bytes, offset: int, end: int) -> Iterator[tuple[int, int, int, int, int]]:
     """Each field in `buf[offset:end]` as (number, wire type, value, start, stop).
 
-    For a varint or a fixed number `value` is the number; for a length-delimited field its bytes are
-    `buf[start:stop]`. Unknown fields come too: skipping them is the caller's choice.
+    `buf[start:stop]` is what follows the field's key and length: the content of a length-delimited field. `value` is
+    the number of any other. Unknown fields come too: skipping them is the caller's choice.
 
     Raises:
         DecodeError: truncated, an unknown wire type, a group, or field number 0.
@@ -93,6 +93,7 @@ def decode_fields(what: str, buf: bytes, offset: int, end: int) -> Iterator[tupl
         if number == 0 or number > 0x1FFFFFFF:
             raise DecodeError(what, start, f"field number {number} is out of range")
         if wire == VARINT:
+            start = at
             value, at = decode_varint(what, buf, at, end)
             yield number, wire, value, start, at
         elif wire == BYTES:
