@@ -200,23 +200,24 @@ def check_invariants(config: TrackerConfig, progress: dict[int, Progress]) -> No
         ConfChangeError: it does not.
     """
     voters = config.voters
+    incoming, outgoing = set(voters.incoming.ids), set(voters.outgoing.ids)
     for ids in (voters.ids(), config.learners, config.learners_next):
         for id_ in ids:
             if id_ not in progress:
                 _refuse(f"no progress for {id_}")
     for id_ in config.learners_next:
-        if id_ not in voters.outgoing.ids:
+        if id_ not in outgoing:
             _refuse(f"{id_} is in LearnersNext, but not Voters[1]")
         if progress[id_].is_learner:
             _refuse(f"{id_} is in LearnersNext, but is already marked as learner")
     for id_ in config.learners:
-        if id_ in voters.outgoing.ids:
+        if id_ in outgoing:
             _refuse(f"{id_} is in Learners and Voters[1]")
-        if id_ in voters.incoming.ids:
+        if id_ in incoming:
             _refuse(f"{id_} is in Learners and Voters[0]")
         if not progress[id_].is_learner:
             _refuse(f"{id_} is in Learners, but is not marked as learner")
-    if not voters.outgoing.ids:
+    if not outgoing:
         if config.learners_next:
             _refuse("cfg.LearnersNext must be nil when not joint")
         if config.auto_leave:
@@ -232,27 +233,32 @@ def restore(
         ConfChangeError: no sequence of changes leads to it.
     """
     tracker = ProgressTracker(inflight_max, inflight_bytes_max)
-    add, learn, remove = ConfChangeType.ADD_NODE, ConfChangeType.ADD_LEARNER_NODE, ConfChangeType.REMOVE_NODE
-
-    def simple(type_: ConfChangeType, id_: int) -> None:
-        tracker.switch(*Changer(tracker, last_index).simple([ConfChangeSingle(type_, id_)]))
-
+    voters = [ConfChangeSingle(ConfChangeType.ADD_NODE, id_) for id_ in conf_state.voters]
+    learners = [ConfChangeSingle(ConfChangeType.ADD_LEARNER_NODE, id_) for id_ in conf_state.learners]
     if not conf_state.voters_outgoing:
-        for id_ in conf_state.voters:
-            simple(add, id_)
-        for id_ in conf_state.learners:
-            simple(learn, id_)
+        _build(tracker, last_index, voters + learners)
     else:
-        for id_ in conf_state.voters_outgoing:
-            simple(add, id_)
-        changes = [ConfChangeSingle(remove, id_) for id_ in conf_state.voters_outgoing]
-        changes += [ConfChangeSingle(add, id_) for id_ in conf_state.voters]
-        changes += [ConfChangeSingle(learn, id_) for id_ in conf_state.learners]
-        changes += [ConfChangeSingle(learn, id_) for id_ in conf_state.learners_next]
+        _build(
+            tracker, last_index, [ConfChangeSingle(ConfChangeType.ADD_NODE, id_) for id_ in conf_state.voters_outgoing]
+        )
+        changes = [ConfChangeSingle(ConfChangeType.REMOVE_NODE, id_) for id_ in conf_state.voters_outgoing]
+        changes += voters + learners
+        changes += [ConfChangeSingle(ConfChangeType.ADD_LEARNER_NODE, id_) for id_ in conf_state.learners_next]
         tracker.switch(*Changer(tracker, last_index).enter_joint(conf_state.auto_leave, changes))
     if not tracker.config.conf_state().equivalent(conf_state):
         _refuse(f"membership contradicts itself: {conf_state} became {tracker.config}")
     return tracker.config, tracker.progress
+
+
+def _build(tracker: ProgressTracker, last_index: Index, changes: list[ConfChangeSingle]) -> None:
+    """Apply changes to an empty configuration. There is no majority to overlap with, so it takes them all at once.
+
+    One by one they would copy every Progress each time: minutes of work for a hostile snapshot of many members.
+    """
+    if changes:
+        draft = _Draft(tracker, last_index, tracker.config, {})
+        draft.apply(changes)
+        tracker.switch(*draft.finish())
 
 
 def _refuse(problem: str) -> NoReturn:
