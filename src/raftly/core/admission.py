@@ -101,7 +101,7 @@ def _check_app(raft: Raft, message: MsgApp) -> None:
     index = message.index
     if index + len(message.entries) > TERM_MAX:
         _refuse(message, f"index {index} is beyond any that a log can reach")
-    term = message.log_term
+    term = message.log_term or 1  # no entry is of term 0
     for entry in message.entries:
         index += 1
         if entry.index != index:
@@ -141,6 +141,8 @@ def _check_snap(raft: Raft, message: MsgSnap) -> None:
         _refuse(message, f"index {meta.index} is beyond any that a log can reach")
     if message.term != 0 and meta.term > message.term:
         _refuse(message, f"its snapshot is of term {meta.term}, later than its own {message.term}")
+    if meta.term == 0 and meta.index != 0:
+        _refuse(message, f"its snapshot at index {meta.index} is of no term")
     if meta.index < raft.log.committed or (meta.index == raft.log.committed and not raft.pending_request_snapshot):
         return
     try:
