@@ -9,7 +9,8 @@ Zero numbers and empty bytes are not written. Message types end with MsgPreVoteR
 messages and no MsgForgetLeader. A positive priority is written to both fields, and the newer one wins when it is read.
 
 The payload of a configuration entry is transcoded both ways, so that on our side it is always the form of
-`raftly.base.membership`. Empty stays empty; fields of the payload that we do not know do not survive.
+`raftly.base.membership`. A change that is all zeros has no bytes in eraftpb, and none here when it comes from there.
+Fields of the payload that we do not know do not survive.
 
 Source: tikv/raft-rs proto/eraftpb.proto, src/raft.rs (priority).
 """
@@ -130,9 +131,8 @@ def _payload_out(type_: EntryType, data: bytes) -> bytes:
 
 
 def _payload_in(type_: EntryType, data: bytes) -> bytes:
-    if type_ == EntryType.CONF_CHANGE:
-        return decode_conf_change(data).encode()
-    return decode_conf_change_v2(data).encode()
+    change = decode_conf_change(data) if type_ == EntryType.CONF_CHANGE else decode_conf_change_v2(data)
+    return change.encode() if encode_conf_change(change) else b""  # all zeros: no bytes there, so none here
 
 
 ERAFTPB: Final = Form(

@@ -89,6 +89,13 @@ def test_the_change_that_leaves_a_joint_state_stays_empty() -> None:
     assert ERAFTPB.decode_entry(ERAFTPB.encode_entry(entry)) == entry
 
 
+@pytest.mark.parametrize("payload", ["", "5001", "1000"])
+def test_a_payload_that_says_nothing_is_empty_on_our_side(payload: str) -> None:
+    for type_ in (1, 2):
+        pb = CLASSES["Entry"](type=type_, data=bytes.fromhex(payload))
+        assert ERAFTPB.decode_entry(pb.SerializeToString()).data == b""
+
+
 def test_a_change_that_raft_rs_lacks_is_refused() -> None:
     update = ConfChange(ConfChangeType.UPDATE_NODE, 4)
     for change in (update, update.as_v2()):

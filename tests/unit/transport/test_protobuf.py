@@ -82,7 +82,8 @@ def read_entry(pb: Any, classes: dict[str, Any]) -> Entry:
         return Entry(pb.term, pb.index, EntryType(pb.type), pb.data)
     data = pb.data
     if pb.type and data:
-        data = read_change(classes["ConfChange" if pb.type == 1 else "ConfChangeV2"].FromString(data)).encode()
+        change = classes["ConfChange" if pb.type == 1 else "ConfChangeV2"].FromString(data)
+        data = read_change(change).encode() if change.SerializeToString() else b""
     return Entry(pb.term, pb.index, EntryType(pb.type), data, pb.context)
 
 
