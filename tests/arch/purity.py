@@ -1,7 +1,7 @@
 """What the deciding layers may not do, read from their syntax trees: calls, dynamic Python, the bare order of sets."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from tests.arch.layers import PURE, Finding, Module
 
@@ -19,11 +19,11 @@ SET_METHODS = {"copy", "difference", "intersection", "symmetric_difference", "un
 VISITORS = {"dict", "enumerate", "iter", "list", "map", "filter", "next", "reversed", "tuple", "zip"}
 
 
-def check_purity(module: Module) -> Iterator[Finding]:
-    """Everything below, for one module; layers that act are left alone."""
+def check_purity(module: Module, fields: Mapping[str, set[str]]) -> Iterator[Finding]:
+    """Everything below, for one module; layers that act are left alone. `fields` is of `set_fields`."""
     if module.layer in PURE:
         yield from _banned_calls(module)
-        yield from _bare_set_order(module)
+        yield from _bare_set_order(module, fields)
     if module.layer in COMPILED:
         yield from _dynamic_python(module)
 
@@ -55,13 +55,29 @@ def _dynamic_python(module: Module) -> Iterator[Finding]:
 
 
 # --- set order -------------------------------------------------------------------------------------------------
-# A set is visited in an order that nobody chose, so a decision that depends on it cannot be repeated. Types are not
-# known here; an expression counts as a set when it is written as one, or is a name or attribute that every annotation
-# or assignment in this module gives a set. What escapes this the randomised tests must find.
+# A set is visited in an order that nobody chose, so a decision that depends on it cannot be repeated. An expression
+# counts as a set when it is written as one, or is a name or attribute that every annotation or assignment in this
+# module gives a set, or a field of a class that declares it as one. What escapes this the randomised tests must find.
 
 
-def _bare_set_order(module: Module) -> Iterator[Finding]:
-    sets = SetNames(module.tree)
+def set_fields(modules: Iterable[Module]) -> dict[str, set[str]]:
+    """Class name -> its fields that are declared as sets, in the class's body or on `self`."""
+    return {
+        node.name: {
+            item.target.id if isinstance(item.target, ast.Name) else item.target.attr
+            for item in ast.walk(node)
+            if isinstance(item, ast.AnnAssign)
+            and isinstance(item.target, ast.Name | ast.Attribute)
+            and _head(item.annotation) in SET_TYPES
+        }
+        for module in modules
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.ClassDef)
+    }
+
+
+def _bare_set_order(module: Module, fields: Mapping[str, set[str]]) -> Iterator[Finding]:
+    sets = SetNames(module.tree, fields)
     parents = {child: node for node in ast.walk(module.tree) for child in ast.iter_child_nodes(node)}
     for node in ast.walk(module.tree):
         for expression in _visited(node, parents):
@@ -87,29 +103,47 @@ def _visited(node: ast.AST, parents: dict[ast.AST, ast.AST]) -> list[ast.expr]:
 
 
 class SetNames:
-    """The names and attributes that are sets in one module."""
+    """What is a set in one module: names, dotted names such as `self.voters`, and fields of annotated names."""
 
-    def __init__(self, tree: ast.Module) -> None:
+    def __init__(self, tree: ast.Module, fields: Mapping[str, set[str]]) -> None:
+        self._fields = fields
         self._verdicts: dict[str, bool] = {}
+        self._classes: dict[str, set[str]] = {}  # name -> the classes it is annotated with
         for node in ast.walk(tree):
             if isinstance(node, ast.AnnAssign):
-                self._note(node.target, _head(node.annotation) in SET_TYPES)
+                self._note_annotation(node.target, node.annotation)
             elif isinstance(node, ast.arg) and node.annotation:
-                self._note(ast.Name(node.arg), _head(node.annotation) in SET_TYPES)
+                self._note_annotation(ast.Name(node.arg), node.annotation)
         for node in ast.walk(tree):
             if isinstance(node, ast.Assign):
                 for target in node.targets:
-                    self._note(target, self.is_set(node.value))
+                    self._note_assignment(target, node.value)
+
+    def _note_annotation(self, target: ast.expr, annotation: ast.expr) -> None:
+        self._note(target, _head(annotation) in SET_TYPES)
+        self._classes.setdefault(ast.unparse(target), set()).add(_head(annotation))
+
+    def _note_assignment(self, target: ast.expr, value: ast.expr) -> None:
+        if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts):
+            for one, its_value in zip(target.elts, value.elts, strict=True):
+                self._note(one, self.is_set(its_value))
+        else:
+            self._note(target, self.is_set(value))
 
     def _note(self, target: ast.expr, verdict: bool) -> None:
-        if key := _key(target):
-            self._verdicts[key] = verdict and self._verdicts.get(key, True)
+        key = ast.unparse(target)
+        self._verdicts[key] = verdict and self._verdicts.get(key, True)
+
+    def _is_set_field(self, node: ast.Attribute) -> bool:
+        classes = self._classes.get(ast.unparse(node.value), set())
+        return bool(classes) and all(node.attr in self._fields.get(name, ()) for name in classes)
 
     def is_set(self, node: ast.expr) -> bool:
         if isinstance(node, ast.Set | ast.SetComp):
             return True
         if isinstance(node, ast.Name | ast.Attribute):
-            return self._verdicts.get(_key(node) or "", False)
+            is_field = isinstance(node, ast.Attribute) and self._is_set_field(node)
+            return is_field or self._verdicts.get(ast.unparse(node), False)
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr | ast.BitAnd | ast.Sub | ast.BitXor):
             return self.is_set(node.left) or self.is_set(node.right)
         if isinstance(node, ast.Call):
@@ -117,12 +151,6 @@ class SetNames:
                 return self.is_set(node.func.value)
             return _called_name(node) in {"set", "frozenset"}
         return False
-
-
-def _key(node: ast.expr) -> str | None:
-    if isinstance(node, ast.Name):
-        return node.id
-    return f".{node.attr}" if isinstance(node, ast.Attribute) else None
 
 
 def _called_name(node: ast.AST | None) -> str | None:
