@@ -11,7 +11,7 @@ may sensibly do next, and carries a stable `code` that logs, metrics and documen
       PeerError                a remote broke the protocol: StepLocalMessage, PeerNotFound, DamagedMessage
       DecodeError              bytes that are not what they claim to be
       LogError                 Compacted, Unavailable, SnapshotOutOfDate, SnapshotNotReady, LogNotReady
-      StorageError             Corruption, DiskFull, SyncFailed
+      StorageError             Corruption, DiskFull, SyncFailed, DirectoryInUse
 
 A broken invariant of our own is none of these: it is an `InvariantError`, an assertion, and the group must stop.
 """
@@ -28,6 +28,7 @@ __all__ = [
     "Corruption",
     "DamagedMessage",
     "DecodeError",
+    "DirectoryInUse",
     "DiskFull",
     "DropReason",
     "InvariantError",
@@ -339,3 +340,9 @@ class SyncFailed(StorageError):
     """A sync failed, so what it covered may be lost. Never retried: stop, and recover from disk."""
 
     code: ClassVar[str] = "sync_failed"
+
+
+class DirectoryInUse(StorageError):
+    """Another process works in this directory; two would destroy each other's log."""
+
+    code: ClassVar[str] = "directory_in_use"
