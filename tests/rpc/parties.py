@@ -154,7 +154,7 @@ class GrpcioHandlers:
     async def _begin(self, context: Any) -> None:
         self.seen.started.set()
         self.seen.time_left = context.time_remaining()
-        context.add_done_callback(lambda context: self.seen.cancelled.set() if context.cancelled() else None)
+        context.add_done_callback(lambda _: self.seen.cancelled.set())  # the call is over for the server
         metadata = kept(context.invocation_metadata())
         await context.send_initial_metadata(tuple(pair for pair in metadata if pair[0] == INITIAL))
         context.set_trailing_metadata(tuple(pair for pair in metadata if pair[0] == TRAILING))

@@ -150,11 +150,18 @@ def _status_fields(error: RpcError | None) -> list[Field]:
         return _ok_fields
     fields: list[Field] = [(b"grpc-status", b"%d" % error.status)]
     if error.message:
-        message = error.message.encode("utf-8", "replace")[:_MESSAGE_BYTES_MAX]
-        fields.append((b"grpc-message", quote_from_bytes(message, safe=_MESSAGE_SAFE).encode().strip(b" ")))
+        fields.append((b"grpc-message", _escape(error.message.encode("utf-8", "replace")[:_MESSAGE_BYTES_MAX])))
     if error.details is not None:
         fields += [(b"grpc-status-details-bin", _binary(error.details))]
     return fields
+
+
+def _escape(message: bytes) -> bytes:
+    """Percent-encoding of what a header field cannot hold; spaces at its ends would be cut off on the way."""
+    core = message.strip(b" ")
+    before = message.index(core)
+    escaped = quote_from_bytes(core, safe=_MESSAGE_SAFE).encode()
+    return b"%20" * before + escaped + b"%20" * (len(message) - before - len(core))
 
 
 def _binary(value: bytes) -> bytes:

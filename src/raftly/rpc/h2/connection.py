@@ -633,10 +633,12 @@ class Connection(SendHalf):
         return self._refuse_above != STREAM_ID_MAX and not self.streams
 
     def close(self, code: ErrorCode, debug: str = "") -> None:
-        """GOAWAY, then accept nothing more. Streams stay listed, for the driver to fail."""
+        """GOAWAY, then accept and send nothing more. Streams stay listed, for the driver to fail."""
         if not self._ended:
             self._ended = True
             self._ready.clear()
+            for stream in self.streams.values():
+                stream.aborted = True
             self._emit(goaway_frame(self._last_remote, code, debug.encode()))
             self._buffer = b""
 

@@ -154,7 +154,9 @@ class BlockDecoder:
                 ErrorCode.ENHANCE_YOUR_CALM, "header list larger than four times the limit"
             ) from error
         except (HPACKError, IndexError, ValueError) as error:
-            raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, f"header block does not decode: {error}") from error
+            # The library's text may show memory addresses, and this goes to the peer.
+            problem = f"header block does not decode: {type(error).__name__}"
+            raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, problem) from error
         decoded = HeaderBlock(fields)
         resized = bool(block) and block[0] & 0xE0 == 0x20  # size updates stand only at the start of a block
         if resized or self._table.changes != self._changes:

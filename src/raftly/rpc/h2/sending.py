@@ -176,7 +176,7 @@ class SendHalf:
 
     def reset(self, stream: Stream, code: ErrorCode) -> None:
         """RST_STREAM, and forget the stream with all it had to send. Frames still coming for it are ignored."""
-        if self.streams.get(stream.id) is not stream:
+        if stream.aborted or self.streams.get(stream.id) is not stream:
             return
         self._emit(rst_stream_frame(stream.id, code))
         self._remember_reset(stream.id)
