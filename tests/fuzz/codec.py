@@ -21,7 +21,8 @@ with atheris.instrument_imports(include=["raftly"]):
     from raftly.base.membership import ConfChange, ConfState, decode_conf_change, decode_conf_change_v2
     from raftly.base.record import decode_record, decode_records, record_of
     from raftly.base.types import Entry, EntryType, HardState, Snapshot, SnapshotMeta
-    from raftly.core.messages import LOCAL_MESSAGES, MESSAGE_CLASSES, Fields, from_fields
+    from raftly.core.fields import Fields, from_fields
+    from raftly.core.messages import LOCAL_MESSAGES, MESSAGE_CLASSES
     from raftly.errors import DecodeError
     from raftly.transport import eraftpb
     from raftly.transport.codec import decode_messages, encode_messages

@@ -13,7 +13,8 @@ from typing import Final
 
 from raftly.base.membership import AnyConfChange, ConfChangeTransition, ConfChangeType, ConfState, format_changes
 from raftly.base.types import NO_NODE, Entry, EntryType, HardState, NodeId, Snapshot
-from raftly.core.messages import APPEND_THREAD, APPLY_THREAD, Fields, Message, to_fields
+from raftly.core.fields import Fields, to_fields
+from raftly.core.messages import APPEND_THREAD, APPLY_THREAD, Message
 from raftly.core.proposals import decode_change
 from raftly.core.ready import Ready
 from raftly.core.status import SoftState

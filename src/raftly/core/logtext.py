@@ -11,8 +11,9 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from raftly.base.membership import ConfState
 from raftly.base.types import SnapshotMeta
-from raftly.core.describe import ERROR_TEXTS, describe_conf_change, describe_conf_state
+from raftly.core.describe import ERROR_TEXTS, describe_conf_change
 from raftly.core.messages import VoteRequest
 from raftly.core.role import Role
 from raftly.core.trace import (
@@ -124,6 +125,16 @@ def fatal_line(error: InvariantError) -> LogLine:
 
 def _position(meta: SnapshotMeta) -> str:
     return f"[index: {meta.index}, term: {meta.term}]"
+
+
+def _conf_state_fields(state: ConfState) -> str:
+    """As protobuf's text form has it, a field for each id; between fields protobuf-go puts one space or two."""
+    fields = [f"voters:{id_}" for id_ in state.voters]
+    fields += [f"learners:{id_}" for id_ in state.learners]
+    fields += [f"voters_outgoing:{id_}" for id_ in state.voters_outgoing]
+    fields += [f"learners_next:{id_}" for id_ in state.learners_next]
+    fields.append(f"auto_leave:{'true' if state.auto_leave else 'false'}")
+    return " ".join(fields)
 
 
 def _log_end(node: Raft) -> str:
@@ -267,7 +278,7 @@ def _snapshot_reported(node: Raft, event: SnapshotReported) -> str:
 def _snapshot_foreign(node: Raft, event: SnapshotForeign) -> str:
     return (
         f"{node.id:x} attempted to restore snapshot but it is not in the ConfState "
-        f"{describe_conf_state(event.conf_state)}; should never happen"
+        f"{_conf_state_fields(event.conf_state)}; should never happen"
     )
 
 

@@ -3,21 +3,16 @@
 Every class is built as `Cls(to, from_, term, ...)` followed by its own fields in the order of `FIELDS`. A message is
 immutable once it was handed to `send`, `step` or a Ready; the entry lists inside are never changed in place.
 
-`Fields` is the same message spread flat over all fields that any message has: what text, the protobuf codecs and
-other tools read and write, so that they need to know no class by name.
-
 Sources: etcd-io/raft raftpb/raft.proto (types 0-23), tikv/raft-rs proto/eraftpb.proto (`request_snapshot`, `priority`,
 `commit_term`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import ClassVar, Final, final
 
 from raftly.base.types import Entry, Snapshot
-from raftly.errors import InvariantError
 
 APPEND_THREAD: Final = (1 << 64) - 1  # who answers for the log on disk, with asynchronous storage writes
 APPLY_THREAD: Final = (1 << 64) - 2  # who answers for the state machine
@@ -68,7 +63,8 @@ class Message:
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other) or not isinstance(other, Message):
             return False
-        return to_fields(self) == to_fields(other)
+        names = ("to", "from_", "term", *self.FIELDS)
+        return all(getattr(self, name) == getattr(other, name) for name in names)
 
     def __hash__(self) -> int:
         return hash((self.type, self.to, self.from_, self.term))
@@ -529,46 +525,3 @@ RESPONSE_MESSAGES: Final[frozenset[type[Message]]] = frozenset(
 def is_storage_thread(node_id: int) -> bool:
     """Is this id one of the two that answer for local storage?"""
     return node_id in (APPEND_THREAD, APPLY_THREAD)
-
-
-@dataclass(slots=True)
-class Fields:
-    """One message spread over every field that any message has; what a message lacks keeps its default."""
-
-    type: MessageType
-    to: int = 0
-    from_: int = 0
-    term: int = 0
-    log_term: int = 0
-    index: int = 0
-    entries: list[Entry] = field(default_factory=list)
-    commit: int = 0
-    commit_term: int = 0
-    vote: int = 0
-    snapshot: Snapshot | None = None
-    reject: bool = False
-    reject_hint: int = 0
-    context: bytes = b""
-    responses: list[Message] = field(default_factory=list)
-    request_snapshot: int = 0
-    priority: int = 0
-
-
-def to_fields(message: Message) -> Fields:
-    """The flat form of a message."""
-    fields = Fields(message.type, message.to, message.from_, message.term)
-    for name in message.FIELDS:
-        setattr(fields, name, getattr(message, name))
-    return fields
-
-
-def from_fields(fields: Fields) -> Message:
-    """The message of a flat form; fields that its class does not have are dropped."""
-    cls = MESSAGE_CLASSES[fields.type]
-    if cls is MsgSnap and fields.snapshot is None:
-        fields.snapshot = Snapshot()
-    own = [getattr(fields, name) for name in cls.FIELDS]
-    message = cls(fields.to, fields.from_, fields.term, *own)
-    if message.type != fields.type:
-        raise InvariantError(f"message class {cls.__name__} is out of place")
-    return message

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias, final
 
 from raftly.base.membership import AnyConfChange, ConfChangeType
 from raftly.base.types import EntryType, NodeId
-from raftly.core.messages import Message, MessageType, to_fields
+from raftly.core.fields import to_fields
+from raftly.core.messages import Message, MessageType
 from raftly.core.role import Role
 from raftly.core.trace import (
     CommitAttempted,
@@ -124,11 +125,11 @@ def _ids(ids: tuple[NodeId, ...]) -> list[TlaValue]:
 
 
 def _initial_record(node: Raft, event: StateInitialised) -> TlaRecord:
-    """The node has not taken up its stored state yet; the event has it."""
+    """The node has not taken up its stored state yet; the event has it. A snapshot commits what it covers."""
     record = _record(node, "InitState")
     inner = record["event"]
     assert isinstance(inner, dict)
-    inner["state"] = _state(event.term, event.vote, event.commit)
+    inner["state"] = _state(event.term, event.vote, max(event.commit, node.log.committed))
     return record
 
 

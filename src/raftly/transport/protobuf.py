@@ -24,7 +24,8 @@ from typing import Final, final
 from raftly.base.membership import ConfState
 from raftly.base.types import DATA_SET, TYPE_SET, Entry, EntryType, HardState, Snapshot, SnapshotMeta
 from raftly.base.wire import BYTES, VARINT, decode_fields, decode_varint, encode_bytes, encode_uint, encode_varint
-from raftly.core.messages import Fields, Message, MessageType, from_fields, to_fields
+from raftly.core.fields import Fields, from_fields, to_fields
+from raftly.core.messages import Message, MessageType
 from raftly.errors import DecodeError, InvariantError
 
 RESPONSE_DEPTH_MAX: Final = 4  # responses inside responses; the core's own have none inside

@@ -9,7 +9,7 @@ Proto2 tells a zero that was set from one that was not, and so do etcd's bytes. 
     every message             type
     sent to a peer            to, from, term (not: MsgProp and MsgReadIndex, which carry no term)
     MsgApp                    log_term, index, commit
-    MsgAppResp                index; a rejection also reject, reject_hint, log_term
+    MsgAppResp                a rejection: index, reject, reject_hint, log_term
     MsgVote, MsgPreVote       log_term, index
     MsgHeartbeat              commit
     MsgReadIndexResp          index
@@ -20,8 +20,8 @@ Proto2 tells a zero that was set from one that was not, and so do etcd's bytes. 
     Entry                     its type and payload when `Entry.flags` says so; term and index only when not zero
     HardState, ConfState, SnapshotMetadata    all numbers
 
-One case cannot be told: etcd leaves the index out of the MsgAppResp that answers a leader of an older term, and writes
-it, zero, when an empty log acknowledges an empty append. It is always written here. Readers see no difference.
+One case cannot be told: etcd writes index 0 when an empty log acknowledges an empty append, and leaves the index out
+of the MsgAppResp that answers a leader of an older term. It is left out here. Readers see no difference.
 
 The payload of a configuration entry is the form of `raftly.base.membership`, as it is.
 
@@ -32,7 +32,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from raftly.core.messages import Fields, MessageType
+from raftly.core.fields import Fields
+from raftly.core.messages import MessageType
 from raftly.transport.protobuf import COMMON_FIELDS, Form
 
 _LOCAL: Final = frozenset({"type"})
@@ -51,7 +52,7 @@ _EXPLICIT: Final = {
     MessageType.MsgReadIndex: _FORWARDED,
     MessageType.MsgReadIndexResp: _SENT | {"index"},
     MessageType.MsgApp: _SENT | {"log_term", "index", "commit"},
-    MessageType.MsgAppResp: _SENT | {"index"},
+    MessageType.MsgAppResp: _SENT,
     MessageType.MsgVote: _SENT | {"log_term", "index"},
     MessageType.MsgVoteResp: _SENT,
     MessageType.MsgPreVote: _SENT | {"log_term", "index"},
@@ -70,7 +71,7 @@ _EXPLICIT: Final = {
 def _explicit(fields: Fields) -> frozenset[str]:
     names = _EXPLICIT[fields.type]
     if fields.type == MessageType.MsgAppResp and fields.reject:
-        return names | {"reject_hint", "log_term"}
+        return names | {"index", "reject_hint", "log_term"}
     if fields.type == MessageType.MsgStorageAppend and (fields.term or fields.vote or fields.commit):
         return names | {"term", "vote", "commit"}
     if fields.type == MessageType.MsgStorageAppendResp and (fields.index or fields.log_term):

@@ -7,14 +7,8 @@ from dataclasses import replace
 import pytest
 
 from raftly.base.types import Entry
-from raftly.core.messages import (
-    MsgApp,
-    MsgAppResp,
-    MsgBeat,
-    MsgHeartbeat,
-    MsgHeartbeatResp,
-    to_fields,
-)
+from raftly.core.fields import to_fields
+from raftly.core.messages import MsgApp, MsgAppResp, MsgBeat, MsgHeartbeat, MsgHeartbeatResp
 from raftly.core.role import Role
 from raftly.core.sizes import entries_bytes, entry_bytes
 from raftly.core.tracker import ProgressState

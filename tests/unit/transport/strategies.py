@@ -15,15 +15,8 @@ from raftly.base.membership import (
     ConfState,
 )
 from raftly.base.types import DATA_SET, TYPE_SET, Entry, EntryType, HardState, Snapshot, SnapshotMeta
-from raftly.core.messages import (
-    LOCAL_MESSAGES,
-    MESSAGE_CLASSES,
-    Fields,
-    Message,
-    MsgStorageAppend,
-    MsgStorageApply,
-    from_fields,
-)
+from raftly.core.fields import Fields, from_fields
+from raftly.core.messages import LOCAL_MESSAGES, MESSAGE_CLASSES, Message, MsgStorageAppend, MsgStorageApply
 from raftly.errors import DecodeError
 
 T = TypeVar("T")

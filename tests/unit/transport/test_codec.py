@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from raftly.base.record import record_of, verify_record
 from raftly.base.types import Entry, EntryType, Snapshot
+from raftly.core.fields import Fields, from_fields
 from raftly.core.messages import (
     LOCAL_MESSAGES,
     MESSAGE_CLASSES,
-    Fields,
     Message,
     MsgApp,
     MsgAppResp,
@@ -21,7 +21,6 @@ from raftly.core.messages import (
     MsgSnap,
     MsgTimeoutNow,
     MsgVote,
-    from_fields,
 )
 from raftly.errors import DecodeError, InvariantError
 from raftly.transport.codec import decode_messages, encode_messages

@@ -5,16 +5,8 @@ from hypothesis import assume, given
 
 from raftly.base.membership import AnyConfChange, ConfChange, ConfChangeSingle, ConfChangeType, ConfChangeV2
 from raftly.base.types import Entry, EntryType
-from raftly.core.messages import (
-    MESSAGE_CLASSES,
-    Fields,
-    Message,
-    MsgAppResp,
-    MsgHup,
-    MsgVote,
-    MsgVoteResp,
-    from_fields,
-)
+from raftly.core.fields import Fields, from_fields
+from raftly.core.messages import MESSAGE_CLASSES, Message, MsgAppResp, MsgHup, MsgVote, MsgVoteResp
 from raftly.errors import ConfChangeError, DecodeError, InvariantError
 from raftly.transport.eraftpb import ERAFTPB, decode_conf_change, decode_conf_change_v2, encode_conf_change
 from tests.unit.transport import reference

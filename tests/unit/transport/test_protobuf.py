@@ -20,7 +20,8 @@ from raftly.base.membership import (
 )
 from raftly.base.types import Entry, EntryType, HardState, Snapshot, SnapshotMeta
 from raftly.base.wire import encode_bytes
-from raftly.core.messages import MESSAGE_CLASSES, Fields, Message, MessageType, from_fields, to_fields
+from raftly.core.fields import Fields, from_fields, to_fields
+from raftly.core.messages import MESSAGE_CLASSES, Message, MessageType
 from raftly.errors import DecodeError
 from raftly.transport.eraftpb import ERAFTPB
 from raftly.transport.protobuf import RESPONSE_DEPTH_MAX, Form

@@ -7,10 +7,10 @@ from hypothesis import given
 
 from raftly.base.membership import AnyConfChange
 from raftly.base.types import DATA_SET, TYPE_SET, Entry, EntryType, HardState, Snapshot, SnapshotMeta
+from raftly.core.fields import Fields, from_fields
 from raftly.core.messages import (
     APPEND_THREAD,
     MESSAGE_CLASSES,
-    Fields,
     Message,
     MsgApp,
     MsgAppResp,
@@ -22,7 +22,6 @@ from raftly.core.messages import (
     MsgStorageAppendResp,
     MsgVote,
     MsgVoteResp,
-    from_fields,
 )
 from raftly.transport.raftpb import RAFTPB
 from tests.unit.transport import reference
@@ -41,7 +40,8 @@ def present(pb: Any) -> list[str]:
     [
         (MsgProp(1, 2, 0, []), ["type", "to", "from"]),
         (MsgApp(1, 2, 3, 0, 0, [], 0), [*SENT, "log_term", "index", "commit"]),
-        (MsgAppResp(1, 2, 3), [*SENT, "index"]),
+        (MsgAppResp(1, 2, 3), SENT),
+        (MsgAppResp(1, 2, 3, 4), [*SENT, "index"]),
         (MsgAppResp(1, 2, 3, 0, True), [*SENT, "log_term", "index", "reject", "reject_hint"]),
         (MsgVote(1, 2, 3), [*SENT, "log_term", "index"]),
         (MsgVote(1, 2, 3, context=b"x"), [*SENT, "log_term", "index", "context"]),
