@@ -67,8 +67,7 @@ def decode_frame(buf: bytes, offset: int, end: int) -> tuple[int, int, int] | No
     stop = start + size
     if stop > end:
         return None
-    view = memoryview(buf)
-    checksum = crc32(view[start:stop], crc32(view[offset : offset + _START_BYTES]))
+    checksum = crc32(memoryview(buf)[start:stop], crc32(buf[offset : offset + _START_BYTES]))
     if checksum != _CRC.unpack_from(buf, offset + _START_BYTES)[0]:
         raise DecodeError(_WHAT, offset, "the checksum does not match")
     return kind, start, stop
