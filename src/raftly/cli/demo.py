@@ -17,7 +17,8 @@ __all__ = ["demo"]
 
 SLOW_S: Final = 0.3  # between rounds, with --slow
 QUICK_S: Final = 0.02  # without, in a terminal: time enough to see the picture move
-QUICK_TOTAL_S: Final = 6.0  # after which nothing waits any more
+QUICK_TOTAL_S: Final = 6.0  # after which nothing waits any more,
+REDRAW_S: Final = 0.1  # and not every round is drawn
 
 
 @click.group()
@@ -82,13 +83,17 @@ def _show(run: FiveNodes, *, slow: bool) -> None:
         _tell(run, slow=slow)
         return
     hurry_at = time.monotonic() + QUICK_TOTAL_S
+    drawn_at = 0.0
     with View(run, console) as view:
         while run.step():
-            view.show()
-            if slow:
-                time.sleep(SLOW_S)
-            elif time.monotonic() < hurry_at:
-                time.sleep(QUICK_S)
+            now = time.monotonic()
+            if slow or now < hurry_at:
+                view.show()
+                time.sleep(SLOW_S if slow else QUICK_S)
+            elif now >= drawn_at + REDRAW_S:
+                view.show()
+                drawn_at = now
+        view.show()
     console.print(verdict_line(run), style="green" if run.is_success() else "red", highlight=False)
 
 

@@ -114,6 +114,9 @@ class Recorder:
             self._appended(node, message)
             sentence = "The answer waits in a queue of its own: it may leave only when the disk has what it promises."
             self.note(node.id, Raft.send_after_append, sentence, text)
+            if message.to == node.id:
+                sentence = "The leader need not wait for its own disk before it tells the others."
+                self.note(node.id, replication.bcast_append, sentence)
         else:
             self.note(node.id, Raft.send, "Queued; it promises nothing about the disk, so it need not wait.", text)
 
@@ -146,3 +149,7 @@ class Recorder:
             if holding > majority:
                 sentence = "One more node has it on disk; it is committed already."
         self.note(node.id, Raft.maybe_commit, sentence, seen)
+        if node.log.committed > self._before[1]:
+            seen = f"committed up to entry {node.log.committed}"
+            self.note(node.id, RaftLog.commit_to, "From here on the entry can never be lost or replaced.", seen)
+            self.note(node.id, replication.bcast_append, "Everyone is to know, so that everyone can apply it.")

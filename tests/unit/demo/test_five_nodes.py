@@ -57,6 +57,33 @@ def test_node_1_starts_alone_and_the_others_join_through_the_log() -> None:
         assert host.conf_state.voters == (1, 2, 3, 4, 5)
 
 
+@pytest.mark.parametrize("drop", [0.0, 25.0])
+def test_a_learner_becomes_a_voter_only_when_it_holds_what_is_committed(drop: float) -> None:
+    demo = FiveNodes(Options(drop=drop))
+    promoted = 0
+    told = 0
+    while demo.step() and demo.phase is not Phase.PROPOSE:
+        for event in demo.events[told:]:
+            if event.text.endswith("becomes a voter"):
+                promoted += 1
+                newcomer = demo.cluster.hosts[int(event.text.split()[3])]
+                # its last change, that it is a learner, is what it must hold; the proposal itself comes after that
+                assert newcomer.node.raft.log.last_index >= 1 + 2 * promoted
+        told = len(demo.events)
+    assert promoted == 4
+
+
+def test_machines_are_equal_only_when_all_of_them_are() -> None:
+    demo = FiveNodes(Options())
+    while demo.confirmed() < 50:
+        demo.step()
+    counts = {len(host.journal.commands) for host in demo.cluster.hosts.values()}
+    assert len(counts) > 1
+    assert not demo.cluster.is_equal()
+    assert not demo.result().equal
+    assert not demo.is_success()
+
+
 def test_a_proposal_is_confirmed_only_when_committed_and_applied_beside_its_proposer() -> None:
     demo = FiveNodes(Options(drop=20.0))
     going, seen = True, 0

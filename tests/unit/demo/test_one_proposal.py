@@ -68,6 +68,7 @@ def test_the_life_of_a_proposal_at_the_leader() -> None:
         "core.raft.Raft.append_entries",
         "core.log.RaftLog.append",
         "core.raft.Raft.send_after_append",
+        "core.replication.bcast_append",
         "core.replication.maybe_send_append",
         "core.replication.maybe_send_append",
         "core.raw_node.RawNode.ready",
@@ -96,6 +97,8 @@ def test_the_life_of_a_proposal_at_the_leader() -> None:
         *arrival,
         "core.replication.on_app_resp",
         "core.raft.Raft.maybe_commit",
+        "core.log.RaftLog.commit_to",
+        "core.replication.bcast_append",
         "core.replication.maybe_send_append",
         "core.replication.maybe_send_append",
         *arrival,
@@ -163,8 +166,8 @@ def test_the_story_tells_every_step_once_and_folds_what_nodes_do_alike() -> None
     )
     folded = [line.plain for line in story(OneProposal())]
     assert [line for line in folded if "takes the same" in line] == [
-        " 27-37   node 3 takes the same 11 steps as node 2.",
-        " 70-82   node 3 takes the same 13 steps as node 2.",
+        " 28-38   node 3 takes the same 11 steps as node 2.",
+        " 73-85   node 3 takes the same 13 steps as node 2.",
     ]
     assert folded[-1] == f"{steps} steps; every state machine has applied it."
 
