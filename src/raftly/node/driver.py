@@ -351,6 +351,12 @@ class Driver:
         for group in self.groups.values():
             group.handler.on_failed(error)
 
-    def conf_state(self, group: Group) -> ConfState:
+    def write(self, item: Item) -> None:
+        """Add something of the owner's to the next write."""
+        self._items.append(item)
+        if self._writer is not None and not self._writing:
+            self._write_wanted.set()
+
+    def conf_state(self, id_: int) -> ConfState:
         """The membership in force."""
-        return group.raw.raft.tracker.config.conf_state()
+        return self.groups[id_].raw.raft.tracker.config.conf_state()

@@ -1,0 +1,308 @@
+"""Values of commands and snapshots as bytes: self-describing, canonical, and typed on the way back.
+
+One byte of kind, then (all numbers little-endian; a length is a varint):
+
+    0 None   1 False   2 True   3 int: length, two's complement   4 float: 8 bytes, IEEE 754   5 str: length, UTF-8
+    6 bytes: length   7 list: count, values   8 tuple: count, values   9 dict: count, keys and values in their order
+    10 set: count, values sorted by their bytes   11 frozenset: the same   12 dataclass: count, name and value of each
+
+The same history gives the same bytes on every replica: sets travel sorted, dicts in the order of insertion. There is no
+way to name a class or a function, so decoding runs no code of the sender's choosing; a dataclass is rebuilt only where
+an annotation asks for that class.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from struct import Struct
+from typing import Any, Final, Union
+
+from raftly.base.wire import decode_varint, encode_varint
+from raftly.errors import DecodeError, RaftlyError
+
+VALUE_BYTES_MAX: Final = 64 << 20
+_DEPTH_MAX: Final = 64
+_FLOAT: Final = Struct("<d")
+_WHAT: Final = "value"
+
+
+class ValueTypeError(RaftlyError):
+    """A value that commands cannot carry, or that is not of the annotated type."""
+
+    code = "value_type"
+
+
+# --- encoding --------------------------------------------------------------------------------------------------
+
+
+def encode_value(value: object) -> bytes:
+    """The bytes of a value.
+
+    Raises:
+        ValueTypeError: a type that has no form, or values nested too deep.
+    """
+    out: list[bytes] = []
+    _encode(value, out, 0)
+    return b"".join(out)
+
+
+def _encode(value: object, out: list[bytes], depth: int) -> None:
+    if depth > _DEPTH_MAX:
+        raise ValueTypeError(f"values are nested deeper than {_DEPTH_MAX}")
+    kind = type(value)
+    encoder = _ENCODERS.get(kind)
+    if encoder is not None:
+        encoder(value, out, depth)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = dataclasses.fields(value)
+        out.append(b"\x0c" + encode_varint(len(fields)))
+        for field in fields:
+            _encode_str(field.name, out, depth)
+            _encode(getattr(value, field.name), out, depth + 1)
+    else:
+        raise ValueTypeError(
+            f"{kind.__qualname__} cannot travel in a command: use scalars, bytes, containers or dataclasses"
+        )
+
+
+def _encode_int(value: int, out: list[bytes], _: int) -> None:
+    size = value.bit_length() // 8 + 1
+    out.append(b"\x03" + encode_varint(size) + value.to_bytes(size, "little", signed=True))
+
+
+def _encode_str(value: str, out: list[bytes], _: int) -> None:
+    data = value.encode("utf-8", "surrogatepass")
+    out.append(b"\x05" + encode_varint(len(data)) + data)
+
+
+def _encode_bytes(value: bytes, out: list[bytes], _: int) -> None:
+    out.append(b"\x06" + encode_varint(len(value)) + value)
+
+
+def _encode_sequence(kind: bytes) -> Callable[[Sequence[object], list[bytes], int], None]:
+    def encode(value: Sequence[object], out: list[bytes], depth: int) -> None:
+        out.append(kind + encode_varint(len(value)))
+        for item in value:
+            _encode(item, out, depth + 1)
+
+    return encode
+
+
+def _encode_dict(value: Mapping[object, object], out: list[bytes], depth: int) -> None:
+    out.append(b"\x09" + encode_varint(len(value)))
+    for key, item in value.items():
+        _encode(key, out, depth + 1)
+        _encode(item, out, depth + 1)
+
+
+def _encode_set(kind: bytes) -> Callable[[AbstractSet[object], list[bytes], int], None]:
+    def encode(value: AbstractSet[object], out: list[bytes], depth: int) -> None:
+        items: list[bytes] = []
+        for item in value:
+            parts: list[bytes] = []
+            _encode(item, parts, depth + 1)
+            items.append(b"".join(parts))
+        out.append(kind + encode_varint(len(items)))
+        out.extend(sorted(items))
+
+    return encode
+
+
+_ENCODERS: Final[dict[type, Callable[[Any, list[bytes], int], None]]] = {
+    type(None): lambda _value, out, _depth: out.append(b"\x00"),
+    bool: lambda value, out, _depth: out.append(b"\x02" if value else b"\x01"),
+    int: _encode_int,
+    float: lambda value, out, _depth: out.append(b"\x04" + _FLOAT.pack(value)),
+    str: _encode_str,
+    bytes: _encode_bytes,
+    list: _encode_sequence(b"\x07"),
+    tuple: _encode_sequence(b"\x08"),
+    dict: _encode_dict,
+    set: _encode_set(b"\x0a"),
+    frozenset: _encode_set(b"\x0b"),
+}
+
+
+# --- decoding --------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Record:
+    """A dataclass as it arrived: not yet any class of ours."""
+
+    fields: dict[str, object]
+
+
+def decode_value(data: bytes, annotation: object = object) -> Any:
+    """The value in `data`, of the annotated type; dataclasses become what the annotation names.
+
+    Raises:
+        DecodeError: malformed.
+        ValueTypeError: not of that type.
+    """
+    return conform(decode_raw(data), annotation)
+
+
+def decode_raw(data: bytes) -> Any:
+    """The value in `data` as it arrived, dataclasses as records; `conform` makes what an annotation wants of it.
+
+    Raises:
+        DecodeError: malformed.
+    """
+    if len(data) > VALUE_BYTES_MAX:
+        raise DecodeError(_WHAT, 0, f"{len(data)} bytes are more than a value may have")
+    value, end = _decode(data, 0, 0)
+    if end != len(data):
+        raise DecodeError(_WHAT, end, f"{len(data) - end} bytes are left over")
+    return value
+
+
+def _decode(data: bytes, at: int, depth: int) -> tuple[object, int]:
+    if depth > _DEPTH_MAX:
+        raise DecodeError(_WHAT, at, f"values are nested deeper than {_DEPTH_MAX}")
+    if at >= len(data):
+        raise DecodeError(_WHAT, at, "the bytes end where a value begins")
+    kind = data[at]
+    at += 1
+    if kind <= 2:
+        return (None, False, True)[kind], at
+    if kind == 4:
+        if len(data) - at < 8:
+            raise DecodeError(_WHAT, at, "the bytes end inside a float")
+        return float(_FLOAT.unpack_from(data, at)[0]), at + 8
+    count, at = decode_varint(_WHAT, data, at, len(data))
+    # Whatever it counts takes at least a byte each, so a lie about it costs no memory.
+    if count > len(data) - at:
+        raise DecodeError(_WHAT, at, f"{count} bytes or items are claimed, {len(data) - at} bytes are left")
+    if kind in (3, 5, 6):
+        return _decode_bytes(kind, data, at, count), at + count
+    return _decode_container(kind, data, at, count, depth)
+
+
+def _decode_bytes(kind: int, data: bytes, at: int, size: int) -> object:
+    raw = data[at : at + size]
+    if kind == 3:
+        return int.from_bytes(raw, "little", signed=True)
+    if kind == 6:
+        return raw
+    try:
+        return raw.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError as error:
+        raise DecodeError(_WHAT, at, "a string is not UTF-8") from error
+
+
+def _decode_container(kind: int, data: bytes, at: int, count: int, depth: int) -> tuple[object, int]:
+    items: list[object] = []
+    for _ in range(count * 2 if kind in (9, 12) else count):
+        item, at = _decode(data, at, depth + 1)
+        items.append(item)
+    if kind == 7:
+        return items, at
+    if kind == 8:
+        return tuple(items), at
+    try:
+        if kind == 9:
+            return dict(zip(items[::2], items[1::2], strict=True)), at
+        if kind == 10:
+            return set(items), at
+        if kind == 11:
+            return frozenset(items), at
+    except TypeError as error:
+        raise DecodeError(_WHAT, at, "a key or a member of a set is not hashable") from error
+    if kind == 12:
+        names = [name for name in items[::2] if isinstance(name, str)]
+        if len(names) != count:
+            raise DecodeError(_WHAT, at, "a field's name is not a string")
+        return Record(dict(zip(names, items[1::2], strict=True))), at
+    raise DecodeError(_WHAT, at, f"kind {kind} is unknown")
+
+
+# --- types -----------------------------------------------------------------------------------------------------
+
+
+def conform(value: object, annotation: object) -> Any:
+    """The value as the annotation wants it: records become dataclasses, everything else must be of the type already.
+
+    Raises:
+        ValueTypeError: it is not.
+    """
+    if annotation is object or annotation is Any:
+        if isinstance(value, Record):
+            raise ValueTypeError("a dataclass travels only where an annotation names it")
+        return value
+    if annotation is None or annotation is type(None):
+        return _expect(value, value is None, "None")
+    origin = typing.get_origin(annotation)
+    if origin is None:
+        return _conform_class(value, annotation)
+    arguments = typing.get_args(annotation)
+    if origin in (Union, types.UnionType):
+        return _conform_union(value, arguments)
+    if origin is typing.Annotated:
+        return conform(value, arguments[0])
+    if origin is typing.Literal:
+        return _expect(value, value in arguments, str(annotation))
+    return _conform_container(value, origin, arguments, annotation)
+
+
+def _conform_class(value: object, annotation: object) -> Any:
+    if not isinstance(annotation, type):
+        raise ValueTypeError(f"{annotation} is no type that commands can carry")
+    if isinstance(value, Record):
+        if not dataclasses.is_dataclass(annotation):
+            raise ValueTypeError(f"a dataclass arrived where {annotation.__qualname__} is expected")
+        return _build(value, annotation)
+    if annotation is float and type(value) is int:
+        return float(value)
+    if annotation is int and type(value) is bool:
+        raise ValueTypeError("a bool arrived where int is expected")
+    return _expect(value, isinstance(value, annotation), annotation.__qualname__)
+
+
+def _build(record: Record, cls: type) -> Any:
+    """A dataclass from its fields; missing ones take their defaults, unknown ones are refused."""
+    hints = typing.get_type_hints(cls)
+    names = {field.name for field in dataclasses.fields(cls) if field.init}
+    unknown = sorted(set(record.fields) - names)
+    if unknown:
+        raise ValueTypeError(f"{cls.__qualname__} has no field {unknown[0]}")
+    try:
+        return cls(**{name: conform(value, hints[name]) for name, value in record.fields.items()})
+    except TypeError as error:
+        raise ValueTypeError(f"{cls.__qualname__}: {error}") from error
+
+
+def _conform_union(value: object, choices: tuple[object, ...]) -> Any:
+    for choice in choices:
+        try:
+            return conform(value, choice)
+        except ValueTypeError:
+            continue
+    raise ValueTypeError(f"{type(value).__qualname__} is none of {' | '.join(str(choice) for choice in choices)}")
+
+
+def _conform_container(value: object, origin: object, arguments: tuple[object, ...], annotation: object) -> Any:
+    if origin is list and isinstance(value, list):
+        return [conform(item, arguments[0]) for item in value]
+    if origin is dict and isinstance(value, dict):
+        return {conform(key, arguments[0]): conform(item, arguments[1]) for key, item in value.items()}
+    if origin is set and isinstance(value, set):
+        return {conform(item, arguments[0]) for item in value}
+    if origin is frozenset and isinstance(value, frozenset):
+        return frozenset(conform(item, arguments[0]) for item in value)
+    if origin is tuple and isinstance(value, tuple):
+        if len(arguments) == 2 and arguments[1] is Ellipsis:
+            return tuple(conform(item, arguments[0]) for item in value)
+        if len(arguments) == len(value):
+            return tuple(conform(item, wanted) for item, wanted in zip(value, arguments, strict=True))
+    raise ValueTypeError(f"{type(value).__qualname__} arrived where {annotation} is expected")
+
+
+def _expect(value: object, ok: bool, wanted: str) -> Any:
+    if not ok:
+        raise ValueTypeError(f"{type(value).__qualname__} arrived where {wanted} is expected")
+    return value
