@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from types import TracebackType
-from typing import Final, Generic, Self, TypeVar
+from typing import Generic, Self, TypeVar
 
 from raftly.rpc.client_connection import ClientConnection
 from raftly.rpc.grpc.heads import Outcome, outcome_of, response_encoding
@@ -24,9 +24,6 @@ __all__ = ["ClientCall", "UnaryCall", "decode_response"]
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
-
-_NO_ANSWER: Final = "the answer was begun and did not go on"
-
 
 def decode_response(method: Method[Request, Response], payload: bytes) -> Response:
     """The response in `payload`. Raises RpcError when it does not decode."""
@@ -60,7 +57,7 @@ class _Call(ABC):
         self._encoding = b""
         self._inbox: Inbox | None = None
         self._fed_bytes = 0
-        self._progress = (-1, -1)
+        self._progress = -1
         self._progress_at = 0.0
         self._timer = None if deadline is None else connection.loop.call_at(deadline, self._on_deadline)
 
@@ -122,15 +119,18 @@ class _Call(ABC):
         """Nobody waits to send, unless a subclass says so."""
 
     def check(self, now: float) -> None:
-        """A message that was begun must go on, and the server must take what we send: a kilobyte is progress."""
+        """A message that was begun must go on; a kilobyte is progress."""
         inbox = self._inbox
-        incoming = self._fed_bytes >> 10 if inbox is not None and inbox.mid_message else -1
-        outgoing = self._stream.backlog_bytes >> 10 if self._stream.backlog_bytes else -1
-        if (incoming, outgoing) != self._progress or (incoming < 0 and outgoing < 0):
-            self._progress = (incoming, outgoing)
+        progress = self._fed_bytes >> 10 if inbox is not None and inbox.mid_message else -1
+        if progress < 0 or progress != self._progress:
+            self._progress = progress
             self._progress_at = now
         elif now - self._progress_at > self._connection.limits.stall_s:
-            self._give_up(RpcError(StatusCode.UNAVAILABLE, _NO_ANSWER if incoming >= 0 else "the server takes no data"))
+            self._give_up(RpcError(StatusCode.UNAVAILABLE, "an answer was begun and did not go on"))
+
+    def on_stuck(self) -> None:
+        """The server takes nothing."""
+        self._give_up(RpcError(StatusCode.UNAVAILABLE, "the server takes no more of the request"))
 
     # --- endings ----------------------------------------------------------------------------------------------------
 

@@ -23,7 +23,10 @@ class StreamOwner(Protocol):
         """More may be sent."""
 
     def check(self, now: float) -> None:
-        """Give up when the peer makes no progress."""
+        """Give up when the peer owes the rest of a message and it does not come."""
+
+    def on_stuck(self) -> None:
+        """The peer has given no window for too long: end the call and its stream."""
 
 
 class Driver(asyncio.Protocol, ABC):
@@ -50,6 +53,7 @@ class Driver(asyncio.Protocol, ABC):
         self._ping_sent_at = 0.0  # 0: none is unanswered
         self._frames_seen = 0
         self._frame_since = self._since
+        self._stuck: dict[int, tuple[int, float]] = {}  # streams that wait for a window: kilobytes, and since when
 
     # --- the transport's side ---------------------------------------------------------------------------------------
 
@@ -170,6 +174,7 @@ class Driver(asyncio.Protocol, ABC):
         elif self._frame_stalled(now):
             self._drop("a frame was begun and not ended")
         else:
+            self._check_backlogs(now)
             self._check_silence(now)
 
     def _frame_stalled(self, now: float) -> bool:
@@ -179,6 +184,22 @@ class Driver(asyncio.Protocol, ABC):
             self._frames_seen = frames
             self._frame_since = now
         return now - self._frame_since > self.limits.stall_s
+
+    def _check_backlogs(self, now: float) -> None:
+        """A stream that waits for a window must get some; a kilobyte is progress."""
+        before = self._stuck
+        self._stuck = {}
+        for stream in [stream for stream in self.h2.streams.values() if stream.backlog_bytes]:
+            seen = before.get(stream.id, (-1, now))
+            if seen[0] != stream.backlog_bytes >> 10:
+                seen = (stream.backlog_bytes >> 10, now)
+            if now - seen[1] <= self.limits.stall_s:
+                self._stuck[stream.id] = seen
+            elif stream.owner is not None:
+                cast("StreamOwner", stream.owner).on_stuck()
+            else:
+                self.h2.reset(stream, ErrorCode.ENHANCE_YOUR_CALM)
+                self.schedule_flush()
 
     def _check_silence(self, now: float) -> None:
         limits = self.limits

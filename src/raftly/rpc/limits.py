@@ -44,6 +44,7 @@ class Limits:
     # What waits to be sent
     send_backlog_bytes: int = 64 * KIB  # per stream; a handler that sends more waits
     output_bytes_max: int = MIB  # per connection; past it a server stops reading from a client that does not read
+    backlog_bytes_max: int = 64 * MIB  # per connection, answers without window; past it calls end RESOURCE_EXHAUSTED
 
     # Time without progress
     handshake_s: float = 10.0  # TLS, preface and first SETTINGS

@@ -73,7 +73,7 @@ class ServerCall:
         self._inbox: Inbox | None = None
         self._reply: Any = None
         self._fed_bytes = 0
-        self._progress = (-1, -1, -1)  # what the watch saw last, and when it saw it change
+        self._progress = -1  # what the watch saw last, and when it saw it change
         self._progress_at = 0.0
         self._task: asyncio.Task[Any] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -178,28 +178,18 @@ class ServerCall:
         inbox.feed(data)
 
     def check(self, now: float) -> None:
-        """Give the call up when the client owes bytes of a message, or window for ours, and nothing of it comes.
+        """Give the call up when the client owes the rest of a message, or of a unary request, and it does not come.
 
-        A kilobyte is progress, a byte is not: dripping does not keep a call open for `Limits.stall_s`.
+        A kilobyte is progress, a byte is not: dripping keeps no call open for longer than `Limits.stall_s`.
         """
         inbox = self._inbox
-        owes_input = not self._input_ended and (
-            not self._bound.client_streams or (inbox is not None and inbox.mid_message)
-        )
-        backlog = self._stream.backlog_bytes
-        progress = (
-            self._fed_bytes >> 10 if owes_input else -1,
-            backlog >> 10 if backlog else -1,
-            owes_input + 2 * (backlog > 0),
-        )
-        if progress != self._progress or progress[2] == 0:
+        owes = not self._input_ended and (not self._bound.client_streams or (inbox is not None and inbox.mid_message))
+        progress = self._fed_bytes >> 10 if owes else -1
+        if progress < 0 or progress != self._progress:
             self._progress = progress
             self._progress_at = now
         elif now - self._progress_at > self._connection.limits.stall_s:
-            if owes_input:
-                self.fail(RpcError(StatusCode.CANCELLED, "the request was begun and did not go on"))
-            else:
-                self.reset(ErrorCode.ENHANCE_YOUR_CALM)
+            self.fail(RpcError(StatusCode.CANCELLED, "the request was begun and did not go on"))
 
     async def recv(self) -> Any:
         """The next request, decoded; None after the last. For streams of requests only, one reader at a time."""
@@ -301,8 +291,10 @@ class ServerCall:
             except Exception as failure:  # noqa: BLE001
                 error = failure
             else:
-                self._finish()
                 connection = self._connection
+                if connection.h2.backlog_bytes and not self._backlog_takes(len(payload)):
+                    return
+                self._finish()
                 connection.h2.send_all(
                     self._stream, RESPONSE_HEAD, b"\x00" + len(payload).to_bytes(4, "big") + payload, OK_TRAILERS
                 )
@@ -360,10 +352,19 @@ class ServerCall:
         if self._ended:
             raise asyncio.CancelledError
         payload = self._bound.encode(response)
+        if self._connection.h2.backlog_bytes and not self._backlog_takes(len(payload)):
+            raise asyncio.CancelledError
         self.send_head()
         compressed = self.compress and self._head.accepts_gzip
         self._connection.h2.send_data(self._stream, frame_message(payload, compressed=compressed))
         self._connection.schedule_flush()
+
+    def _backlog_takes(self, size: int) -> bool:
+        """False, and the call has ended, when the client lets more answers pile up than one connection may hold."""
+        if self._connection.h2.backlog_bytes + size <= self._connection.limits.backlog_bytes_max:
+            return True
+        self.fail(RpcError(StatusCode.RESOURCE_EXHAUSTED, "the client does not take its answers"))
+        return False
 
     def send_head(self) -> None:
         """Send the head with the initial metadata now, before the first message; later calls do nothing."""
@@ -436,12 +437,11 @@ class ServerCall:
         if self._send_waiter is not None:
             self.on_writable()
 
-    def reset(self, code: ErrorCode) -> None:
-        """Give the stream up without a status."""
-        if not self._ended:
-            self._connection.h2.reset(self._stream, code)
-            self._connection.schedule_flush()
-            self.on_reset()
+    def on_stuck(self) -> None:
+        """The client gives no window: there is no way to send a status either."""
+        self._connection.h2.reset(self._stream, ErrorCode.ENHANCE_YOUR_CALM)
+        self._connection.schedule_flush()
+        self.on_reset()
 
 
 async def _intercepted(interceptor: Any, call: ServerCall, serve: Coroutine[Any, Any, None]) -> None:

@@ -114,7 +114,8 @@ class ServerConnection(Driver):
         self._server.on_lost(self)
 
     def _after_flush(self, transport: asyncio.Transport) -> None:
-        full = self.h2.output_bytes > self.limits.output_bytes_max
+        h2 = self.h2
+        full = self.output_full and h2.output_bytes + h2.backlog_bytes > self.limits.output_bytes_max
         if full != self._reading_paused:
             self._reading_paused = full
             if full:

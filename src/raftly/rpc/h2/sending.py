@@ -45,6 +45,7 @@ class SendHalf:
         self.work = 0  # DATA frames we sent: what a peer earns pings with
         self._out: list[bytes | memoryview] = []
         self._out_bytes = 0
+        self.backlog_bytes = 0  # DATA that waits for a window or for room in the output, over all streams
         self._send_window = 65_535
         self._ready: dict[int, Stream] = {}  # with a backlog and an open window of their own, in turn
         self._writable: list[Stream] = []
@@ -62,11 +63,6 @@ class SendHalf:
     def output_bytes(self) -> int:
         """Bytes framed and not yet taken."""
         return self._out_bytes
-
-    @property
-    def backlog_bytes(self) -> int:
-        """Bytes of DATA that wait for a window, over all streams. O(streams)."""
-        return sum(stream.backlog_bytes for stream in self.streams.values())
 
     def take_output(self) -> bytes:
         """What is to be written now; more may follow when `has_output` still holds. Clears it."""
@@ -171,6 +167,7 @@ class SendHalf:
         if data:
             stream.backlog.append(memoryview(data))
             stream.backlog_bytes += len(data)
+            self.backlog_bytes += len(data)
         stream.end_queued = end_stream
         self._maybe_ready(stream)
 
@@ -193,6 +190,7 @@ class SendHalf:
         self._ready.pop(stream.id, None)
         stream.aborted = stream.local_closed = stream.remote_closed = True
         if stream.backlog is not None:
+            self.backlog_bytes -= stream.backlog_bytes
             stream.backlog = None
             stream.backlog_bytes = 0
             self._writable.append(stream)
@@ -248,6 +246,7 @@ class SendHalf:
             else:
                 backlog.popleft()
             stream.backlog_bytes -= size
+            self.backlog_bytes -= size
             if backlog or not stream.end_queued:
                 self._data_frame(stream, piece, end_stream=False)
             else:
