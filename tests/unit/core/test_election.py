@@ -203,7 +203,7 @@ def test_silence_for_a_whole_timeout_starts_an_election() -> None:
 @pytest.mark.behaviour("EL06")
 def test_a_leaders_heartbeat_or_a_vote_given_starts_the_wait_afresh() -> None:
     host = voter()
-    for message in (MsgHeartbeat(1, 2, 1), MsgApp(1, 2, 1, 0, 0, [], 0), MsgVote(1, 3, 2)):
+    for message in (MsgVote(1, 3, 1), MsgVote(1, 3, 2), MsgHeartbeat(1, 3, 2), MsgApp(1, 3, 2, 0, 0, [], 0)):
         host.raft.election_elapsed = TIMEOUT - 1
         host.node.step(message)
         assert host.raft.election_elapsed == 0
