@@ -121,6 +121,21 @@ def test_a_lagging_target_is_brought_up_to_date_first() -> None:
     assert network.raft(3).log.last_index == 3
 
 
+@pytest.mark.behaviour("LT04")
+def test_the_order_goes_out_once_and_only_to_a_target_that_has_everything() -> None:
+    network = led_by_1(template=replace(DEFAULTS, max_size_per_msg=0))  # one entry an append
+    network.isolate(3)
+    for _ in range(4):
+        network.propose(1)
+    network.recover()
+    network.hold(lambda message: isinstance(message, MsgTimeoutNow))
+    transfer(network, 3)
+    assert network.held == [MsgTimeoutNow(3, 1, 1)]
+    assert network.raft(3).log.last_index == 5
+    network.release()
+    assert state(network) == (Role.FOLLOWER, 3, 0)
+
+
 @pytest.mark.behaviour("LT05")
 def test_a_target_that_needs_a_snapshot_leads_after_it_applied_it() -> None:
     network = led_by_1()
