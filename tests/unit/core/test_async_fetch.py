@@ -119,6 +119,7 @@ def test_nothing_is_sent_when_leadership_was_lost_meanwhile() -> None:
         host.node.tick()
     assert (host.raft.role, host.raft.term) == (Role.FOLLOWER, context.term)
     take(host)
+    peer(host, 2).become_replicate()  # as if there were something to send
     host.node.on_entries_fetched(context)
     assert take(host) == []
 

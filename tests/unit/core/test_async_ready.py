@@ -266,6 +266,17 @@ def test_several_snapshots_are_confirmed_one_by_one_or_together() -> None:
         assert (host.state, host.raft.log.applied) == (b"20", 20)
 
 
+@pytest.mark.behaviour("X65")
+def test_a_snapshot_counts_even_when_its_confirmation_is_of_an_older_term() -> None:
+    host = async_follower(2, terms=(1,) * 4)
+    host.node.step(MsgSnap(2, 1, 2, snapshot(10, 1)))
+    hand_out(host)
+    host.node.step(MsgHeartbeat(2, 3, 3))
+    append_next(host)  # what it holds is committed, in any term
+    assert host.raft.log.unstable.snapshot is None
+    assert (host.raft.log.persisted_index(), host.raft.log.applied) == (10, 10)
+
+
 @pytest.mark.behaviour("X69")
 def test_with_a_snapshot_in_the_ready_there_are_no_committed_entries() -> None:
     host = voter(2)

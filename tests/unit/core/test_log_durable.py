@@ -6,7 +6,7 @@ import pytest
 
 from raftly.base.types import NO_LIMIT, Snapshot, SnapshotMeta
 from raftly.core.log import RaftLog
-from raftly.errors import InvariantError
+from raftly.errors import InvariantError, SnapshotNotReady
 from tests.support.lone import entries, indexes, terms_of
 from tests.support.network import storage_with
 
@@ -132,6 +132,17 @@ def test_what_was_committed_and_not_durable_stays_not_durable() -> None:
     assert log.persisted_index() == 2
     log.stable_snap_to(20)
     assert log.persisted_index() == 20
+
+
+@pytest.mark.behaviour("X41")
+def test_a_snapshot_that_is_not_durable_yet_is_sent_only_where_it_is_new_enough() -> None:
+    log = RaftLog(storage_with(terms=[1] * 4))
+    held = Snapshot(SnapshotMeta(10, 2))
+    log.restore(held)
+    for at_least in (0, 9, 10):
+        assert log.snapshot(at_least, 2) is held
+    with pytest.raises(SnapshotNotReady):
+        log.snapshot(11, 2)
 
 
 @pytest.mark.behaviour("X74")

@@ -79,20 +79,15 @@ def test_an_empty_entry_and_presence() -> None:
 
 
 @pytest.mark.behaviour("LG20")
-@given(lists_of_entries, st.data())
+@given(lists_of_entries, st.integers(0, 2), st.integers(0, 2))
 def test_limiting_keeps_the_longest_prefix_that_fits_and_at_least_one(
-    entries: list[Entry], data: st.DataObject
+    entries: list[Entry], before: int, behind: int
 ) -> None:
-    start = data.draw(st.integers(0, len(entries)))
-    stop = data.draw(st.integers(start, len(entries)))
-    total = entries_bytes(entries[start:stop])
-    limit = data.draw(st.one_of(st.integers(0, total + 2), st.just(NO_LIMIT)))
-    kept = limit_slice(entries, start, stop, limit)
-    assert kept == entries[start : start + len(kept)]
-    assert len(kept) <= stop - start
-    assert entries_bytes(kept) <= limit or len(kept) == 1
-    if len(kept) < stop - start:
-        assert len(kept) >= 1
-        assert entries_bytes(entries[start : start + len(kept) + 1]) > limit
-    if (start, stop) == (0, len(entries)):
-        assert limit_bytes(entries, limit) == kept
+    around = [Entry(9, 9, data=b"around")]
+    held = around * before + entries + around * behind
+    sums = [entries_bytes(entries[:count]) for count in range(len(entries) + 1)]
+    for limit in {0, NO_LIMIT} | {size + step for size in sums for step in (-1, 0, 1)}:
+        longest = max((count for count, size in enumerate(sums) if size <= limit), default=0)
+        wanted = entries[: max(longest, 1)]
+        assert limit_slice(held, before, before + len(entries), limit) == wanted
+        assert limit_bytes(entries, limit) == wanted

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from raftly.base.types import Entry
-from raftly.core.messages import APPLY_THREAD, MsgApp, MsgStorageApplyResp
+from raftly.core.messages import APPLY_THREAD, MsgApp, MsgHeartbeat, MsgStorageApplyResp
 from raftly.core.role import Role
 from raftly.errors import DropReason, ProposalDropped
-from tests.support.lone import acked, leader, receive
+from tests.support.lone import acked, lead, leader, receive
 from tests.support.network import DEFAULTS, Host, cluster
 
 HELLO = b"hello world!"
@@ -78,6 +78,16 @@ def test_a_new_leader_starts_at_zero_whatever_it_inherits(count_own: bool) -> No
     assert heir.raft.uncommitted_bytes == 0
     assert not is_dropped(heir, HELLO)
     assert is_dropped(heir, HELLO)
+
+
+@pytest.mark.behaviour("X09")
+def test_a_leader_that_leads_again_starts_at_zero_too() -> None:
+    host = leader(template=LIMITED, followed_by=(2,))
+    assert not is_dropped(host, HELLO)
+    receive(host, MsgHeartbeat(1, 2, 2))
+    lead(host)
+    assert host.raft.uncommitted_bytes == 0
+    assert not is_dropped(host, HELLO)
 
 
 @pytest.mark.behaviour("X10")

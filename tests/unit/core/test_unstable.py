@@ -93,6 +93,7 @@ def test_the_snapshot_is_handed_out_once() -> None:
     assert log.maybe_first_index() == 5
     log.stable_snap_to(4)
     assert log.snapshot is None
+    assert not log.snapshot_in_progress
     # The mark went with it: the next snapshot is handed out again.
     log.restore(Snapshot(SnapshotMeta(9, 1)))
     assert log.next_snapshot() is not None
