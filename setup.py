@@ -1,4 +1,4 @@
-"""Builds `raftly.base` and `raftly.core` with mypyc where that can be done, and leaves them plain Python where not.
+"""Builds `raftly.base`, `raftly.core` and the message codec with mypyc where that can be done, else leaves them plain.
 
 The plain form is complete, so nothing that goes wrong here may fail an installation; it is said aloud instead.
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from setuptools import Distribution, Extension, setup
 from setuptools.command.build_ext import build_ext
 
-COMPILED_PACKAGES = ("base", "core")
+COMPILED = ("base/**/*.py", "core/**/*.py", "transport/codec.py")  # the packages that count, and their codec
 BUILDING = {"bdist_wheel", "build", "build_ext", "develop", "editable_wheel", "install"}
 
 
@@ -62,7 +62,7 @@ def compiled_modules() -> list[Extension]:
         from mypyc.build import mypycify  # noqa: PLC0415 - it may be absent
     except ImportError as error:
         raise PlainPythonError("mypyc is not installed (it comes with mypy)") from error
-    paths = sorted(str(path) for package in COMPILED_PACKAGES for path in Path("src/raftly", package).rglob("*.py"))
+    paths = sorted(str(path) for pattern in COMPILED for path in Path("src/raftly").glob(pattern))
     try:
         modules: list[Extension] = mypycify(paths, group_name="raftly")
     except SystemExit as error:
