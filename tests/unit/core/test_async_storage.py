@@ -247,6 +247,20 @@ def test_a_late_answer_never_makes_a_rewritten_log_durable_even_if_it_looks_the_
     assert terms_of(host.storage.entries(1, 3, 1 << 20)) == [1, 1]
 
 
+def test_a_late_answer_about_an_entry_overwritten_in_the_same_term_trims_nothing() -> None:
+    host = voter(template=ASYNC)
+    host.node.step(app(0, 0, 1, 1, term=1))
+    host.node.step(MsgHeartbeat(1, 2, 2))
+    first = append_job(host)  # will acknowledge (1, 2), in term 2
+    host.node.step(app(1, 1, 2, term=2))
+    second = append_job(host)
+    write(host, first)
+    assert host.raft.log.unstable.offset == 1
+    write(host, second)
+    assert host.raft.log.unstable.offset == 3
+    assert terms_of(host.storage.entries(1, 3, 1 << 20)) == [1, 2]
+
+
 # --- snapshots -------------------------------------------------------------------------------------------------
 
 

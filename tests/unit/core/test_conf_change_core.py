@@ -17,7 +17,8 @@ from raftly.base.membership import (
 )
 from raftly.base.types import Entry, EntryType
 from raftly.core.confchange import restore
-from raftly.core.messages import MsgApp
+from raftly.core.messages import MsgApp, MsgHeartbeat, MsgTimeoutNow
+from raftly.core.role import Role
 from raftly.errors import ConfChangeError
 from tests.support.lone import acked, lead, leader, peer, propose, receive, sent, state_of, take, voter
 from tests.support.network import Host
@@ -165,6 +166,27 @@ def test_voters_are_reported_ascending_whatever_the_order_of_input() -> None:
         assert raft.tracker.config.voters.ids() == (1, 2, 4, 30)
         assert raft.tracker.config.conf_state().voters == (1, 2, 4, 30)
         assert [id_ for id_, _ in raft.tracker.peers] == [1, 2, 4, 30]
+
+
+def test_a_node_with_a_committed_change_that_is_not_applied_does_not_campaign() -> None:
+    # The change may have removed it, or those whose votes it would count.
+    host = leader(followed_by=[2, 3])
+    host.node.propose_conf_change(add(4))
+    take(host)
+    host.raft.become_follower(1, 2)
+    host.node.step(MsgHeartbeat(1, 2, 1, 2))
+    for _ in range(2):
+        host.node.campaign()
+        host.node.step(MsgTimeoutNow(1, 2, 1))
+        assert host.raft.role is Role.FOLLOWER
+        ready = host.node.peek_ready()
+    host.apply(ready.committed_entries)  # applied, but not acknowledged as applied
+    host.node.campaign()
+    assert host.raft.role is Role.FOLLOWER
+    host.node.ready()
+    host.node.advance()
+    host.node.campaign()
+    assert host.raft.term == 2
 
 
 @pytest.mark.behaviour("CC13")
