@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Final, Self, TypedDict, TypeVar
 
+from raftly.errors import RaftlyError
 from raftly.rpc.client_call import ClientCall, UnaryCall, decode_response
 from raftly.rpc.client_connection import ClientConnection
 from raftly.rpc.driver import WATCH_S
@@ -68,7 +69,7 @@ class Backoff:
 class Channel:
     """Calls to the server at `host`:`port`. Connects when first needed; use it as a context manager, or `close` it.
 
-    `rng` decides the jitter only. `authority` is sent as `:authority` and checked as the name in a TLS certificate.
+    Raises ConfigError for TLS files that do not load. `rng` decides the jitter only. `authority` is sent as `:authority` and checked as the name in a TLS certificate.
     """
 
     def __init__(
@@ -86,6 +87,8 @@ class Channel:
         self.host = host
         self.port = port
         self._tls = tls
+        if tls is not None:
+            tls.context()  # files that do not load are told here, not at the first call
         self._backoff = backoff or Backoff()
         self._rng = rng or Random()  # noqa: S311  # jitter is no secret
         self._authority = (authority or (f"[{host}]:{port}" if ":" in host else f"{host}:{port}")).encode()
@@ -265,7 +268,7 @@ class Channel:
                 )
                 _check_alpn(connection)
                 await connection.ready
-        except (OSError, ValueError) as error:  # ssl.SSLError and TimeoutError are OSErrors
+        except (OSError, ValueError, RaftlyError) as error:  # ssl.SSLError and TimeoutError are OSErrors
             if connection is not None:
                 connection.abort()
             self._failures += 1

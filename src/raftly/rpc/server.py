@@ -37,7 +37,7 @@ class ServerStats:
 class Server:
     """Serves `services` on any number of addresses. Nothing runs before `start`.
 
-    Raises ConfigError when two services have the same method.
+    Raises ConfigError when two services have the same method, or TLS files do not load.
     """
 
     def __init__(
@@ -60,6 +60,8 @@ class Server:
                     raise ConfigError("services", f"have the method {path.decode()} twice")
                 self.methods[path] = bound
         self._tls = tls
+        if tls is not None:
+            tls.context()  # files that do not load are told here, not at the first connection
         self._listeners: list[asyncio.Server] = []
         self._connections: dict[ServerConnection, None] = {}
         self._handshakes: dict[asyncio.Task[None], None] = {}
@@ -86,6 +88,7 @@ class Server:
             listener.close()
         for task in list(self._handshakes):
             task.cancel()
+        await asyncio.gather(*self._handshakes, return_exceptions=True)
         for connection in list(self._connections):
             connection.begin_drain()
         insist = loop.call_later(min(_DRAIN_ANSWER_S, grace_s / 2), self._insist)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import ssl
-from dataclasses import dataclass, field
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Final
 
@@ -22,16 +22,16 @@ _ALPN: Final = ["h2"]
 _Signature = tuple[tuple[int, int, int], ...]
 
 
-@dataclass(slots=True)
-class _Files:
+class _Files(ABC):
     """PEM files and the context made of them, made again when they change."""
 
-    certificate: Path | None
-    key: Path | None
-    authorities: Path | None
-    _context: ssl.SSLContext | None = field(default=None, init=False)
-    _signature: _Signature = field(default=(), init=False)
-    _refused: _Signature = field(default=(), init=False)  # a change that did not load, told once
+    def __init__(self, certificate: Path | None, key: Path | None, authorities: Path | None) -> None:
+        self.certificate = certificate
+        self.key = key
+        self.authorities = authorities
+        self._context: ssl.SSLContext | None = None
+        self._signature: _Signature = ()
+        self._refused: _Signature = ()  # a change that did not load, told once
 
     def context(self) -> ssl.SSLContext:
         """The context for the next handshake. Raises ConfigError when there never was one that loads."""
@@ -59,23 +59,23 @@ class _Files:
         except OSError:
             return ((0, 0, 0),)
 
+    @abstractmethod
     def _load(self) -> ssl.SSLContext:
-        raise NotImplementedError
+        """A context from the files as they are now. Raises OSError or ValueError."""
 
 
-@dataclass(slots=True)
 class ServerTls(_Files):
     """A server's certificate and key. With `authorities` a client must show a certificate that they signed."""
 
-    certificate: Path
-    key: Path
-    authorities: Path | None = None
+    def __init__(self, certificate: Path, key: Path, authorities: Path | None = None) -> None:
+        super().__init__(certificate, key, authorities)
 
     def _load(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE
         context.set_alpn_protocols(_ALPN)
+        assert self.certificate is not None
         context.load_cert_chain(self.certificate, self.key)
         if self.authorities is not None:
             context.verify_mode = ssl.CERT_REQUIRED
@@ -83,16 +83,14 @@ class ServerTls(_Files):
         return context
 
 
-@dataclass(slots=True)
 class ClientTls(_Files):
     """Whom a client trusts (None: the system's authorities), and the certificate it shows, if any.
 
     The server's name is always checked.
     """
 
-    authorities: Path | None = None
-    certificate: Path | None = None
-    key: Path | None = None
+    def __init__(self, authorities: Path | None = None, certificate: Path | None = None, key: Path | None = None) -> None:
+        super().__init__(certificate, key, authorities)
 
     def _load(self) -> ssl.SSLContext:
         context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=self.authorities)

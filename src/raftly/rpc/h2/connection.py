@@ -446,6 +446,8 @@ class Connection(SendHalf):
         if stream is None:
             if self._is_idle(stream_id):
                 raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"WINDOW_UPDATE on idle stream {stream_id}")
+            if increment == 0:
+                self._charge("window updates of nothing")
             return  # closed: the peer may not know yet
         if increment == 0:
             raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE of 0")
