@@ -16,7 +16,7 @@ from pathlib import Path
 from setuptools import Distribution, Extension, setup
 from setuptools.command.build_ext import build_ext
 
-COMPILED = ("base/**/*.py", "core/**/*.py", "transport/codec.py")  # the packages that count, and their codec
+COMPILED = ("base/**/*.py", "core/**/*.py", "transport/codec.py", "transport/frame.py")
 BUILDING = {"bdist_wheel", "build", "build_ext", "develop", "editable_wheel", "install"}
 
 

@@ -19,7 +19,7 @@ LAYERS: dict[str, set[str]] = {
     "base": set(),
     "core": {"base"},
     "storage": {"base"},
-    "transport": {"base", "core.messages"},
+    "transport": {"base", "core.fields", "core.messages"},
     "node": {"base", "core", "storage", "transport"},
     "engine": {"base"},
     "store": {"base", "core", "engine", "node", "storage", "transport"},

@@ -23,7 +23,7 @@ def core_form() -> str:
 
 
 def _modules() -> Iterator[str]:
-    yield "raftly.transport.codec"
+    yield from ("raftly.transport.codec", "raftly.transport.frame")
     for package in COMPILED_PACKAGES:
         yield package
         for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
