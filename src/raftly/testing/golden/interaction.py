@@ -78,7 +78,7 @@ class InteractionRunner:
         """
         self._console.take()
         failure = ""
-        handler = _HANDLERS.get(directive.command)
+        handler = DIRECTIVES.get(directive.command)
         try:
             if handler is None:
                 raise CommandError("unknown command")
@@ -250,7 +250,7 @@ class ScriptAborted(Exception):
         return self.problem
 
 
-_HANDLERS: Final[dict[str, Callable[[InteractionRunner, Directive], None]]] = {
+DIRECTIVES: Final[dict[str, Callable[[InteractionRunner, Directive], None]]] = {
     "_breakpoint": InteractionRunner.breakpoint,
     "add-nodes": InteractionRunner.add_nodes,
     "campaign": InteractionRunner.campaign,
