@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from google.protobuf.message import Message
 
 from raftly.rpc.service import Kind, Method
 
@@ -93,8 +92,8 @@ class File:
             service=f"{self.package}.{service}",
             name=name,
             kind=kind,
-            encode_request=Message.SerializeToString,
+            encode_request=request_class.SerializeToString,
             decode_request=request_class.FromString,
-            encode_response=Message.SerializeToString,
+            encode_response=response_class.SerializeToString,
             decode_response=response_class.FromString,
         )
