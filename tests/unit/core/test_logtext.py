@@ -115,7 +115,8 @@ LINES: list[tuple[TraceEvent, str]] = [
         trace.ConfChangeRefused(ConfChangeV2(parse_changes("v4 l20")), "must transition out of joint config first"),
         (
             "INFO a ignoring conf change transition:ConfChangeTransitionAuto "
-            "changes:{type:ConfChangeAddNode node_id:4} changes:{type:ConfChangeAddLearnerNode node_id:20} at config voters=(2 a 1b): "
+            "changes:{type:ConfChangeAddNode node_id:4} changes:{type:ConfChangeAddLearnerNode node_id:20} "
+            "at config voters=(2 a 1b): "
             "must transition out of joint config first"
         ),
     ),

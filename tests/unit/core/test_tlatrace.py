@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from raftly.base.membership import ConfChange, ConfChangeType, ConfChangeV2, ConfState, parse_changes
-from raftly.base.types import Snapshot, SnapshotMeta
+from raftly.base.types import HardState, Snapshot, SnapshotMeta
 from raftly.core import trace
 from raftly.core.config import Config
 from raftly.core.messages import MsgSnap
@@ -72,7 +72,11 @@ def test_a_start_is_told_with_the_stored_state() -> None:
 
 
 def test_a_snapshot_commits_what_it_covers() -> None:
-    assert Traced(voters=(1,), snapshot=(9, 2), term=2).told[0]["state"]["commit"] == 9
+    traced = Traced(voters=(1,), snapshot=(9, 2))
+    traced.storage.set_hard_state(HardState())
+    traced.told.clear()
+    RawNode(CONFIG, traced.storage, TlaTracer(traced._take))
+    assert traced.told[0]["state"] == {"term": 0, "vote": "0", "commit": 9}
 
 
 def test_an_election_and_a_proposal() -> None:

@@ -90,8 +90,6 @@ class InteractionRunner:
         except InvariantError as error:
             self._console.log(fatal_line(error))
             raise ScriptAborted(self._console.take(), str(error)) from error
-        if self._console.quiet() and failure:
-            return failure
         return self._console.take() + failure or "ok"
 
     # --- nodes ---

@@ -175,6 +175,11 @@ def test_what_is_no_script(text: str, line: int, problem: str) -> None:
     assert str(caught.value).startswith(f"where.txt:{line}: " if line else "where.txt: ")
 
 
+def test_a_line_of_spaces_is_blank() -> None:
+    cases = parse_script("one\n----\n1\n \t\ntwo\n----\n2\n").cases
+    assert [case.expected for case in cases] == ["1\n", "2\n"]
+
+
 def test_nested_subtests() -> None:
     text = "subtest a\nsubtest a/b\none\n----\n\nsubtest end\nsubtest end a\n"
     assert [case.line for case in parse_script(text).cases] == [3]
