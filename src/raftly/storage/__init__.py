@@ -5,8 +5,8 @@
 3. A sync that failed is never tried again: the log is broken from then on, and only recovery from disk helps.
 
 Reading order: `vfs` (the disk as seen from here), `segment` (the bytes), `wal` (batches in segments), `items` (what a
-batch holds), `group_log` (one group's log, as the core reads it), `replay` and `log_store` (all groups). `osfs` and
-`aio` are the real disk.
+batch holds), `places` and `group_log` (one group's log, as the core reads it), `replay` and `log_store` (all groups).
+`osfs` and `aio` are the real disk.
 """
 
 from raftly.storage.group_log import GroupLog

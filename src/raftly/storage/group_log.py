@@ -1,25 +1,31 @@
 """GroupLog: the log of one group as the core reads it, entries in a cache or on disk.
 
-The cache holds the newest entries; older ones are read back, each checked against its own checksum. What is appended
-shows at once, before it is durable: the core itself keeps what is durable apart.
+The cache holds the newest entries; older ones are read back, each checked against its own checksum, its index and its
+term.
 """
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_right
 from collections.abc import Callable
-from typing import final
+from typing import Protocol, final
 
 from raftly.base.membership import ConfState
 from raftly.base.record import decode_record
 from raftly.base.types import NO_LIMIT, Entry, HardState, Index, NodeId, Snapshot, Term
 from raftly.errors import Compacted, Corruption, DecodeError, SnapshotNotReady, Unavailable
+from raftly.storage.places import Places, Runs, add_run, place_of
 
-Reader = Callable[[int, int, int], bytes]  # (segment, offset, size)
 
-_SEGMENT_SHIFT = 32
-_OFFSET_MASK = (1 << _SEGMENT_SHIFT) - 1
+class SegmentReader(Protocol):
+    """The segments of the log, to read from."""
+
+    def read(self, number: int, offset: int, size: int) -> bytes:
+        """Bytes of a segment."""
+        ...
+
+    def path(self, number: int) -> str:
+        """Its file, for errors."""
+        ...
 
 
 @final
@@ -28,192 +34,161 @@ class GroupLog:
 
     __slots__ = (
         "_cache",
-        "_cache_bytes",
-        "_cache_bytes_max",
-        "_places",
-        "_read",
-        "_runs",
-        "_sizes",
+        "_segments",
+        "cache_bytes",
         "conf_index",
         "conf_state",
         "group",
         "hard_state",
         "latest_snapshot",
-        "segments",
+        "places",
         "snapshot_meta",
+        "state_segments",
     )
 
-    def __init__(self, group: int, read: Reader, cache_bytes_max: int) -> None:
+    def __init__(self, group: int, segments: SegmentReader) -> None:
         self.group = group
         self.hard_state = HardState()
         self.conf_state = ConfState()
         self.conf_index: Index = 0
         self.snapshot_meta = Snapshot()  # the log begins behind it
         self.latest_snapshot: Callable[[], Snapshot | None] | None = None  # who makes snapshots to send
-        self.segments = [0, 0, 0]  # where hard state, membership and snapshot_meta stand
-        self._read = read
-        self._places = array("Q")  # segment << 32 | offset of each record, from first_index on
-        self._sizes = array("I")
-        self._runs: list[tuple[Index, Term]] = []  # (first index, term) of each run of equal terms
+        self.state_segments = [0, 0, 0]  # where hard state, membership and snapshot_meta stand; 0: nowhere
+        self.places = Places(1)
+        self.cache_bytes = 0
+        self._segments = segments
         self._cache: list[Entry] = []  # the newest entries
-        self._cache_bytes = 0
-        self._cache_bytes_max = cache_bytes_max
 
     # --- what the core reads ---
 
     def initial_state(self) -> tuple[HardState, ConfState]:
+        """See `LogReader.initial_state`."""
         return self.hard_state, self.conf_state
 
     def first_index(self) -> Index:
-        return self.snapshot_meta.meta.index + 1
+        """See `LogReader.first_index`."""
+        return self.places.first
 
     def last_index(self) -> Index:
-        return self.snapshot_meta.meta.index + len(self._places)
+        """See `LogReader.last_index`."""
+        return self.places.stop - 1
 
     def term(self, index: Index) -> Term:
+        """See `LogReader.term`."""
         meta = self.snapshot_meta.meta
         if index == meta.index:
             return meta.term
         if index < meta.index:
             raise Compacted
-        if index > self.last_index():
+        if index >= self.places.stop:
             raise Unavailable
-        return self._runs[bisect_right(self._runs, (index, NO_LIMIT)) - 1][1]
+        return self.places.term(index)
 
     def entries(self, lo: Index, hi: Index, bytes_max: int, context: object = None) -> list[Entry]:
-        if lo < self.first_index():
+        """See `LogReader.entries`.
+
+        Raises:
+            Corruption: a record on disk does not match its checksum, or is not the one that was put there.
+            StorageError: the disk could not read.
+        """
+        if lo < self.places.first:
             raise Compacted
-        if hi > self.last_index() + 1:
+        if hi > self.places.stop:
             raise Unavailable
-        cached_from = self.last_index() + 1 - len(self._cache)
+        cached_from = self.places.stop - len(self._cache)
         if lo >= cached_from:
             found = self._cache[lo - cached_from : hi - cached_from]
         else:
             found = self._from_disk(lo, min(hi, cached_from), bytes_max)
             if len(found) == cached_from - lo:
-                found += self._cache[: hi - cached_from]
+                found += self._cache[: max(hi - cached_from, 0)]
         return _limit(found, bytes_max)
 
     def snapshot(self, at_least: Index, to: NodeId) -> Snapshot:
+        """See `LogReader.snapshot`."""
         made = self.latest_snapshot() if self.latest_snapshot is not None else self.snapshot_meta
         if made is None or made.meta.index < max(at_least, self.first_index() - 1) or made.is_empty():
             raise SnapshotNotReady
         return made
 
     def _from_disk(self, lo: Index, hi: Index, bytes_max: int) -> list[Entry]:
-        """Records read back one run of neighbours at a time, no more than needed for `bytes_max`."""
-        base = self.first_index()
+        """Records read back one stretch of neighbours at a time, no more than needed for `bytes_max`."""
         found: list[Entry] = []
-        total = 0
-        at = lo - base
-        stop = hi - base
-        while at < stop and (not found or total < bytes_max):
-            place = self._places[at]
-            end = at
-            size = 0
-            while end < stop and self._places[end] == place + size and (end == at or total + size < bytes_max):
-                size += self._sizes[end]
-                end += 1
-            found += self._decode(place, size, end - at)
-            total += size
-            at = end
+        left = max(bytes_max, 1)
+        while lo < hi and left > 0:
+            segment, offset, size, stop = self.places.stretch(lo, hi, left)
+            self._decode(segment, offset, size, range(lo, stop), found)
+            left -= size
+            lo = stop
         return found
 
-    def _decode(self, place: int, size: int, count: int) -> list[Entry]:
-        segment, offset = place >> _SEGMENT_SHIFT, place & _OFFSET_MASK
-        data = self._read(segment, offset, size)
-        entries: list[Entry] = []
+    def _decode(self, segment: int, offset: int, size: int, indexes: range, found: list[Entry]) -> None:
+        data = self._segments.read(segment, offset, size)
         at = 0
         try:
-            for _ in range(count):
-                entry, at = decode_record(data, at, len(data))
-                entries.append(entry)
+            for index in indexes:
+                entry, end = decode_record(data, at, len(data))
+                if entry.index != index or entry.term != self.places.term(index):
+                    raise DecodeError("entry record", at, f"entry {index} was put here, not {entry.term}/{entry.index}")
+                found.append(entry)
+                at = end
         except DecodeError as error:
-            raise Corruption(f"segment {segment}", offset + error.offset, error.problem) from error
-        return entries
+            raise Corruption(self._segments.path(segment), offset + error.offset, error.problem) from error
 
     # --- what the store changes ---
 
-    def load(self, places: array[int], sizes: array[int], runs: list[tuple[Index, Term]], cache: list[Entry]) -> None:
-        """Take over what recovery found behind `snapshot_meta`."""
-        self._places = places
-        self._sizes = sizes
-        self._runs = runs
-        self._cache = cache
-        self._cache_bytes = sum(len(entry.record) for entry in cache)
-        self._trim_cache()
-
     def append(self, entries: list[Entry], segment: int, offset: int) -> None:
         """Entries now stand in `segment` from `offset` on, back to back; what they overwrite is gone."""
-        self.cut(entries[0].index)
-        place = segment << _SEGMENT_SHIFT | offset
-        for entry in entries:
-            size = len(entry.record)
-            self._places.append(place)
-            self._sizes.append(size)
-            place += size
-            self._cache_bytes += size
-            if not self._runs or self._runs[-1][1] != entry.term:
-                self._runs.append((entry.index, entry.term))
+        first = entries[0].index
+        if first < self.places.stop:
+            self._cut(first)
+        sizes = [len(entry.record) for entry in entries]
+        self.places.append(sizes, _term_runs(entries), place_of(segment, offset))
         self._cache += entries
-        self._trim_cache()
+        self.cache_bytes += sum(sizes)
 
-    def cut(self, first: Index) -> None:
-        """Forget entries from `first` on."""
-        keep = first - self.first_index()
-        gone = len(self._places) - keep
-        if gone <= 0:
-            return
-        del self._places[keep:]
-        del self._sizes[keep:]
-        while self._runs and self._runs[-1][0] >= first:
-            self._runs.pop()
-        for entry in self._cache[max(len(self._cache) - gone, 0) :]:
-            self._cache_bytes -= len(entry.record)
-        del self._cache[max(len(self._cache) - gone, 0) :]
+    def _cut(self, first: Index) -> None:
+        cached_from = self.places.stop - len(self._cache)
+        keep = max(first - cached_from, 0)
+        self.cache_bytes -= sum([len(entry.record) for entry in self._cache[keep:]])
+        del self._cache[keep:]
+        self.places.cut(first)
 
-    def move(self, index: Index, segment: int, offset: int) -> None:
-        """The entry at `index` stands elsewhere now."""
-        self._places[index - self.first_index()] = segment << _SEGMENT_SHIFT | offset
-
-    def place(self, index: Index) -> tuple[int, int]:
-        """(segment, size) of the record at `index`."""
-        at = index - self.first_index()
-        return self._places[at] >> _SEGMENT_SHIFT, self._sizes[at]
-
-    def in_segment(self, number: int) -> list[Index]:
-        """The entries that stand in a segment, ascending."""
-        base = self.first_index()
-        return [base + at for at, place in enumerate(self._places) if place >> _SEGMENT_SHIFT == number]
-
-    def compact(self, snapshot: Snapshot, keeps_entries: bool) -> list[tuple[int, int]]:
-        """The log begins behind `snapshot`; (segment, size) of every record that is not needed any more."""
-        index = snapshot.meta.index
-        count = len(self._places)
-        if keeps_entries and index <= self.last_index():
-            count = index - (self.first_index() - 1)
-        gone = [(self._places[at] >> _SEGMENT_SHIFT, self._sizes[at]) for at in range(count)]
-        cached_from = self.last_index() + 1 - len(self._cache)
-        drop = max(min(self.first_index() + count - cached_from, len(self._cache)), 0)
-        for entry in self._cache[:drop]:
-            self._cache_bytes -= len(entry.record)
-        del self._cache[:drop]
-        del self._places[:count]
-        del self._sizes[:count]
-        at = bisect_right(self._runs, (index + 1, NO_LIMIT)) - 1
-        self._runs = [(max(first, index + 1), term) for first, term in self._runs[max(at, 0) :]] if self._places else []
+    def restart_at(self, snapshot: Snapshot, keeps_entries: bool) -> None:
+        """The log begins behind `snapshot`."""
+        first = snapshot.meta.index + 1
+        if keeps_entries:
+            self.places.drop(first)
+        else:
+            self.places.clear(first)
+        self.trim_cache(len(self._cache) - len(self.places))
         self.snapshot_meta = snapshot
-        return gone
 
-    def _trim_cache(self) -> None:
-        """Keep the cache within its bound, in large steps: cutting a list from the front costs its length."""
-        if self._cache_bytes <= self._cache_bytes_max * 2:
-            return
-        drop = 0
-        while drop < len(self._cache) and self._cache_bytes > self._cache_bytes_max:
-            self._cache_bytes -= len(self._cache[drop].record)
-            drop += 1
-        del self._cache[:drop]
+    def trim_cache(self, count: int) -> None:
+        """Let the oldest `count` cached entries go; they are on disk."""
+        if count > 0:
+            self.cache_bytes -= sum([len(entry.record) for entry in self._cache[:count]])
+            del self._cache[:count]
+
+    def shrink_cache(self, bytes_max: int) -> None:
+        """Let the oldest go until no more than `bytes_max` are cached."""
+        left = self.cache_bytes
+        count = 0
+        while left > bytes_max:
+            left -= len(self._cache[count].record)
+            count += 1
+        self.trim_cache(count)
+
+
+def _term_runs(entries: list[Entry]) -> Runs:
+    """Terms never fall along a log, so two equal ends mean that all are equal."""
+    first, term = entries[0].index, entries[0].term
+    if entries[-1].term == term:
+        return [(first, term)]
+    runs: Runs = []
+    for entry in entries:
+        add_run(runs, entry.index, entry.term)
+    return runs
 
 
 def _limit(entries: list[Entry], bytes_max: int) -> list[Entry]:
@@ -222,7 +197,7 @@ def _limit(entries: list[Entry], bytes_max: int) -> list[Entry]:
         return entries
     total = 0
     for position, entry in enumerate(entries):
-        total += len(entry.record) or len(entry.data)
+        total += len(entry.record)
         if total > bytes_max and position:
             return entries[:position]
     return entries

@@ -9,13 +9,14 @@ Little-endian; every item begins with u8 kind, u64 group.
     5 MEMBERSHIP   u64 index, membership: in force once index was applied
     6 REMOVED      nothing: the group is gone
     7 STATE        u64 term, vote, commit, u64 index of MEMBERSHIP, membership: 3 and 5 in one, when they move segments
+    8 RECLAIMED    u64 number: segments up to it are not needed any more (group 0)
 
     membership     u8 auto_leave, u32 counts of voters, learners, voters_outgoing, learners_next, then those ids (u64)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from struct import Struct
@@ -23,13 +24,15 @@ from struct import error as struct_error
 from typing import Final, TypeAlias, final
 
 from raftly.base.membership import ConfState
-from raftly.base.record import decode_records, record_of
-from raftly.base.types import Entry, HardState, Snapshot, SnapshotMeta
+from raftly.base.record import RECORD_BYTES_MIN, record_of
+from raftly.base.types import Entry, HardState, Index, Snapshot, SnapshotMeta
 from raftly.errors import DecodeError
+from raftly.storage.places import Runs
 
 _WHAT: Final = "log item"
 _HEAD: Final = Struct("<BQ")
 _ENTRIES: Final = Struct("<II")
+_RECORD: Final = Struct("<I2xQQ")  # size, term and index of a record, as drawn in base.record
 _HARD: Final = Struct("<QQQ")
 _SNAP: Final = Struct("<?QQ")
 _CONF: Final = Struct("<?IIII")
@@ -47,17 +50,34 @@ class Kind(IntEnum):
     MEMBERSHIP = 5
     REMOVED = 6
     STATE = 7
+    RECLAIMED = 8
 
 
 @final
 @dataclass(slots=True)
 class EntriesItem:
-    """Entries of a group; `offsets` say where in the batch each record begins."""
+    """Entries to append, at least one, with indexes that follow each other."""
 
     group: int
     entries: list[Entry]
     rewritten: bool = False
-    offset: int = 0  # of the first record in the batch, once it was written or read
+
+
+@final
+@dataclass(slots=True)
+class StoredEntries:
+    """Entries as a batch holds them, back to back: where, and of what term, not what. `EntriesItem` once read back."""
+
+    group: int
+    first: Index
+    sizes: list[int]
+    terms: Runs
+    rewritten: bool
+    offset: int  # of the first record in the payload
+
+    @property
+    def stop(self) -> Index:
+        return self.first + len(self.sizes)
 
 
 @final
@@ -85,7 +105,7 @@ class MembershipItem:
     """The membership as of an applied index."""
 
     group: int
-    index: int
+    index: Index
     conf_state: ConfState
 
 
@@ -104,11 +124,21 @@ class StateItem:
 
     group: int
     hard_state: HardState
-    index: int
+    index: Index
     conf_state: ConfState
 
 
-Item: TypeAlias = EntriesItem | HardStateItem | SnapshotItem | MembershipItem | RemovedItem | StateItem
+@final
+@dataclass(slots=True)
+class ReclaimedItem:
+    """Segments up to `through` are not needed any more: they are being removed, or were."""
+
+    through: int
+
+
+_Plain: TypeAlias = HardStateItem | SnapshotItem | MembershipItem | RemovedItem | StateItem | ReclaimedItem
+Item: TypeAlias = EntriesItem | _Plain
+StoredItem: TypeAlias = StoredEntries | _Plain
 
 
 def encode_membership(conf: ConfState) -> bytes:
@@ -126,56 +156,61 @@ def decode_membership(buf: bytes, offset: int) -> tuple[ConfState, int]:
     Raises:
         DecodeError: it does not fit.
     """
-    auto_leave, voters, learners, outgoing, learners_next = _CONF.unpack_from(buf, offset)
+    if len(buf) - offset < _CONF.size:
+        raise DecodeError("membership", offset, "the bytes end inside it")
+    auto_leave, *counts = _CONF.unpack_from(buf, offset)
     at = offset + _CONF.size
     lists: list[tuple[int, ...]] = []
-    for count in (voters, learners, outgoing, learners_next):
+    for count in counts:
         if count * 8 > len(buf) - at:
-            raise DecodeError(_WHAT, offset, f"a membership of {count} ids does not fit")
+            raise DecodeError("membership", offset, f"{count} ids do not fit")
         lists.append(tuple(_U64.unpack_from(buf, at + 8 * position)[0] for position in range(count)))
         at += 8 * count
     return ConfState(lists[0], lists[1], lists[2], lists[3], auto_leave), at
 
 
-def encode_items(items: list[Item]) -> bytes:
-    """The payload of a batch; sets the `offset` of each EntriesItem."""
+def encode_items(items: Sequence[Item]) -> tuple[bytes, list[int]]:
+    """The payload of a batch, and for each item where in it its records begin (for entries) or its bytes end."""
     out: list[bytes] = []
+    offsets: list[int] = []
     size = 0
     for item in items:
-        parts = _encode(item)
         if isinstance(item, EntriesItem):
-            item.offset = size + len(parts[0])
-        out += parts
-        size += sum(map(len, parts))
-    return b"".join(out)
+            records = [entry.record or record_of(entry) for entry in item.entries]
+            body = b"".join(records)
+            kind = Kind.REWRITTEN if item.rewritten else Kind.ENTRIES
+            head = _HEAD.pack(kind, item.group) + _ENTRIES.pack(len(records), len(body))
+        else:
+            head, body = _encode(item)
+        out.append(head)
+        out.append(body)
+        offsets.append(size + len(head))
+        size += len(head) + len(body)
+    return b"".join(out), offsets
 
 
-def _encode(item: Item) -> list[bytes]:
-    if isinstance(item, EntriesItem):
-        records = [entry.record or record_of(entry) for entry in item.entries]
-        kind = Kind.REWRITTEN if item.rewritten else Kind.ENTRIES
-        head = _HEAD.pack(kind, item.group) + _ENTRIES.pack(len(records), sum(map(len, records)))
-        return [head, *records]
+def _encode(item: _Plain) -> tuple[bytes, bytes]:
     if isinstance(item, HardStateItem):
         state = item.hard_state
-        return [_HEAD.pack(Kind.HARD_STATE, item.group) + _HARD.pack(state.term, state.vote, state.commit)]
+        return _HEAD.pack(Kind.HARD_STATE, item.group) + _HARD.pack(state.term, state.vote, state.commit), b""
     if isinstance(item, SnapshotItem):
         meta = item.snapshot.meta
         head = _HEAD.pack(Kind.SNAPSHOT, item.group) + _SNAP.pack(item.keeps_entries, meta.index, meta.term)
-        data = item.snapshot.data
-        return [head + encode_membership(meta.conf_state) + _U32.pack(len(data)), data]
+        return head + encode_membership(meta.conf_state) + _U32.pack(len(item.snapshot.data)), item.snapshot.data
     if isinstance(item, MembershipItem):
         head = _HEAD.pack(Kind.MEMBERSHIP, item.group) + _U64.pack(item.index)
-        return [head + encode_membership(item.conf_state)]
+        return head + encode_membership(item.conf_state), b""
     if isinstance(item, StateItem):
         state = item.hard_state
         head = _HEAD.pack(Kind.STATE, item.group) + _HARD.pack(state.term, state.vote, state.commit)
-        return [head + _U64.pack(item.index) + encode_membership(item.conf_state)]
-    return [_HEAD.pack(Kind.REMOVED, item.group)]
+        return head + _U64.pack(item.index) + encode_membership(item.conf_state), b""
+    if isinstance(item, ReclaimedItem):
+        return _HEAD.pack(Kind.RECLAIMED, 0) + _U64.pack(item.through), b""
+    return _HEAD.pack(Kind.REMOVED, item.group), b""
 
 
-def decode_items(payload: bytes) -> Iterator[Item]:
-    """The items of a batch.
+def decode_items(payload: bytes) -> Iterator[StoredItem]:
+    """The items of a batch, in order.
 
     Raises:
         DecodeError: an unknown kind, or one that does not fit: the batch was written by another version.
@@ -189,37 +224,58 @@ def decode_items(payload: bytes) -> Iterator[Item]:
         raise DecodeError(_WHAT, offset, "the batch ends inside an item") from error
 
 
-def _decode(payload: bytes, offset: int) -> tuple[Item, int]:
+def _decode(payload: bytes, offset: int) -> tuple[StoredItem, int]:
     kind, group = _HEAD.unpack_from(payload, offset)
     at = offset + _HEAD.size
     if kind in (Kind.ENTRIES, Kind.REWRITTEN):
-        count, size = _ENTRIES.unpack_from(payload, at)
-        at += _ENTRIES.size
-        if size > len(payload) - at:
-            raise DecodeError(_WHAT, offset, f"{size} bytes of entries do not fit")
-        entries = decode_records(payload, at, at + size, count)
-        return EntriesItem(group, entries, kind == Kind.REWRITTEN, at), at + size
+        return _decode_entries(payload, at, group, kind == Kind.REWRITTEN)
     if kind == Kind.HARD_STATE:
         return HardStateItem(group, HardState(*_HARD.unpack_from(payload, at))), at + _HARD.size
     if kind == Kind.SNAPSHOT:
         keeps, index, term = _SNAP.unpack_from(payload, at)
         conf_state, at = decode_membership(payload, at + _SNAP.size)
         size = _U32.unpack_from(payload, at)[0]
-        at += 4
+        at += _U32.size
         if size > len(payload) - at:
             raise DecodeError(_WHAT, offset, f"{size} bytes of a snapshot do not fit")
         snapshot = Snapshot(SnapshotMeta(index, term, conf_state), payload[at : at + size])
         return SnapshotItem(group, snapshot, keeps), at + size
     if kind == Kind.MEMBERSHIP:
         index = _U64.unpack_from(payload, at)[0]
-        conf_state, at = decode_membership(payload, at + 8)
+        conf_state, at = decode_membership(payload, at + _U64.size)
         return MembershipItem(group, index, conf_state), at
     if kind == Kind.STATE:
         hard_state = HardState(*_HARD.unpack_from(payload, at))
-        at += _HARD.size
-        index = _U64.unpack_from(payload, at)[0]
-        conf_state, at = decode_membership(payload, at + 8)
+        index = _U64.unpack_from(payload, at + _HARD.size)[0]
+        conf_state, at = decode_membership(payload, at + _HARD.size + _U64.size)
         return StateItem(group, hard_state, index, conf_state), at
     if kind == Kind.REMOVED:
         return RemovedItem(group), at
+    if kind == Kind.RECLAIMED:
+        return ReclaimedItem(_U64.unpack_from(payload, at)[0]), at + _U64.size
     raise DecodeError(_WHAT, offset, f"kind {kind} is unknown to this release")
+
+
+def _decode_entries(payload: bytes, at: int, group: int, rewritten: bool) -> tuple[StoredEntries, int]:
+    """Sizes and terms of the records. Their content was covered by the checksum of the batch."""
+    count, size = _ENTRIES.unpack_from(payload, at)
+    at += _ENTRIES.size
+    end = at + size
+    if end > len(payload) or count == 0 or count * RECORD_BYTES_MIN > size:
+        raise DecodeError(_WHAT, at, f"{count} entries in {size} bytes do not fit")
+    item = StoredEntries(group, 0, [], [], rewritten, at)
+    expected = item.first = _RECORD.unpack_from(payload, at)[2]
+    known_term = -1
+    for _ in range(count):
+        record_bytes, term, index = _RECORD.unpack_from(payload, at)
+        if record_bytes < RECORD_BYTES_MIN or record_bytes > end - at or index != expected or term < known_term:
+            raise DecodeError(_WHAT, at, f"a record of {record_bytes} bytes, entry {term}/{index}, cannot stand here")
+        if term != known_term:
+            item.terms.append((index, term))
+            known_term = term
+        item.sizes.append(record_bytes)
+        at += record_bytes
+        expected += 1
+    if at != end:
+        raise DecodeError(_WHAT, at, f"{end - at} bytes are left over")
+    return item, end

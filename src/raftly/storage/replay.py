@@ -1,159 +1,183 @@
-"""Recovery of the groups from the batches of the log, oldest first.
+"""Recovery of the groups from the items of the log, oldest first.
 
-Entries that were moved out of a reclaimed segment (REWRITTEN) come later in the log than entries that follow them, so a
-group is put together in two parts: what was appended in order, and what was moved from below it.
+Entries that were moved out of a reclaimed segment (REWRITTEN) stand later in the log than entries that follow them. So
+a group is put together from two parts: `tail`, what was appended in order, and `moved`, what lies before it.
 """
 
 from __future__ import annotations
 
 from array import array
+from itertools import accumulate
 from typing import final
 
 from raftly.base.membership import ConfState
-from raftly.base.types import Entry, HardState, Index, Snapshot, Term
+from raftly.base.types import HardState, Index, Snapshot
 from raftly.errors import Corruption
 from raftly.storage.group_log import GroupLog
-from raftly.storage.items import EntriesItem, HardStateItem, Item, MembershipItem, RemovedItem, SnapshotItem, StateItem
+from raftly.storage.items import (
+    HardStateItem,
+    MembershipItem,
+    ReclaimedItem,
+    RemovedItem,
+    SnapshotItem,
+    StateItem,
+    StoredEntries,
+    StoredItem,
+)
+from raftly.storage.places import Places, Runs, add_run, place_of
 
-_KEEP_CACHED = 4096  # entries a group keeps in memory while it is put together
+
+@final
+class _Moved:
+    """A run of entries that stand back to back, before the tail."""
+
+    __slots__ = ("item", "place", "stop")
+
+    def __init__(self, item: StoredEntries, place: int) -> None:
+        self.item = item
+        self.place = place
+        self.stop = item.stop  # lowered when entries are cut
 
 
 @final
 class _Group:
     """One group in the making."""
 
-    __slots__ = ("_below", "_cache", "_first", "_places", "_sizes", "_terms", "conf", "hard", "segments", "snapshot")
+    __slots__ = ("conf", "hard", "moved", "snapshot", "state_segments", "tail")
 
     def __init__(self) -> None:
         self.hard = HardState()
         self.conf: tuple[Index, ConfState] = (0, ConfState())
         self.snapshot = Snapshot()
-        self.segments = [0, 0, 0]
-        self._first: Index = 0  # of what was appended in order
-        self._places = array("Q")
-        self._sizes = array("I")
-        self._terms = array("Q")
-        self._cache: list[Entry] = []
-        self._below: dict[Index, tuple[int, int, Term]] = {}
+        self.state_segments = [0, 0, 0]
+        self.tail = Places(1)
+        self.moved: list[_Moved] = []
 
-    def add(self, item: EntriesItem, segment: int, payload_offset: int) -> None:
-        place = segment << 32 | (payload_offset + item.offset)
-        if not item.rewritten:
-            self._cut(item.entries[0].index)
-        for entry in item.entries:
-            size = len(entry.record)
-            if item.rewritten:
-                self._move(entry, place, size)
-            else:
-                self._places.append(place)
-                self._sizes.append(size)
-                self._terms.append(entry.term)
-            place += size
-        if not item.rewritten:
-            self._cache += item.entries
-            if len(self._cache) > 2 * _KEEP_CACHED:
-                del self._cache[:-_KEEP_CACHED]
+    def append(self, item: StoredEntries, place: int) -> str | None:
+        """Take entries appended in order; what is wrong with them, if anything."""
+        if not self.tail:
+            self.tail.clear(item.first)
+        if item.first > self.tail.stop:
+            return f"entry {self.tail.stop} of group {item.group} is missing before entry {item.first}"
+        if item.first < self.tail.stop:
+            self.tail.cut(item.first)
+        for moved in self.moved:
+            moved.stop = min(moved.stop, item.first)
+        self.moved = [moved for moved in self.moved if moved.item.first < moved.stop]
+        self.tail.append(item.sizes, item.terms, place)
+        return None
 
-    def _cut(self, first: Index) -> None:
-        """Entries from `first` on are about to be appended."""
-        for index in [index for index in self._below if index >= first]:
-            del self._below[index]
-        keep = first - self._first
-        if keep <= 0 or not self._places:
-            self._first = first
-            keep = 0
-        gone = len(self._places) - keep
-        if gone > 0:
-            del self._places[keep:], self._sizes[keep:], self._terms[keep:]
-            del self._cache[max(len(self._cache) - gone, 0) :]
-
-    def _move(self, entry: Entry, place: int, size: int) -> None:
-        at = entry.index - self._first
-        if self._places and 0 <= at < len(self._places):
-            self._places[at] = place
-        else:
-            self._below[entry.index] = (place, size, entry.term)
+    def move(self, item: StoredEntries, place: int) -> str | None:
+        """Take entries that were moved; what is wrong with them, if anything."""
+        if not self.tail or item.first < self.tail.first:
+            moved = _Moved(item, place)
+            moved.stop = min(item.stop, self.tail.first) if self.tail else item.stop
+            self.moved.append(moved)
+            if moved.stop == item.stop:
+                return None
+        if item.stop > self.tail.stop:
+            return f"entries up to {item.stop - 1} of group {item.group} were moved, but it had none of them"
+        skip = max(self.tail.first - item.first, 0)
+        self.tail.move(item.first + skip, item.sizes[skip:], place + sum(item.sizes[:skip]))
+        return None
 
     def restart_at(self, snapshot: Snapshot, keeps_entries: bool) -> None:
         """The log begins behind a snapshot."""
-        index = snapshot.meta.index
         self.snapshot = snapshot
-        if not keeps_entries:
-            self._first = index + 1
-            del self._places[:], self._sizes[:], self._terms[:]
-            self._cache = []
-            self._below = {}
-            return
-        drop = min(max(index + 1 - self._first, 0), len(self._places))
-        if drop:
-            del self._places[:drop], self._sizes[:drop], self._terms[:drop]
-            self._first += drop
-            if len(self._cache) > len(self._places):
-                del self._cache[: len(self._cache) - len(self._places)]
-        for below in [below for below in self._below if below <= index]:
-            del self._below[below]
+        if keeps_entries:
+            self.tail.drop(snapshot.meta.index + 1)
+        else:
+            self.tail.clear(snapshot.meta.index + 1)
+            self.moved = []
 
     def finish(self, path: str, log: GroupLog) -> None:
+        """Put the parts together."""
         log.hard_state = self.hard
         log.conf_index, log.conf_state = self.conf
         log.snapshot_meta = self.snapshot
-        log.segments = self.segments
+        log.state_segments = self.state_segments
+        log.places = self.tail
         begin = self.snapshot.meta.index + 1
-        if (self._places and self._first > begin) or self._below:
-            self._prepend(path, begin, log.group)
-        runs: list[tuple[Index, Term]] = []
-        for at, term in enumerate(self._terms):
-            if not runs or runs[-1][1] != term:
-                runs.append((begin + at, term))
-        log.load(self._places, self._sizes, runs, self._cache)
+        if not self.tail:
+            self.tail.clear(max([begin, *(moved.stop for moved in self.moved)]))
+        if self.tail.first > begin:
+            self._prepend_moved(path, begin, log.group)
+        self.tail.drop(begin)
 
-    def _prepend(self, path: str, begin: Index, group: int) -> None:
-        """Put what was moved before what was appended."""
-        stop = self._first if self._places else max(self._below, default=begin - 1) + 1
-        missing = [index for index in range(begin, stop) if index not in self._below]
-        if missing:
-            raise Corruption(path, 0, f"entry {missing[0]} of group {group} is nowhere in the log")
-        moved = [self._below[index] for index in range(begin, stop)]
-        self._places = array("Q", [place for place, _, _ in moved]) + self._places
-        self._sizes = array("I", [size for _, size, _ in moved]) + self._sizes
-        self._terms = array("Q", [term for _, _, term in moved]) + self._terms
-        self._first = begin
+    def _prepend_moved(self, path: str, begin: Index, group: int) -> None:
+        places = array("Q", bytes(8 * (self.tail.first - begin)))
+        sizes = array("I", bytes(4 * (self.tail.first - begin)))
+        terms = array("Q", bytes(8 * (self.tail.first - begin)))
+        for moved in self.moved:  # one that was moved twice stands where it was moved last
+            self._overlay(moved, begin, places, sizes, terms)
+        runs: Runs = []
+        for at, place in enumerate(places):
+            if place == 0:
+                raise Corruption(path, 0, f"entry {begin + at} of group {group} is nowhere in the log")
+            add_run(runs, begin + at, terms[at])
+        self.tail.prepend(places, sizes, runs)
+
+    def _overlay(self, moved: _Moved, begin: Index, places: array[int], sizes: array[int], terms: array[int]) -> None:
+        item = moved.item
+        skip = max(begin - item.first, 0)
+        count = moved.stop - item.first
+        if skip >= count:
+            return
+        at = item.first + skip - begin
+        stop = at + count - skip
+        places[at:stop] = array("Q", list(accumulate(item.sizes[:-1], initial=moved.place))[skip:count])
+        sizes[at:stop] = array("I", item.sizes[skip:count])
+        for position, (first, term) in enumerate(item.terms):
+            end = item.terms[position + 1][0] if position + 1 < len(item.terms) else item.stop
+            lo, hi = max(first, begin) - begin, min(end, moved.stop) - begin
+            if lo < hi:
+                terms[lo:hi] = array("Q", [term]) * (hi - lo)
 
 
 @final
 class Replay:
     """Takes every item of the log in order, then gives the groups."""
 
-    __slots__ = ("_groups", "_path")
+    __slots__ = ("_groups", "_path", "reclaimed")
 
     def __init__(self, path: str) -> None:
+        self.reclaimed = 0  # segments up to this one are not needed
         self._path = path
         self._groups: dict[int, _Group] = {}
 
-    def take(self, item: Item, segment: int, payload_offset: int) -> None:
-        """The next item; its batch's payload stands at `payload_offset` of `segment`."""
+    def take(self, item: StoredItem, segment: int, payload_offset: int) -> None:
+        """The next item; its batch's payload stands at `payload_offset` of `segment`.
+
+        Raises:
+            Corruption: it does not follow from what came before.
+        """
+        if isinstance(item, ReclaimedItem):
+            self.reclaimed = item.through
+            return
         if isinstance(item, RemovedItem):
             self._groups.pop(item.group, None)
             return
-        group = self._groups.setdefault(item.group, _Group())
-        if isinstance(item, EntriesItem):
-            group.add(item, segment, payload_offset)
-        elif isinstance(item, HardStateItem):
-            group.hard = item.hard_state
-            group.segments[0] = segment
-        elif isinstance(item, MembershipItem):
-            group.conf = (item.index, item.conf_state)
-            group.segments[1] = segment
-        elif isinstance(item, SnapshotItem):
+        group = self._groups.get(item.group)
+        if group is None:
+            group = self._groups[item.group] = _Group()
+        if isinstance(item, StoredEntries):
+            place = place_of(segment, payload_offset + item.offset)
+            problem = group.move(item, place) if item.rewritten else group.append(item, place)
+            if problem is not None:
+                raise Corruption(self._path, 0, problem)
+            return
+        if isinstance(item, SnapshotItem):
             group.restart_at(item.snapshot, item.keeps_entries)
-            group.segments[2] = segment
+            group.state_segments[2] = segment
             if item.snapshot.meta.index >= group.conf[0]:
                 group.conf = (item.snapshot.meta.index, item.snapshot.meta.conf_state)
-                group.segments[1] = segment
-        elif isinstance(item, StateItem):
+                group.state_segments[1] = segment
+        if isinstance(item, HardStateItem | StateItem):
             group.hard = item.hard_state
+            group.state_segments[0] = segment
+        if isinstance(item, MembershipItem | StateItem):
             group.conf = (item.index, item.conf_state)
-            group.segments[0] = group.segments[1] = segment
+            group.state_segments[1] = segment
 
     def groups(self) -> list[int]:
         """All groups found, ascending."""

@@ -2,135 +2,199 @@
 
     wal/00000001.seg   wal/00000002.seg   ...   each written ahead with zeros (storage.segment has the bytes)
 
-A batch is appended and synced before the next one is appended, so at most one batch, the last, can be torn. Segments go
-away from the front only: what is still needed there is appended again first. Their numbers and the sequence of their
-batches run on without a gap, so a lost segment is noticed.
+A batch is appended and synced before the next one is appended, so at most one batch, the last, can be torn. A segment
+is made under another name (.tmp), synced and renamed, so one that has its name has its header. Segments go away from
+the front only: what is still needed there is appended again first. Their numbers and the sequence of their batches run
+on without a gap, so a lost segment is noticed.
+
+`append` writes into the page cache and does not wait for it; a kernel that throttles writers, because too much is
+waiting for the disk, stops the loop for that long. Syncing every batch keeps that backlog at one batch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, final
 
-from raftly.errors import Corruption, StorageError
-from raftly.storage.segment import HEADER_BYTES, Batch, SegmentHeader, decode_header, encode_batch, scan
+from raftly.errors import ConfigError, Corruption, DiskFull, LimitExceeded, StorageError
+from raftly.storage.segment import (
+    BATCH_HEADER_BYTES,
+    HEADER_BYTES,
+    PAYLOAD_BYTES_MAX,
+    RESERVE_BYTES,
+    Batch,
+    SegmentHeader,
+    batch_bytes,
+    decode_header,
+    encode_batch,
+    scan,
+)
 from raftly.storage.vfs import File, FileSystem
 
 SEGMENT_BYTES: Final = 64 << 20
-AHEAD_BYTES: Final = 1 << 20
-_ZEROS: Final = bytes(AHEAD_BYTES)
+_SEGMENT_BYTES_MIN: Final = 4096
+_SEGMENT_BYTES_MAX: Final = 1 << 30
+_AHEAD_BYTES: Final = 1 << 20
 _SUFFIX: Final = ".seg"
+_UNFINISHED: Final = ".tmp"
+
+Take = Callable[[int, Batch], None]  # (number of the segment, batch)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class SegmentFound:
+    """What reading a segment found."""
+
+    header: SegmentHeader
+    batches: int
+    end: int  # where the next batch belongs
+    torn_end: int  # up to here the remains of a torn batch reach; `end` when there are none
+    size: int
+
+
+def segment_path(directory: str, number: int) -> str:
+    """The file of a segment."""
+    return f"{directory}/{number:08d}{_SUFFIX}"
+
+
+def segment_numbers(fs: FileSystem, directory: str) -> list[int]:
+    """The segments of a log, ascending.
+
+    Raises:
+        Corruption: one is missing, or a name is none of ours.
+    """
+    numbers: list[int] = []
+    for name in fs.list(directory):
+        digits = name.removesuffix(_SUFFIX)
+        if digits == name:
+            continue
+        if not (digits.isascii() and digits.isdigit()) or segment_path(directory, int(digits)) != f"{directory}/{name}":
+            raise Corruption(f"{directory}/{name}", 0, "this is no name of a segment")
+        numbers.append(int(digits))
+    numbers.sort()
+    for before, number in pairwise(numbers):
+        if number != before + 1:
+            raise Corruption(segment_path(directory, before + 1), 0, "this segment is missing")
+    return numbers
+
+
+def read_segment(
+    fs: FileSystem, directory: str, number: int, sequence: int | None, take: Take, *, last: bool
+) -> SegmentFound:
+    """Read a segment and hand its batches to `take`; changes nothing. `sequence` is that of its first batch, if known.
+
+    Raises:
+        Corruption: damage to what had been synced.
+        StorageError: the disk could not read.
+    """
+    path = segment_path(directory, number)
+    file = fs.open(path)
+    try:
+        data = file.read(0, file.size())
+    finally:
+        file.close()
+    header = decode_header(path, data)
+    if header.number != number:
+        raise Corruption(path, 32, f"this is segment {header.number} under another name")
+    if sequence is not None and header.first_sequence != sequence:
+        raise Corruption(path, 40, f"it begins with batch {header.first_sequence}, but batch {sequence} is next")
+    count = 0
+
+    def counted(batch: Batch) -> None:
+        nonlocal count
+        count += 1
+        take(number, batch)
+
+    end = scan(path, data, header.first_sequence, counted, last=last)
+    return SegmentFound(header, count, end, end + len(data[end:].rstrip(b"\0")), len(data))
 
 
 @final
 @dataclass(slots=True)
 class Segment:
-    """One file of the log."""
+    """One file of the log, open. end < durable <= filled."""
 
     number: int
     file: File
-    first_sequence: int
-    end: int  # where the next batch belongs; written ahead with zeros beyond
-    filled: int  # up to here the file exists
+    end: int  # where the next batch belongs
+    filled: int  # zeros were written up to here
+    durable: int  # the file is as long as this, whatever happens
 
 
 @final
 class Wal:
-    """The log in one directory. `open` recovers it; then append, sync, append, sync.
+    """The log in one directory. `open` recovers it; then append, one at a time.
 
     Any error while appending or syncing breaks the log for good (`broken`): what reached the disk is unknown, so stop
-    and recover from it. Only DiskFull leaves it usable: nothing of that batch counts.
+    and recover from it. Only a disk that is full before anything of a batch was written leaves it usable.
     """
 
     def __init__(
-        self, fs: FileSystem, path: str, cluster_id: int, node_id: int, segment_bytes: int = SEGMENT_BYTES
+        self, fs: FileSystem, directory: str, cluster_id: int, node_id: int, segment_bytes: int = SEGMENT_BYTES
     ) -> None:
+        if not _SEGMENT_BYTES_MIN <= segment_bytes <= _SEGMENT_BYTES_MAX:
+            raise ConfigError("segment_bytes", f"must lie in [{_SEGMENT_BYTES_MIN}, {_SEGMENT_BYTES_MAX}]")
         self._fs = fs
-        self._path = path
+        self._directory = directory
         self._cluster_id = cluster_id
         self._node_id = node_id
         self._segment_bytes = segment_bytes
+        self._zeros = bytes(min(_AHEAD_BYTES, segment_bytes))
         self._sequence = 1  # of the next batch
+        self._appending = False
+        self._names_changed = False  # a segment was removed since the directory was synced
         self.segments: dict[int, Segment] = {}
         self.broken: StorageError | None = None
 
     # --- opening ---
 
-    def open(self, replay: Callable[[int, Batch], None]) -> None:
-        """Recover: hand every durable batch to `replay` with its segment's number, in order, and cut a torn end.
+    def open(self, take: Take) -> None:
+        """Recover: hand every durable batch to `take` with its segment's number, in order, and cut a torn end.
 
         Raises:
-            Corruption: damage to what had been synced, a segment missing, or another node's log.
-            StorageError: the disk could not be read or written.
+            Corruption: damage to what had been synced, or a segment missing.
+            StorageError: another node's log, or the disk could not be read or written.
         """
-        self._fs.make_dir(self._path)
-        numbers = self._numbers()
-        for position, number in enumerate(numbers):
-            self._open_segment(number, numbers, position, replay)
+        self._fs.make_dir(self._directory)
+        for name in self._fs.list(self._directory):
+            if name.endswith(_UNFINISHED):
+                self._fs.remove(f"{self._directory}/{name}")
+        numbers = segment_numbers(self._fs, self._directory)
+        sequence: int | None = None
+        for number in numbers:
+            found = read_segment(self._fs, self._directory, number, sequence, take, last=number == numbers[-1])
+            self._check_identity(number, found.header)
+            sequence = found.header.first_sequence + found.batches
+            file = self._fs.open(segment_path(self._directory, number))
+            self.segments[number] = Segment(number, file, found.end, found.size, found.size)
+            if number == numbers[-1]:
+                # What a killed process wrote may be read back and still be lost: it counts from here on.
+                if found.torn_end > found.end:
+                    file.write(found.end, bytes(found.torn_end - found.end))
+                file.sync_now()
+        self._sequence = sequence or 1
         if not self.segments:
-            self._create_now(1)
-        self._fs.sync_dir_now(self._path)
+            segment = self._new_segment(1)
+            segment.file.sync_now()
+            self._publish(segment)
+        self._fs.sync_dir_now(self._directory)
+        self._fs.sync_dir_now(self._directory.rpartition("/")[0])
 
-    def _numbers(self) -> list[int]:
-        names = [name for name in self._fs.list(self._path) if name.endswith(_SUFFIX)]
-        for name in names:
-            if not name[: -len(_SUFFIX)].isdigit():
-                raise Corruption(f"{self._path}/{name}", 0, "this is no name of a segment")
-        return sorted(int(name[: -len(_SUFFIX)]) for name in names)
-
-    def _open_segment(
-        self, number: int, numbers: list[int], position: int, replay: Callable[[int, Batch], None]
-    ) -> None:
-        path = self._name(number)
-        last = position == len(numbers) - 1
-        file = self._fs.open(path)
-        data = file.read(0, file.size())
-        if last and not data.strip(b"\0"):
-            # Created, but its header never reached the disk: nothing can have been appended.
-            file.close()
-            self._fs.remove(path)
-            return
-        header = decode_header(path, data)
+    def _check_identity(self, number: int, header: SegmentHeader) -> None:
         if (header.cluster_id, header.node_id) != (self._cluster_id, self._node_id):
-            raise Corruption(
-                path,
-                16,
-                f"it belongs to node {header.node_id} of cluster {header.cluster_id:#x}, this is node {self._node_id} "
-                f"of cluster {self._cluster_id:#x}; a copied directory must not be started",
+            raise StorageError(
+                f"{self.path(number)} belongs to node {header.node_id} of cluster {header.cluster_id:#x}, and this is "
+                f"node {self._node_id} of cluster {self._cluster_id:#x}: give this node its own directory; one that "
+                "was copied must not be started"
             )
-        if header.number != number or (position and numbers[position - 1] != number - 1):
-            raise Corruption(path, 32, f"segment {number} does not follow the one before it")
-        if position and header.first_sequence != self._sequence:
-            raise Corruption(path, 40, f"it begins with batch {header.first_sequence}, batch {self._sequence} is next")
-        batches, end = scan(path, data, header.first_sequence, last=last)
-        for batch in batches:
-            replay(number, batch)
-        self._sequence = header.first_sequence + len(batches)
-        if data[end:].strip(b"\0"):
-            file.write(end, bytes(len(data) - end))  # the torn batch: what follows the log must be zero again
-            file.sync_now()
-        self.segments[number] = Segment(number, file, header.first_sequence, end, len(data))
 
-    def _create_now(self, number: int) -> None:
-        segment = self._new_segment(number)
-        segment.file.sync_now()
-        self.segments[number] = segment
-
-    def _new_segment(self, number: int) -> Segment:
-        path = self._name(number)
-        file = self._fs.open(path, create=True)
-        try:
-            header = SegmentHeader(self._cluster_id, self._node_id, number, self._sequence).encode()
-            file.write(0, header + _ZEROS[: -HEADER_BYTES % AHEAD_BYTES])
-        except StorageError:
-            file.close()
-            self._fs.remove(path)
-            raise
-        return Segment(number, file, self._sequence, HEADER_BYTES, AHEAD_BYTES)
-
-    def _name(self, number: int) -> str:
-        return f"{self._path}/{number:08d}{_SUFFIX}"
+    def path(self, number: int) -> str:
+        """The file of a segment."""
+        return segment_path(self._directory, number)
 
     # --- appending ---
 
@@ -140,48 +204,95 @@ class Wal:
         Call it again only when it has returned.
 
         Raises:
-            DiskFull: nothing of it counts; try again when there is space.
+            DiskFull: nothing of it counts, and unless the log is `broken` it can be tried again when there is space.
+            LimitExceeded: it is larger than PAYLOAD_BYTES_MAX.
             StorageError: the log is broken, now or since before.
         """
         if self.broken is not None:
             raise StorageError("the log is broken by an earlier error; recover from disk") from self.broken
-        segment = await self._room_for(len(payload))
-        data = encode_batch(self._sequence, payload, segment.end)
-        self._fill_ahead(segment, segment.end + len(data))
+        if len(payload) > PAYLOAD_BYTES_MAX:
+            raise LimitExceeded("batch_bytes", len(payload), PAYLOAD_BYTES_MAX)
+        assert payload, "an empty batch cannot be told from zeros"
+        assert not self._appending, "one append at a time"
+        self._appending = True
         try:
-            segment.file.write(segment.end, data)
+            segment = await self._room_for(batch_bytes(len(payload)))
+            offset = segment.end
+            data = encode_batch(self._sequence, payload, offset)
+            self._write(segment, data)
+            filled = segment.filled
             await segment.file.sync()
+            segment.durable = filled
+        except DiskFull:
+            raise
         except StorageError as error:
             self.broken = error
             raise
-        place = (segment.number, segment.end + len(data) - len(payload))
+        except (
+            BaseException
+        ):  # the task was cancelled: the batch may become durable or not, and must not be overwritten
+            self.broken = StorageError("an append was interrupted")
+            raise
+        finally:
+            self._appending = False
         segment.end += len(data)
         self._sequence += 1
-        return place
+        return segment.number, offset + BATCH_HEADER_BYTES
 
-    async def _room_for(self, payload_bytes: int) -> Segment:
-        """The segment that takes the next batch; a new one when the last is full."""
-        last = self.segments[max(self.segments)]
-        if last.end == HEADER_BYTES or last.end + payload_bytes <= self._segment_bytes:
-            return last
-        segment = self._new_segment(last.number + 1)
+    def _write(self, segment: Segment, data: bytes) -> None:
         try:
-            await segment.file.sync()
-            await self._fs.sync_dir(self._path)
-        except StorageError as error:
+            segment.file.write(segment.end, data)
+        except DiskFull as error:  # a file system that copies on write; a part of the batch may be there
             self.broken = error
             raise
-        self.segments[segment.number] = segment
-        return segment
+        if segment.filled < segment.end + len(data) + len(self._zeros) // 4 + RESERVE_BYTES:
+            # For the next batches, so that they find a file that is long enough, and written ahead.
+            with suppress(DiskFull):
+                self._fill(segment)
 
-    def _fill_ahead(self, segment: Segment, end: int) -> None:
-        """Zeros well beyond `end`, so that syncs need not update the file's length each time.
+    async def _room_for(self, size: int) -> Segment:
+        """The segment that takes the next batch, durably long enough; a new one when the last is full.
 
         A full disk shows here, before anything of the batch was written.
         """
-        while segment.filled < end + AHEAD_BYTES // 4:
-            segment.file.write(segment.filled, _ZEROS)
-            segment.filled += AHEAD_BYTES
+        segment = self.segments[max(self.segments)]
+        if segment.end > HEADER_BYTES and segment.end + size > self._segment_bytes:
+            segment = self._new_segment(segment.number + 1)
+            await segment.file.sync()
+            self._publish(segment)
+            await self._fs.sync_dir(self._directory)
+            self._names_changed = False
+        if segment.durable < segment.end + size + RESERVE_BYTES:
+            while segment.filled < segment.end + size + RESERVE_BYTES:
+                self._fill(segment)
+            filled = segment.filled
+            await segment.file.sync()
+            segment.durable = filled
+        return segment
+
+    def _fill(self, segment: Segment) -> None:
+        segment.file.write(segment.filled, self._zeros)
+        segment.filled += len(self._zeros)
+
+    def _new_segment(self, number: int) -> Segment:
+        """A segment under its unfinished name, not synced yet."""
+        path = self.path(number).removesuffix(_SUFFIX) + _UNFINISHED
+        self._fs.remove(path)  # of an earlier attempt on a full disk
+        file = self._fs.open(path, create=True)
+        size = len(self._zeros)
+        try:
+            file.write(HEADER_BYTES, self._zeros[HEADER_BYTES:])
+            file.write(0, SegmentHeader(self._cluster_id, self._node_id, number, self._sequence).encode())
+        except StorageError:
+            file.close()
+            self._fs.remove(path)
+            raise
+        return Segment(number, file, HEADER_BYTES, size, size)
+
+    def _publish(self, segment: Segment) -> None:
+        path = self.path(segment.number)
+        self._fs.rename(path.removesuffix(_SUFFIX) + _UNFINISHED, path)
+        self.segments[segment.number] = segment
 
     # --- reading and reclaiming ---
 
@@ -193,12 +304,32 @@ class Wal:
         """
         return self.segments[number].file.read(offset, size)
 
-    def remove_first(self) -> None:
-        """Delete the oldest segment, whose content is no longer needed."""
-        number = min(self.segments)
-        segment = self.segments.pop(number)
-        segment.file.close()
-        self._fs.remove(self._name(number))
+    async def remove_first(self) -> None:
+        """Delete the oldest segment, whose content is no longer needed.
+
+        Removals become durable one after the other, so that no crash leaves a gap.
+
+        Raises:
+            StorageError: the log is broken.
+        """
+        assert len(self.segments) > 1, "the last segment stays"
+        try:
+            if self._names_changed:
+                await self._fs.sync_dir(self._directory)
+            segment = self.segments.pop(min(self.segments))
+            segment.file.close()
+            self._fs.remove(self.path(segment.number))
+            self._names_changed = True
+        except StorageError as error:
+            self.broken = error
+            raise
+        except BaseException:
+            self.broken = StorageError("removing a segment was interrupted")
+            raise
+
+    def size_bytes(self) -> int:
+        """What the log takes on disk."""
+        return sum(segment.filled for segment in self.segments.values())
 
     def close(self) -> None:
         """Close all files."""
