@@ -96,8 +96,6 @@ def _check_peer(raft: Raft, message: Message) -> None:
 def _check_app(raft: Raft, message: MsgApp) -> None:
     if message.term == 0 or message.from_ == raft.id or not NO_NODE < message.from_ < APPLY_THREAD:
         _check_peer(raft, message)
-    if message.log_term > message.term:
-        _refuse(message, f"its previous entry is of term {message.log_term}, later than its own {message.term}")
     index = message.index
     if index + len(message.entries) > TERM_MAX:
         _refuse(message, f"index {index} is beyond any that a log can reach")
@@ -110,7 +108,7 @@ def _check_app(raft: Raft, message: MsgApp) -> None:
             _refuse(message, f"the term falls from {term} to {entry.term} at entry {index}")
         term = entry.term
     if term > message.term:
-        _refuse(message, f"its last entry is of term {term}, later than its own {message.term}")
+        _refuse(message, f"it names an entry of term {term}, later than its own {message.term}")
     if message.index < raft.log.committed and message.term >= raft.term:
         _check_committed(raft, message)
 
