@@ -248,9 +248,9 @@ class Rig:
             if not connection.h2.can_open:
                 break
             if number < 2:
-                calls.append(UnaryCall(connection, head, b"\0\0\0\0\1x", None))
+                calls.append(UnaryCall(connection, head, b"\0\0\0\0\1x"))
             else:
-                calls.append(ClientCall(connection, BIDI, head, None))
+                calls.append(ClientCall(connection, BIDI, head))
         self.turn()
         for piece in data:
             connection.data_received(piece)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import grpc
@@ -243,7 +243,7 @@ class RaftlyClient:
         known = getattr(echo_rpc, "ECHO_" + {"Unary": "UNARY", "ServerStream": "SERVER_STREAM", "ClientStream": "CLIENT_STREAM"}.get(method, "BIDI"))
         if method not in ("Unary", "ServerStream", "ClientStream", "Bidi"):
             service, _, name = method.rpartition("/")
-            known = type(known)(service, name, *[getattr(known, slot) for slot in known.__slots__[2:]])
+            known = replace(known, service=service, name=name)
         call = None
         try:
             call = await self._channel.open(known, metadata=metadata, timeout_s=timeout_s, compress=compress)

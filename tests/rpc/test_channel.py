@@ -164,6 +164,29 @@ def test_refused_streams_are_sent_again() -> None:
     run(body)
 
 
+def test_a_call_that_is_sent_again_keeps_its_deadline() -> None:
+    async def body() -> None:
+        seen: list[int] = []
+
+        def answer(connection: Scripted, stream: Stream, _data: bytes) -> None:
+            seen.append(stream.id)
+            if len(seen) == 1:
+                connection.h2.reset(stream, ErrorCode.REFUSED_STREAM)  # and never anything more
+
+        async with scripted(answer) as port, Channel("127.0.0.1", port, backoff=QUICK) as channel:
+            loop = asyncio.get_running_loop()
+            start = loop.time()
+            first = asyncio.create_task(failure(channel.unary(CALL, b"x", timeout_s=0.2)))
+            await asyncio.sleep(0.01)
+            later = asyncio.create_task(failure(channel.unary(CALL, b"x", timeout_s=0.2)))
+            assert (await first).status is StatusCode.DEADLINE_EXCEEDED
+            assert not later.done(), "each call has a deadline of its own"
+            assert loop.time() - start >= 0.2
+            assert (await later).status is StatusCode.DEADLINE_EXCEEDED
+
+    run(body)
+
+
 def test_what_is_refused_for_ever_fails_and_was_not_processed() -> None:
     async def body() -> None:
         def answer(connection: Scripted, stream: Stream, _data: bytes) -> None:

@@ -22,7 +22,7 @@ from raftly.rpc.client_connection import ClientConnection
 from raftly.rpc.driver import WATCH_S
 from raftly.rpc.grpc.heads import request_block
 from raftly.rpc.grpc.message import frame_message
-from raftly.rpc.grpc.metadata import Metadata
+from raftly.rpc.grpc.metadata import Metadata, encode_metadata
 from raftly.rpc.grpc.status import RpcError, StatusCode
 from raftly.rpc.h2.frames import ErrorCode
 from raftly.rpc.h2.headers import OutBlock
@@ -123,16 +123,18 @@ class Channel:
         wait_for_ready: bool = False,
     ) -> Response:
         """One request, one response. Raises RpcError; ConfigError on metadata that cannot be sent."""
-        loop = asyncio.get_running_loop()
-        deadline = None if timeout_s is None else loop.time() + timeout_s
-        head = self._head(method, timeout_s, metadata, compress)
+        if metadata:
+            encode_metadata(metadata)  # a mistake is told before anything is waited for
+        deadline = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
         message = frame_message(method.encode_request(request), compressed=compress)
         refusals = 0
         while True:
             connection = self._connection
             if connection is None or not connection.h2.can_open:
                 connection = await self._acquire(deadline, wait_for_ready=wait_for_ready)
-            call = UnaryCall(connection, head, message, deadline)
+                timeout_s = _left(deadline)
+            head = self._head(method, timeout_s, metadata, compress)
+            call = UnaryCall(connection, head, message, timeout_s, deadline)
             try:
                 return decode_response(method, await call.future)
             except asyncio.CancelledError:
@@ -143,6 +145,7 @@ class Channel:
                 if error.maybe_processed or refusals > self._backoff.refused_retries:
                     raise
             await self._pause(refusals, deadline)
+            timeout_s = _left(deadline)
 
     async def open(
         self,
@@ -155,9 +158,10 @@ class Channel:
     ) -> ClientCall[Request, Response]:
         """A call of any kind, to send and receive on. Not repeated by itself. Raises RpcError when there is no connection."""
         deadline = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
-        head = self._head(method, timeout_s, metadata, compress)
         connection = await self._acquire(deadline, wait_for_ready=wait_for_ready)
-        return ClientCall(connection, method, head, deadline, compress=compress)
+        timeout_s = _left(deadline)
+        head = self._head(method, timeout_s, metadata, compress)
+        return ClientCall(connection, method, head, timeout_s, deadline, compress=compress)
 
     async def unary_stream(
         self,
@@ -170,11 +174,10 @@ class Channel:
         wait_for_ready: bool = False,
     ) -> AsyncIterator[Response]:
         """One request, a stream of responses. Repeated like a unary call as long as nothing was received."""
-        loop = asyncio.get_running_loop()
-        deadline = None if timeout_s is None else loop.time() + timeout_s
+        deadline = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
         refusals = 0
         while True:
-            left = None if deadline is None else max(deadline - loop.time(), 0.0)
+            left = _left(deadline)
             received = False
             try:
                 async with await self.open(
@@ -327,6 +330,11 @@ class Channel:
         self._wake(len(self._waiting))
         await asyncio.sleep(0)
         await asyncio.sleep(0)  # the goodbye is written in the next turn
+
+
+def _left(deadline: float | None) -> float | None:
+    """Seconds until loop time `deadline`, not below 0."""
+    return None if deadline is None else max(deadline - asyncio.get_running_loop().time(), 0.0)
 
 
 def _check_alpn(connection: ClientConnection) -> None:

@@ -46,12 +46,15 @@ class _Call(ABC):
         "_progress",
         "_progress_at",
         "_stream",
-        "_timer",
+        "_timeout_s",
     )
 
-    def __init__(self, connection: ClientConnection, deadline: float | None) -> None:
+    def __init__(self, connection: ClientConnection, timeout_s: float | None, deadline: float | None) -> None:
         self._connection = connection
         self._stream = connection.open_stream(self)
+        self._timeout_s = timeout_s
+        if timeout_s is not None and deadline is not None:
+            connection.deadlines.add(self, timeout_s, deadline)
         self._ended = False
         self._head: HeaderBlock | None = None
         self._encoding = b""
@@ -59,7 +62,6 @@ class _Call(ABC):
         self._fed_bytes = 0
         self._progress = -1
         self._progress_at = 0.0
-        self._timer = None if deadline is None else connection.loop.call_at(deadline, self._on_deadline)
 
     # --- events -----------------------------------------------------------------------------------------------------
 
@@ -134,8 +136,8 @@ class _Call(ABC):
 
     # --- endings ----------------------------------------------------------------------------------------------------
 
-    def _on_deadline(self) -> None:
-        self._timer = None
+    def on_deadline(self) -> None:
+        """Too late."""
         self._give_up(RpcError(StatusCode.DEADLINE_EXCEEDED, "the deadline passed"))
 
     def cancel(self) -> None:
@@ -158,9 +160,8 @@ class _Call(ABC):
     def _finish(self) -> None:
         """Let go of the connection. What was received and not taken stays in the inbox."""
         self._ended = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self._timeout_s is not None:
+            self._connection.deadlines.discard(self, self._timeout_s)
         stream = self._stream
         if not stream.local_closed:  # the server has said all before we had
             self._connection.h2.reset(stream, ErrorCode.NO_ERROR)
@@ -192,8 +193,15 @@ class UnaryCall(_Call):
 
     __slots__ = ("_payload", "future")
 
-    def __init__(self, connection: ClientConnection, head: OutBlock, message: bytes, deadline: float | None) -> None:
-        super().__init__(connection, deadline)
+    def __init__(
+        self,
+        connection: ClientConnection,
+        head: OutBlock,
+        message: bytes,
+        timeout_s: float | None = None,
+        deadline: float | None = None,
+    ) -> None:
+        super().__init__(connection, timeout_s, deadline)
         self.future: asyncio.Future[bytes] = connection.loop.create_future()
         self._payload: bytes | None = None
         connection.h2.send_all(self._stream, head, message, None)
@@ -206,9 +214,7 @@ class UnaryCall(_Call):
             self._inbox is None
             and self._payload is None
             and not end_stream
-            and size >= PREFIX_BYTES
-            and data[0] == 0
-            and int.from_bytes(data[1:PREFIX_BYTES], "big") == size - PREFIX_BYTES
+            and data[:PREFIX_BYTES] == b"\x00" + (size - PREFIX_BYTES).to_bytes(4, "big", signed=True)
             and not self._ended
             and size - PREFIX_BYTES <= self._connection.limits.message_bytes_max
         ):
@@ -234,13 +240,14 @@ class UnaryCall(_Call):
         self._on_bytes()
 
     def _on_outcome(self, outcome: Outcome) -> None:
-        error = outcome.error()
+        error = None if outcome.status is StatusCode.OK else outcome.error()
         if error is None:
             if self._payload is None or (self._inbox is not None and not self._inbox.empty):
                 error = RpcError(StatusCode.INTERNAL, "the response ended before its message did")
             else:
                 self._finish()
-                self._discard()
+                if self._inbox is not None:
+                    self._discard()
                 if not self.future.done():
                     self.future.set_result(self._payload)
                 return
@@ -265,11 +272,12 @@ class ClientCall(_Call, Generic[Request, Response]):
         connection: ClientConnection,
         method: Method[Request, Response],
         head: OutBlock,
-        deadline: float | None,
+        timeout_s: float | None = None,
+        deadline: float | None = None,
         *,
         compress: bool = False,
     ) -> None:
-        super().__init__(connection, deadline)
+        super().__init__(connection, timeout_s, deadline)
         self._method = method
         self._compress = compress
         self._error: RpcError | None = None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol
 
+from raftly.rpc.deadlines import Deadlines
 from raftly.rpc.driver import Driver, StreamOwner
 from raftly.rpc.h2.events import (
     ConnectionEnded,
@@ -48,6 +49,7 @@ class ClientConnection(Driver):
         super().__init__(channel.limits, loop, client=True)
         self.ready: asyncio.Future[None] = loop.create_future()
         self.problem = "connection closed"
+        self.deadlines = Deadlines(loop)
         self._channel = channel
 
     # --- the transport's side ---------------------------------------------------------------------------------------
@@ -68,16 +70,14 @@ class ClientConnection(Driver):
         self._receipts += 1
         self._reading = True
         for event in self.h2.receive(data):
-            if event.__class__ is HeadersReceived:
-                assert isinstance(event, HeadersReceived)
+            if isinstance(event, HeadersReceived):
                 owner = event.stream.owner
                 if owner is not None:
-                    cast("CallSide", owner).on_headers(event.block, event.end_stream)
-            elif event.__class__ is DataReceived:
-                assert isinstance(event, DataReceived)
+                    owner.on_headers(event.block, event.end_stream)
+            elif isinstance(event, DataReceived):
                 owner = event.stream.owner
                 if owner is not None:
-                    cast("CallSide", owner).on_data(event.data, event.end_stream)
+                    owner.on_data(event.data, event.end_stream)
                 else:
                     self.h2.release(None, len(event.data))
             else:
@@ -88,6 +88,7 @@ class ClientConnection(Driver):
     def connection_lost(self, error: Exception | None) -> None:
         """Closed, by either side."""
         self._transport = None
+        self.deadlines.close()
         if error is not None:
             self.problem = f"connection lost: {error}"
         self._fail_calls(self.problem)
@@ -108,7 +109,7 @@ class ClientConnection(Driver):
         if isinstance(event, StreamReset):
             owner = event.stream.owner
             if owner is not None:
-                cast("CallSide", owner).on_reset(event.code, event.problem, event.unprocessed)
+                owner.on_reset(event.code, event.problem, event.unprocessed)
         elif isinstance(event, SettingsReceived):
             if not self.ready.done():
                 self.ready.set_result(None)
@@ -128,7 +129,7 @@ class ClientConnection(Driver):
         for stream in list(self.h2.streams.values()):
             owner = stream.owner
             if owner is not None:
-                cast("CallSide", owner).on_lost(problem)
+                owner.on_lost(problem)
 
     # --- calls ------------------------------------------------------------------------------------------------------
 
@@ -149,4 +150,4 @@ class ClientConnection(Driver):
         for stream in list(self.h2.streams.values()):
             owner = stream.owner
             if owner is not None:
-                cast("CallSide", owner).check(now)
+                owner.check(now)

@@ -111,7 +111,7 @@ class Driver(asyncio.Protocol, ABC):
             for stream in h2.take_writable():
                 owner = stream.owner
                 if owner is not None:
-                    cast("StreamOwner", owner).on_writable()
+                    owner.on_writable()
         self._after_flush(transport)
         if h2.ended and not h2.has_output:
             transport.close()
@@ -196,7 +196,7 @@ class Driver(asyncio.Protocol, ABC):
             if now - seen[1] <= self.limits.stall_s:
                 self._stuck[stream.id] = seen
             elif stream.owner is not None:
-                cast("StreamOwner", stream.owner).on_stuck()
+                stream.owner.on_stuck()
             else:
                 self.h2.reset(stream, ErrorCode.ENHANCE_YOUR_CALM)
                 self.schedule_flush()

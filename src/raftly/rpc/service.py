@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
@@ -92,11 +92,10 @@ class Method(Generic[Request, Response]):
     decode_request: Callable[[bytes], Request]
     encode_response: Callable[[Response], bytes]
     decode_response: Callable[[bytes], Response]
+    path: bytes = field(init=False)  # `:path` of its calls
 
-    @property
-    def path(self) -> bytes:
-        """`:path` of its calls."""
-        return f"/{self.service}/{self.name}".encode()
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", f"/{self.service}/{self.name}".encode())
 
 
 class Bound:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from raftly.rpc.h2.headers import OutBlock
@@ -59,7 +59,7 @@ class Stream:
         self.backlog_bytes = 0
         self.end_queued = False  # END_STREAM follows the backlog
         self.trailers: OutBlock | None = None  # trailers follow the backlog
-        self.owner: object = None
+        self.owner: Any = None
 
     @property
     def state(self) -> StreamState:
