@@ -78,7 +78,10 @@ def describe_error(error: RaftlyError) -> str:
 
 
 def quote(data: bytes) -> str:
-    r"""Bytes as a double-quoted string: printable Unicode as it is, the rest as \n, \xNN, \uNNNN or \UNNNNNNNN."""
+    r"""Bytes as a double-quoted string: printable Unicode as it is, the rest as \n, \xNN, \uNNNN or \UNNNNNNNN.
+
+    What is printable is for the Unicode version of the Python at hand to say.
+    """
     # surrogateescape turns each byte that is not UTF-8 into one lone surrogate, which no valid byte can give.
     return '"' + "".join([_escape(character) for character in data.decode("utf-8", "surrogateescape")]) + '"'
 
