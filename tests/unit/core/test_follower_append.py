@@ -11,11 +11,9 @@ from tests.support.lone import entries, indexes, lead, peer, receive, sent, take
 from tests.support.network import Host
 
 
-def append(
-    prev: int, prev_term: int, *terms: int, commit: int = 0, term: int = 2, to: int = 1, from_: int = 2
-) -> MsgApp:
-    """From the leader of `term`: entries of `terms` behind the entry (prev_term, prev)."""
-    return MsgApp(to, from_, term, prev_term, prev, entries(prev + 1, *terms), commit)
+def append(prev: int, prev_term: int, *terms: int, commit: int = 0, term: int = 2) -> MsgApp:
+    """From node 2, leader of `term`: entries of `terms` behind the entry (prev_term, prev)."""
+    return MsgApp(1, 2, term, prev_term, prev, entries(prev + 1, *terms), commit)
 
 
 def follower(*terms: int, term: int = 2, commit: int = 0) -> Host:
