@@ -8,7 +8,8 @@ may sensibly do next, and carries a stable `code` that logs, metrics and documen
       ProposalError            NotLeader, ProposalDropped, RequestSnapshotDropped, LimitExceeded
       ConfigError              names the option and its bound
       ConfChangeError          a membership change that cannot be applied to this configuration
-      PeerError                a remote broke the protocol: StepLocalMessage, PeerNotFound, DamagedMessage
+      PeerError                a remote broke the protocol: StepLocalMessage, PeerNotFound, DamagedMessage, PeerRefused
+      TransferFailed           a snapshot did not reach a peer
       DecodeError              bytes that are not what they claim to be
       LogError                 Compacted, Unavailable, SnapshotOutOfDate, SnapshotNotReady, LogNotReady
       StorageError             Corruption, DiskFull, SyncFailed, DirectoryInUse
@@ -39,6 +40,7 @@ __all__ = [
     "OutcomeUnknown",
     "PeerError",
     "PeerNotFound",
+    "PeerRefused",
     "ProposalDropped",
     "ProposalError",
     "RaftlyError",
@@ -49,6 +51,7 @@ __all__ = [
     "StepLocalMessage",
     "StorageError",
     "SyncFailed",
+    "TransferFailed",
     "Unavailable",
 ]
 
@@ -247,6 +250,36 @@ class DamagedMessage(PeerError):
 
     def __str__(self) -> str:
         return f"refused {self.message_type} from node {self.from_}: {self.problem}"
+
+
+class PeerRefused(PeerError):
+    """Two nodes do not go together: `reason` is a stable name, `problem` a sentence about what to correct."""
+
+    code: ClassVar[str] = "peer_refused"
+
+    def __init__(self, node_id: int, reason: str, problem: str) -> None:
+        super().__init__(node_id, reason, problem)
+        self.node_id: Final = node_id
+        self.reason: Final = reason
+        self.problem: Final = problem
+
+    def __str__(self) -> str:
+        return f"no connection with node {self.node_id} ({self.reason}): {self.problem}"
+
+
+class TransferFailed(RaftlyError):
+    """A snapshot did not reach `node_id`, or did not come from it whole; another attempt may go on where it broke."""
+
+    code: ClassVar[str] = "transfer_failed"
+    retry: ClassVar[Retry] = Retry.BACKOFF
+
+    def __init__(self, node_id: int, problem: str) -> None:
+        super().__init__(node_id, problem)
+        self.node_id: Final = node_id
+        self.problem: Final = problem
+
+    def __str__(self) -> str:
+        return f"snapshot and node {self.node_id}: {self.problem}"
 
 
 class DecodeError(RaftlyError):

@@ -1,0 +1,259 @@
+"""Who speaks to whom: the first frame each way on every connection, and whether it is taken. Decides only.
+
+Little-endian, bodies of frames (`raftly.transport.frame`); bytes behind these are for later versions, and skipped:
+
+    HELLO, from the dialer            WELCOME, the answer                 REFUSAL, the other answer
+     0  u16  version, lowest           0  u16  version chosen              0  u8   reason
+     2  u16  version, highest          2  u64  cluster id                  1  u64  cluster id
+     4  u8   purpose                  10  u64  node id, answerer's         9  u64  node id, answerer's
+     5  u64  cluster id               18  u64  node id, dialer's          17  text, UTF-8, at most 400 bytes
+    13  u64  node id, own             26  u64  incarnation, answerer's
+    21  u64  node id, expected        34  u64  features of both
+    29  u64  incarnation
+    37  u64  features offered
+    45  u64  features required
+
+An incarnation is a number drawn by each process: it tells a node that restarted from a second node with its id.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from enum import IntEnum, IntFlag
+from typing import Final, final
+
+from raftly.base.types import NO_NODE, NodeId
+from raftly.errors import DecodeError, PeerRefused
+from raftly.transport.frame import FRAME_HELLO, FRAME_REFUSAL, FRAME_WELCOME, encode_frame
+
+VERSION: Final = 1  # of everything that follows the handshake; raised when a change is not a feature
+VERSION_MIN: Final = 1
+HANDSHAKE_BYTES_MAX: Final = 1024  # body of a handshake frame
+TEXT_BYTES_MAX: Final = 400
+
+_HELLO: Final = struct.Struct("<HHBQQQQQQ")
+_WELCOME: Final = struct.Struct("<HQQQQQ")
+_REFUSAL: Final = struct.Struct("<BQQ")
+
+
+class Purpose(IntEnum):
+    """What a connection is for."""
+
+    MESSAGES = 1  # from the dialer to the answerer, never back
+    SNAPSHOT = 2  # one snapshot, from the dialer to the answerer
+
+
+class Feature(IntFlag):
+    """What a node can do beyond its version. Used between two nodes when both have it."""
+
+    RESUME = 1  # a snapshot may go on where an earlier connection broke
+
+
+FEATURES: Final = int(Feature.RESUME)  # an int: `~` of an IntFlag keeps to the flags it knows
+
+
+class Reason(IntEnum):
+    """Why a node is refused."""
+
+    VERSION = 1
+    CLUSTER = 2  # it belongs to another cluster
+    WRONG_NODE = 3  # this is not the node it looks for
+    DUPLICATE = 4  # a node with its id is connected, and alive
+    SELF = 5  # a node dialed itself
+    FEATURES = 6  # one lacks what the other requires
+    CERTIFICATE = 7  # its certificate is not that of the node it says it is
+    BUSY = 8
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a node is. `features` it offers; of these a peer must have those in `required`."""
+
+    cluster_id: int
+    node_id: NodeId
+    incarnation: int
+    features: int = FEATURES
+    required: int = 0
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """What a dialer says."""
+
+    version_lo: int
+    version_hi: int
+    purpose: int
+    cluster_id: int
+    node_id: NodeId
+    expected: NodeId
+    incarnation: int
+    features: int
+    required: int
+
+    def encode(self) -> bytes:
+        """The whole frame."""
+        body = _HELLO.pack(
+            self.version_lo,
+            self.version_hi,
+            self.purpose,
+            self.cluster_id,
+            self.node_id,
+            self.expected,
+            self.incarnation,
+            self.features,
+            self.required,
+        )
+        return encode_frame(FRAME_HELLO, body)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """The answer to a dialer that is taken. `features` are those of both."""
+
+    version: int
+    cluster_id: int
+    node_id: NodeId
+    to: NodeId
+    incarnation: int
+    features: int
+
+    def encode(self) -> bytes:
+        """The whole frame."""
+        body = _WELCOME.pack(self.version, self.cluster_id, self.node_id, self.to, self.incarnation, self.features)
+        return encode_frame(FRAME_WELCOME, body)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The answer to one that is not. `reason` is a Reason, or a later version's number."""
+
+    reason: int
+    cluster_id: int
+    node_id: NodeId
+    text: str
+
+    def encode(self) -> bytes:
+        """The whole frame."""
+        text = self.text.encode()[:TEXT_BYTES_MAX]
+        return encode_frame(FRAME_REFUSAL, _REFUSAL.pack(self.reason, self.cluster_id, self.node_id) + text)
+
+    def error(self, peer: NodeId) -> PeerRefused:
+        """As an error about `peer`."""
+        known = self.reason in Reason.__members__.values()
+        return PeerRefused(peer, Reason(self.reason).name if known else str(self.reason), self.text)
+
+
+def decode_hello(body: bytes) -> Hello:
+    """The body of a HELLO.
+
+    Raises:
+        DecodeError: it is too short.
+    """
+    if len(body) < _HELLO.size:
+        raise DecodeError("hello", len(body), "it is too short")
+    return Hello(*_HELLO.unpack_from(body))
+
+
+def decode_welcome(body: bytes) -> Welcome:
+    """The body of a WELCOME.
+
+    Raises:
+        DecodeError: it is too short.
+    """
+    if len(body) < _WELCOME.size:
+        raise DecodeError("welcome", len(body), "it is too short")
+    return Welcome(*_WELCOME.unpack_from(body))
+
+
+def decode_refusal(body: bytes) -> Refusal:
+    """The body of a REFUSAL; of its text only what can be printed.
+
+    Raises:
+        DecodeError: it is too short.
+    """
+    if len(body) < _REFUSAL.size:
+        raise DecodeError("refusal", len(body), "it is too short")
+    reason, cluster_id, node_id = _REFUSAL.unpack_from(body)
+    return Refusal(reason, cluster_id, node_id, printable(body[_REFUSAL.size :][:TEXT_BYTES_MAX]))
+
+
+def printable(text: bytes) -> str:
+    """Text from a peer, made harmless for a log: no line breaks, no escape codes."""
+    return "".join(char if char.isprintable() else "?" for char in text.decode("utf-8", "replace"))
+
+
+def make_hello(local: Identity, expected: NodeId, purpose: Purpose) -> Hello:
+    """What to say to the node at an address that should be `expected`'s."""
+    return Hello(
+        VERSION_MIN,
+        VERSION,
+        purpose,
+        local.cluster_id,
+        local.node_id,
+        expected,
+        local.incarnation,
+        local.features,
+        local.required,
+    )
+
+
+def judge_hello(local: Identity, hello: Hello) -> Welcome | Refusal:
+    """The answer to a hello, as far as it depends on nothing but the two."""
+    refused = _find_problem(local, hello)
+    if refused is not None:
+        return Refusal(refused[0], local.cluster_id, local.node_id, refused[1])
+    return Welcome(
+        min(VERSION, hello.version_hi),
+        local.cluster_id,
+        local.node_id,
+        hello.node_id,
+        local.incarnation,
+        local.features & hello.features,
+    )
+
+
+def _find_problem(local: Identity, hello: Hello) -> tuple[Reason, str] | None:
+    here = f"node {local.node_id} of cluster {local.cluster_id}"
+    if hello.version_hi < VERSION_MIN or hello.version_lo > VERSION:
+        spoken = f"{hello.version_lo} to {hello.version_hi}"
+        return Reason.VERSION, f"{here} speaks versions {VERSION_MIN} to {VERSION}, the caller {spoken}"
+    if hello.purpose not in Purpose.__members__.values():
+        return Reason.VERSION, f"{here} does not know connections for purpose {hello.purpose}"
+    if hello.cluster_id != local.cluster_id:
+        return Reason.CLUSTER, f"this is {here}; the caller belongs to cluster {hello.cluster_id}: check its addresses"
+    if hello.node_id == local.node_id and hello.incarnation == local.incarnation:
+        return Reason.SELF, f"node {local.node_id} dialed itself; another node's address points here"
+    if hello.expected != local.node_id:
+        return Reason.WRONG_NODE, f"this is {here}, not node {hello.expected}: correct the address of that node"
+    if hello.node_id in {local.node_id, NO_NODE}:
+        return (
+            Reason.DUPLICATE,
+            f"this is {here}: no other may use id {hello.node_id}, so give the caller one of its own",
+        )
+    missing = (hello.required & ~local.features) | (local.required & ~hello.features)
+    if missing:
+        return Reason.FEATURES, f"{here} and the caller do not both have the required features {missing:#x}"
+    return None
+
+
+def check_welcome(local: Identity, expected: NodeId, welcome: Welcome) -> None:
+    """Is this the node that was dialed, and can it do what is needed?
+
+    Raises:
+        PeerRefused: it is not, or cannot.
+    """
+    if not VERSION_MIN <= welcome.version <= VERSION:
+        raise PeerRefused(expected, Reason.VERSION.name, f"it chose version {welcome.version}, which was not offered")
+    if welcome.cluster_id != local.cluster_id:
+        raise PeerRefused(expected, Reason.CLUSTER.name, f"the address leads to a node of cluster {welcome.cluster_id}")
+    if welcome.node_id != expected or welcome.to != local.node_id:
+        problem = f"the address leads to node {welcome.node_id}, which takes us for node {welcome.to}"
+        raise PeerRefused(expected, Reason.WRONG_NODE.name, problem)
+    if local.required & ~welcome.features or welcome.features & ~local.features:
+        problem = f"it agreed on features {welcome.features:#x}; {local.required:#x} are required"
+        raise PeerRefused(expected, Reason.FEATURES.name, problem)
