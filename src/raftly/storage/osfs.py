@@ -38,6 +38,18 @@ def _failed(what: str, path: str, error: OSError) -> StorageError:
     return StorageError(f"cannot {what} {path}: {error.strerror or error}")
 
 
+def _open_directory(path: Path) -> int:
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
+
+
+def _sync_directory(path: Path) -> None:
+    fd = _open_directory(path)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 @final
 class OsFile:
     """One open file."""
@@ -180,9 +192,16 @@ class OsFs:
             raise _failed("list", path, error) from error
 
     def make_dir(self, path: str) -> None:
-        """See `FileSystem.make_dir`."""
+        """See `FileSystem.make_dir`. Directories above the root are made durable here: nobody else can name them."""
         try:
+            outer = self._root
+            while not outer.exists():
+                outer = outer.parent
             (self._root / path).mkdir(mode=0o700, parents=True, exist_ok=True)
+            for directory in self._root.parents:
+                if not directory.is_relative_to(outer):
+                    break
+                _sync_directory(directory)
         except OSError as error:
             raise _failed("create", path, error) from error
 
@@ -206,7 +225,7 @@ class OsFs:
 
     async def _sync_dir(self, path: str) -> None:
         try:
-            fd = self._open_dir(path)
+            fd = _open_directory(self._root / path)
             try:
                 await self.wait_sync(fd)
             finally:
@@ -217,16 +236,9 @@ class OsFs:
     def sync_dir_now(self, path: str) -> None:
         """See `FileSystem.sync_dir_now`."""
         try:
-            fd = self._open_dir(path)
-            try:
-                os.fsync(fd)
-            finally:
-                os.close(fd)
+            _sync_directory(self._root / path)
         except OSError as error:
             raise SyncFailed(f"cannot sync directory {path}: {error.strerror or error}") from error
-
-    def _open_dir(self, path: str) -> int:
-        return os.open(self._root / path, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
 
     def lock(self, path: str) -> OsLock:
         """See `FileSystem.lock`."""

@@ -253,15 +253,19 @@ class Wal:
     async def _room_for(self, size: int) -> Segment:
         """The segment that takes the next batch, durably long enough; a new one when the last is full.
 
-        A full disk shows here, before anything of the batch was written.
+        A full disk shows here, before anything of the batch was written. What was written ahead is then used up first:
+        it takes the few bytes of a compaction, by which space comes back.
         """
         segment = self.segments[max(self.segments)]
         if segment.end > HEADER_BYTES and segment.end + size > self._segment_bytes:
-            segment = self._new_segment(segment.number + 1)
-            await segment.file.sync()
-            self._publish(segment)
-            await self._fs.sync_dir(self._directory)
-            self._names_changed = False
+            try:
+                fresh = self._new_segment(segment.number + 1)
+            except DiskFull:
+                if segment.durable < segment.end + size + RESERVE_BYTES:
+                    raise
+            else:
+                await self._start_segment(fresh)
+                segment = fresh
         if segment.durable < segment.end + size + RESERVE_BYTES:
             while segment.filled < segment.end + size + RESERVE_BYTES:
                 self._fill(segment)
@@ -269,6 +273,12 @@ class Wal:
             await segment.file.sync()
             segment.durable = filled
         return segment
+
+    async def _start_segment(self, segment: Segment) -> None:
+        await segment.file.sync()
+        self._publish(segment)
+        await self._fs.sync_dir(self._directory)
+        self._names_changed = False
 
     def _fill(self, segment: Segment) -> None:
         segment.file.write(segment.filled, self._zeros)

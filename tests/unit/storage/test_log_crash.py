@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from raftly.base.rand import SplitMix64
+from raftly.base.types import HardState
 from raftly.errors import Corruption, StorageError
 from raftly.storage.items import EntriesItem, HardStateItem, Item, SnapshotItem
 from raftly.storage.log_store import LogStore
@@ -13,7 +14,6 @@ from tests.unit.storage.kit import (
     CLUSTER,
     NODE,
     SMALL,
-    HardState,
     Model,
     apply,
     entries,
@@ -143,7 +143,8 @@ def built() -> tuple[MemFs, Model]:
     async def work() -> None:
         nonlocal model
         store = open_store(fs)
-        for items in [*SCRIPT[:4], [EntriesItem(2, entries(8, 4, 3, 500))], [EntriesItem(3, entries(1, 3, 1, 30))]]:
+        more: list[list[Item]] = [[EntriesItem(2, entries(8, 4, 3, 500))], [EntriesItem(3, entries(1, 3, 1, 30))]]
+        for items in SCRIPT[:4] + more:
             await store.commit(items)
             model = apply(model, items)
         store.close()
