@@ -101,6 +101,8 @@ def _start(stack: contextlib.ExitStack, core: int, *arguments: str) -> subproces
     def pin() -> None:
         with contextlib.suppress(OSError, AttributeError):
             os.sched_setaffinity(0, {core})
+        with contextlib.suppress(OSError):  # where it is allowed: before whatever else runs here
+            os.nice(-20)
 
     command = [sys.executable, "-m", *arguments]
     process = subprocess.Popen(  # noqa: PLW1509  # nothing else runs in this process

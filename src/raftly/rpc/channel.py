@@ -48,6 +48,7 @@ class CallOptions(TypedDict, total=False):
 
 
 _USER_AGENT: Final = b"grpc-python-raftly/1"
+_HEADS_MAX: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,7 @@ class Channel:
         self._authority = (authority or (f"[{host}]:{port}" if ":" in host else f"{host}:{port}")).encode()
         self._server_name = authority.rsplit(":", 1)[0] if authority else host
         self._scheme = b"http" if tls is None else b"https"
+        self._heads: dict[tuple[bytes, float | None], OutBlock] = {}  # of plain calls, by path and time-out
         self._connection: ClientConnection | None = None  # takes new calls
         self._retired: dict[ClientConnection, None] = {}  # finish the calls they have
         self._connecting: asyncio.Task[None] | None = None
@@ -198,10 +200,18 @@ class Channel:
     def _head(
         self, method: Method[Request, Response], timeout_s: float | None, metadata: Metadata, compress: bool
     ) -> OutBlock:
+        plain = not metadata and not compress
+        if plain and (head := self._heads.get((method.path, timeout_s))) is not None:
+            return head
         encoding = b"gzip" if compress else b""
-        return request_block(
+        head = request_block(
             method.path, self._authority, self._scheme, _USER_AGENT, encoding, timeout_s, tuple(metadata)
         )
+        if plain:
+            if len(self._heads) >= _HEADS_MAX:
+                self._heads.clear()
+            self._heads[method.path, timeout_s] = head
+        return head
 
     async def _pause(self, refusals: int, deadline: float | None) -> None:
         pause = self._backoff.pause(refusals, self._rng)

@@ -167,7 +167,7 @@ class _Call(ABC):
             self._connection.h2.reset(stream, ErrorCode.NO_ERROR)
             self._connection.schedule_flush()
         stream.owner = None  # no cycle is left for the collector
-        self._connection.on_call_ended(self)
+        self._connection.forget_writer(self)
 
     def _discard(self) -> None:
         """Nobody reads the messages that are left."""

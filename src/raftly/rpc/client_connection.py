@@ -139,11 +139,6 @@ class ClientConnection(Driver):
         stream.owner = owner
         return stream
 
-    def on_call_ended(self, owner: CallSide) -> None:
-        """The call needs nothing more from us."""
-        if self._writers:
-            self.forget_writer(owner)
-
     def check(self, now: float) -> None:
         """The watch of `Driver`, and of every call."""
         super().check(now)

@@ -134,7 +134,8 @@ class Driver(asyncio.Protocol, ABC):
 
     def forget_writer(self, owner: StreamOwner) -> None:
         """`owner` waits no longer."""
-        self._writers.pop(owner, None)
+        if self._writers:
+            self._writers.pop(owner, None)
 
     # --- endings ----------------------------------------------------------------------------------------------------
 

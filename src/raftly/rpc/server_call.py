@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["ServerCall"]
 
 _log: Final = logging.getLogger("raftly.rpc")
+_SOON_S: Final = 0.001  # a deadline this close to the read that completed the request is looked at before the start
 T = TypeVar("T")
 
 
@@ -59,7 +60,7 @@ class ServerCall:
 
     def __init__(self, connection: ServerConnection, stream: Stream, head: RequestHead, bound: Bound) -> None:
         self.compress = False  # handlers set it before their first message; obeyed when the client takes gzip
-        self.deadline = None if head.timeout_s is None else connection.loop.time() + head.timeout_s  # loop time
+        self.deadline = None if head.timeout_s is None else connection.read_at + head.timeout_s  # loop time
         self._connection = connection
         self._stream = stream
         self._head = head
@@ -237,7 +238,7 @@ class ServerCall:
         except Exception as error:  # noqa: BLE001  # decoders raise what they like
             self.fail(RpcError(StatusCode.INTERNAL, f"the request does not decode: {type(error).__name__}"))
             return
-        if self.deadline is not None and self._expired():
+        if self.deadline is not None and self.deadline < self._connection.read_at + _SOON_S and self._expired():
             return
         if bound.server_streams:
             self._run(self._serve_stream(request))
@@ -431,11 +432,11 @@ class ServerCall:
         if self._inbox is not None:
             self._inbox.discard()
             self._inbox = None
-        self._connection.on_call_ended(self)
+        if self._send_waiter is not None:
+            self._connection.forget_writer(self)
+            self.on_writable()
         if self._waiter is not None:
             self._wake()
-        if self._send_waiter is not None:
-            self.on_writable()
 
     def on_stuck(self) -> None:
         """The client gives no window: there is no way to send a status either."""

@@ -36,7 +36,7 @@ class ServerConnection(Driver):
         self.interceptors: Sequence[Interceptor] = server.interceptors
         self._server = server
         self._methods: dict[bytes, Bound] = server.methods
-        self._calls: dict[ServerCall, None] = {}
+        self.read_at = self._since  # loop time of the latest read: when the calls in it arrived
         self._opening = b""
         self._opened = False
         self._draining = False
@@ -69,10 +69,11 @@ class ServerConnection(Driver):
                 return
         self._receipts += 1
         self._reading = True
+        self.read_at = self.loop.time()
         for event in self.h2.receive(data):
             if isinstance(event, DataReceived):
                 owner = event.stream.owner
-                if isinstance(owner, ServerCall):
+                if owner is not None:
                     owner.on_data(event.data, event.end_stream)
                 else:
                     self.h2.release(None, len(event.data))
@@ -122,7 +123,7 @@ class ServerConnection(Driver):
                 transport.pause_reading()
             else:
                 transport.resume_reading()
-        if self._draining and self.h2.drained and not self._calls and not self.h2.winding_down:
+        if self._draining and h2.drained and not h2.winding_down:
             self._draining = False
             self.close(ErrorCode.NO_ERROR, "")
 
@@ -144,7 +145,6 @@ class ServerConnection(Driver):
             return
         call = ServerCall(self, stream, head, bound)
         stream.owner = call
-        self._calls[call] = None
         if bound.client_streams:
             call.start_streaming()
         if end_stream:
@@ -177,14 +177,12 @@ class ServerConnection(Driver):
         self._server.on_fault(self, problem)
 
     def _fail_calls(self, _problem: str) -> None:
-        for call in list(self._calls):
+        for call in self._open_calls():
             call.on_reset()
 
-    def on_call_ended(self, call: ServerCall) -> None:
-        """The call needs nothing more from us."""
-        self._calls.pop(call, None)
-        if self._writers:
-            self.forget_writer(call)
+    def _open_calls(self) -> list[ServerCall]:
+        """Calls that have not ended: each owns its stream until then."""
+        return [stream.owner for stream in self.h2.streams.values() if stream.owner is not None]
 
     # --- what the server asks for -----------------------------------------------------------------------------------
 
@@ -201,20 +199,20 @@ class ServerConnection(Driver):
 
     def abandon_calls(self) -> None:
         """End every call with UNAVAILABLE."""
-        for call in list(self._calls):
+        for call in self._open_calls():
             call.abandon()
 
     @property
     def calls_open(self) -> int:
         """Calls being served."""
-        return len(self._calls)
+        return len(self._open_calls())
 
     def check(self, now: float) -> None:
         """The watch of `Driver`, and of every call; an idle connection is asked to leave."""
         super().check(now)
-        for call in list(self._calls):
+        for call in self._open_calls():
             call.check(now)
-        if self._calls or self.h2.streams:
+        if self.h2.streams:
             self._idle_since = now
         elif self.limits.idle_s and now - self._idle_since > self.limits.idle_s and not self.h2.ended:
             self.close(ErrorCode.NO_ERROR, "idle")

@@ -188,7 +188,6 @@ def _request_prefix(path: bytes, authority: bytes, scheme: bytes, user_agent: by
     return encode_block(fields)
 
 
-@lru_cache(maxsize=1024)
 def request_block(
     path: bytes,
     authority: bytes,
@@ -198,7 +197,7 @@ def request_block(
     timeout_s: float | None = None,
     metadata: Metadata = (),
 ) -> OutBlock:
-    """Head of a request. Kept, so equal calls cost a look-up. Raises ConfigError on metadata that cannot be sent."""
+    """Head of a request. Raises ConfigError on metadata that cannot be sent."""
     prefix = _request_prefix(path, authority, scheme, user_agent, encoding)
     fields: list[Field] = []
     if timeout_s is not None:

@@ -62,6 +62,7 @@ __all__ = ["DRAIN_PING", "Connection"]
 DRAIN_PING: Final = b"draining"  # its answer shows that the peer has read our first GOAWAY
 _SETTINGS_ENTRIES_MAX: Final = 64
 _CONTINUATIONS_MAX: Final = 32
+_LADEN: Final = PADDED | PRIORITY_FLAG | END_HEADERS
 _SMALL_INCREMENT: Final = 512  # bytes; opening a shut window by less costs the peer a token
 
 
@@ -218,12 +219,12 @@ class Connection(SendHalf):
     # --- streams and header blocks ------------------------------------------------------------------------------
 
     def _on_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
-        if stream_id == 0:
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "HEADERS on stream 0")
-        if flags & (PADDED | PRIORITY_FLAG):
-            self._on_laden_headers(flags, stream_id, payload)
-        elif flags & END_HEADERS:
+        if flags & _LADEN == END_HEADERS and stream_id:
             self._on_block(stream_id, payload, flags & END_STREAM != 0)
+        elif stream_id == 0:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "HEADERS on stream 0")
+        elif flags & (PADDED | PRIORITY_FLAG):
+            self._on_laden_headers(flags, stream_id, payload)
         else:
             self._fragment_stream = stream_id
             self._fragment_end_stream = flags & END_STREAM != 0
@@ -288,10 +289,10 @@ class Connection(SendHalf):
             return
         if block.shape is not Shape.REQUEST:
             raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, block.problem or "not a request")
-        if len(self.streams) + self.winding_down >= self._streams_max:
+        streams = self.streams
+        if len(streams) + self.winding_down >= self._streams_max:
             raise StreamFault(stream_id, ErrorCode.REFUSED_STREAM, "too many streams")
-        stream = Stream(stream_id, self.peer.initial_window, self._stream_window)
-        self.streams[stream_id] = stream
+        stream = streams[stream_id] = Stream(stream_id, self.peer.initial_window, self._stream_window)
         stream.head_seen = True
         if block.content_length >= 0:
             self._count_content(stream, block, end_stream)
@@ -585,7 +586,6 @@ class Connection(SendHalf):
 
     def open_stream(self) -> Stream:
         """Client: a new stream; send its head before opening another. Only while `can_open`."""
-        assert self.can_open, "no stream may be opened now"
         stream = Stream(self._next_local, self.peer.initial_window, self._stream_window)
         self._next_local += 2
         self.streams[stream.id] = stream
