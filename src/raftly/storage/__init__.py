@@ -6,13 +6,14 @@
 
 Reading order: `vfs` (the disk as seen from here), `segment` (the bytes), `wal` (batches in segments), `items` (what a
 batch holds), `places` and `group_log` (one group's log, as the core reads it), `replay` and `log_store` (all groups).
-`osfs` and `aio` are the real disk.
+`snapshot_file` and `snapshot`: state as files. `osfs` and `aio` are the real disk.
 """
 
 from raftly.storage.group_log import GroupLog
 from raftly.storage.items import EntriesItem, HardStateItem, Item, MembershipItem, RemovedItem, SnapshotItem
 from raftly.storage.log_store import LogOptions, LogStore
 from raftly.storage.osfs import OsFs, SyncMode
+from raftly.storage.snapshot import RateLimit, SnapshotReader, SnapshotReceiver, SnapshotStore, SnapshotWriter
 from raftly.storage.vfs import File, FileSystem, Lock
 
 __all__ = [
@@ -27,7 +28,12 @@ __all__ = [
     "LogStore",
     "MembershipItem",
     "OsFs",
+    "RateLimit",
     "RemovedItem",
     "SnapshotItem",
+    "SnapshotReader",
+    "SnapshotReceiver",
+    "SnapshotStore",
+    "SnapshotWriter",
     "SyncMode",
 ]
