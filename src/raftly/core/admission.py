@@ -104,9 +104,10 @@ def _check_app(raft: Raft, message: MsgApp) -> None:
         index += 1
         if entry.index != index:
             _refuse(message, f"entry {entry.index} stands where entry {index} belongs")
-        if entry.term < term:
-            _refuse(message, f"the term falls from {term} to {entry.term} at entry {index}")
-        term = entry.term
+        if entry.term != term:
+            if entry.term < term:
+                _refuse(message, f"the term falls from {term} to {entry.term} at entry {index}")
+            term = entry.term
     if term > message.term:
         _refuse(message, f"it names an entry of term {term}, later than its own {message.term}")
     if message.index < raft.log.committed and message.term >= raft.term:

@@ -82,10 +82,10 @@ class RaftLog:
         held = self.unstable.maybe_term(index)
         if held is not None:
             return held
-        if index + 1 < self.first_index():
-            raise Compacted
         if index > self.last_index:
             raise Unavailable
+        if self.unstable.snapshot is not None:
+            raise Compacted  # it replaces whatever is stored below it
         return self.reader.term(index)
 
     def term_or_none(self, index: Index) -> Term | None:
@@ -134,8 +134,8 @@ class RaftLog:
             raise InvariantError(f"slice[{lo},{hi}) out of bound [{self.first_index()},{self.last_index}]")
         if lo >= offset:
             return limit_slice(unstable.entries, lo - offset, hi - offset, bytes_max)
-        if lo < self.first_index():
-            raise Compacted
+        if unstable.snapshot is not None:
+            raise Compacted  # it replaces whatever is stored below it
         if lo == hi:
             return []
         cut = min(hi, offset)

@@ -5,6 +5,7 @@ Source: thesis §3.5, §4.1 (one configuration change at a time), §4.3; compare
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from raftly.base.membership import AnyConfChange, decode_conf_change, decode_conf_change_v2
@@ -39,17 +40,21 @@ def propose(raft: Raft, entries: list[Entry]) -> None:
     for position, entry in enumerate(entries):
         if entry.type != EntryType.NORMAL:
             _check_conf_change(raft, entries, position)
-    _append(raft, entries)
+    if not raft.append_entries(entries):
+        raise ProposalDropped(DropReason.UNCOMMITTED_LIMIT)
+    replication.bcast_append(raft)
 
 
-def propose_payloads(raft: Raft, entries: list[Entry]) -> None:
-    """As `propose`, for entries that are known to be normal ones.
+def propose_payloads(raft: Raft, payloads: Sequence[bytes], context: bytes) -> None:
+    """As `propose`, for normal entries with these payloads, all with the same context.
 
     Raises:
         ProposalDropped: not a member any more, handing over, or the uncommitted tail is too large.
     """
     _check_leading(raft)
-    _append(raft, entries)
+    if not raft.append_payloads(payloads, context):
+        raise ProposalDropped(DropReason.UNCOMMITTED_LIMIT)
+    replication.bcast_append(raft)
 
 
 def _check_leading(raft: Raft) -> None:
@@ -59,12 +64,6 @@ def _check_leading(raft: Raft) -> None:
         if raft.trace is not None:
             raft.trace.emit(ProposalDuringTransfer())
         raise ProposalDropped(DropReason.TRANSFERRING)
-
-
-def _append(raft: Raft, entries: list[Entry]) -> None:
-    if not raft.append_entries(entries):
-        raise ProposalDropped(DropReason.UNCOMMITTED_LIMIT)
-    replication.bcast_append(raft)
 
 
 def _check_conf_change(raft: Raft, entries: list[Entry], position: int) -> None:

@@ -9,10 +9,12 @@ Source: Ongaro, "Consensus: Bridging Theory and Practice" (the thesis), chapters
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import final
 
 from raftly.base.membership import ConfChangeV2, ConfState
 from raftly.base.rand import RandomSource, SplitMix64
+from raftly.base.record import place_payloads
 from raftly.base.types import NO_LIMIT, NO_NODE, Entry, EntryType, HardState, Index, NodeId, Term
 from raftly.core import confchange, election, proposals, replication
 from raftly.core.config import Config
@@ -286,31 +288,37 @@ class Raft:
 
         The entries become the log's own. The acknowledgement to itself waits for the disk like any other.
         """
-        log = self.log
-        term = self.term
-        if not self._increase_uncommitted(entries):
-            if self.trace is not None:
-                self.trace.emit(UncommittedLimitReached())
+        if self.uncommitted_bytes_max < NO_LIMIT and not self._increase_uncommitted(payload_bytes(entries)):
             return False
-        index = log.last_index
+        term = self.term
+        index = self.log.last_index
         for entry in entries:
             index += 1
             entry.term = term
             entry.index = index
+        self._append_placed(entries)
+        return True
+
+    def append_payloads(self, payloads: Sequence[bytes], context: bytes) -> bool:
+        """As `append_entries`, for normal entries that do not exist yet."""
+        if self.uncommitted_bytes_max < NO_LIMIT and not self._increase_uncommitted(sum(map(len, payloads))):
+            return False
+        self._append_placed(place_payloads(self.term, self.log.last_index + 1, payloads, context))
+        return True
+
+    def _append_placed(self, entries: list[Entry]) -> None:
         if self.trace is not None:
             for entry in entries:
                 if entry.type == EntryType.NORMAL:
                     self.trace.emit(EntryReplicated(entry.type))
-        log.append(entries)
-        self.send_after_append(MsgAppResp(self.id, self.id, term, index))
-        return True
+        self.log.append(entries)
+        self.send_after_append(MsgAppResp(self.id, self.id, self.term, self.log.last_index))
 
-    def _increase_uncommitted(self, entries: list[Entry]) -> bool:
+    def _increase_uncommitted(self, size: int) -> bool:
         """Count proposed payload bytes. An empty tail takes anything, and empty entries are always taken."""
-        if self.uncommitted_bytes_max >= NO_LIMIT:
-            return True
-        size = payload_bytes(entries)
         if self.uncommitted_bytes > 0 and size > 0 and self.uncommitted_bytes + size > self.uncommitted_bytes_max:
+            if self.trace is not None:
+                self.trace.emit(UncommittedLimitReached())
             return False
         self.uncommitted_bytes += size
         return True

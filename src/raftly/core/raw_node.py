@@ -45,7 +45,6 @@ from raftly.core.storage import FetchContext, LogReader
 from raftly.core.trace import ReadyAccepted, Tracer
 from raftly.errors import ConfigError, InvariantError, LimitExceeded
 
-_NORMAL: Final = EntryType.NORMAL
 _LEADER: Final = Role.LEADER
 
 
@@ -116,7 +115,7 @@ class RawNode:
         """
         if len(data) + len(context) > PAYLOAD_BYTES_MAX:
             raise LimitExceeded("payload_bytes", len(data) + len(context), PAYLOAD_BYTES_MAX)
-        return self._propose_payloads([Entry(0, 0, _NORMAL, data, context)])
+        return self._propose_payloads([data], context)
 
     def propose_batch(self, payloads: Sequence[bytes]) -> Index:
         """As `propose` for several payloads at once, all or none; the index of the last one.
@@ -130,7 +129,7 @@ class RawNode:
         largest = max(map(len, payloads))
         if largest > PAYLOAD_BYTES_MAX:
             raise LimitExceeded("payload_bytes", largest, PAYLOAD_BYTES_MAX)
-        return self._propose_payloads([Entry(0, 0, _NORMAL, data) for data in payloads])
+        return self._propose_payloads(payloads, b"")
 
     def propose_conf_change(self, change: AnyConfChange | None) -> Index:
         """Propose a membership change; None leaves a joint configuration. Once committed, `apply_conf_change` it.
@@ -154,11 +153,12 @@ class RawNode:
         raft.step(MsgProp(raft.id, raft.id, 0, [entry]))
         return 0
 
-    def _propose_payloads(self, entries: list[Entry]) -> Index:
+    def _propose_payloads(self, payloads: Sequence[bytes], context: bytes) -> Index:
         raft = self.raft
         if raft.role is _LEADER:
-            proposals.propose_payloads(raft, entries)
+            proposals.propose_payloads(raft, payloads, context)
             return raft.log.last_index
+        entries = [Entry(data=data, context=context) for data in payloads]
         raft.step(MsgProp(raft.id, raft.id, 0, entries))
         return 0
 
@@ -245,8 +245,7 @@ class RawNode:
         if self._async_writes:
             self._add_storage_messages(ready)
         elif raft.after_append:
-            own = raft.id
-            ready.messages = raft.messages + [m for m in raft.after_append if m.to != own]
+            ready.messages = raft.messages + _for_others(raft.after_append, raft.id)
         return ready
 
     def advance(self) -> None:
@@ -327,8 +326,7 @@ class RawNode:
         raft = self.raft
         if self._steps_on_advance:
             raise InvariantError("two accepted Ready structs without call to Advance")
-        own = raft.id
-        steps: list[Message] = [m for m in raft.after_append if m.to == own] if raft.after_append else []
+        steps = _for_self(raft.after_append, raft.id) if raft.after_append else []
         if raft.log.unstable.entries or ready.snapshot is not None:
             steps.append(self._append_answer(ready))
         if ready.committed_entries:
@@ -472,3 +470,17 @@ class RawNode:
     def in_lease(self) -> bool:
         """Does this leader hold a lease by heartbeats, as raft-rs means it: leading, with check_quorum?"""
         return self.raft.role is _LEADER and self.raft.check_quorum
+
+
+def _for_others(messages: list[Message], own: NodeId) -> list[Message]:
+    """Those that leave the node; mostly all or none of them."""
+    if len(messages) == 1:
+        return messages if messages[0].to != own else []
+    return [message for message in messages if message.to != own]
+
+
+def _for_self(messages: list[Message], own: NodeId) -> list[Message]:
+    """Those that the node answers to itself."""
+    if len(messages) == 1:
+        return [messages[0]] if messages[0].to == own else []
+    return [message for message in messages if message.to == own]

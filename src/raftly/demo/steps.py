@@ -101,7 +101,8 @@ class Recorder:
         propose = proposals.propose if forwarded else proposals.propose_payloads
         self.note(node.id, propose, "Nothing speaks against it: the leader is a member and not about to hand over.")
         seen = f"term {node.term}, index {node.log.last_index + 1}"
-        self.note(node.id, Raft.append_entries, "The proposal gets its place in the log and becomes an entry.", seen)
+        append = Raft.append_entries if forwarded else Raft.append_payloads
+        self.note(node.id, append, "The proposal gets its place in the log and becomes an entry.", seen)
 
     def _sent(self, node: Raft, message: Message) -> None:
         text = describe_message(message)

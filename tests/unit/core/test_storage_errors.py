@@ -120,7 +120,6 @@ LEADING: list[tuple[str, Callable[[RawNode], object]]] = [
     ("entries", lambda node: node.step(MsgHeartbeatResp(1, 2, 3))),
     ("term", lambda node: node.step(MsgAppResp(1, 2, 3, 6, reject=True, reject_hint=4, log_term=1))),
     ("term", lambda node: node.step(MsgAppResp(1, 2, 3, 5))),
-    ("first_index", lambda node: node.step(MsgAppResp(1, 2, 3, 6, reject=True, reject_hint=1, log_term=1))),
     ("snapshot", lambda node: node.step(MsgAppResp(1, 2, 3, 6, reject=True, reject_hint=1, log_term=1))),
 ]
 
@@ -143,7 +142,6 @@ FOLLOWING: list[tuple[str, Callable[[RawNode], object]]] = [
     ("entries", lambda node: node.ready()),
     ("entries", lambda node: node.campaign()),  # looks for a configuration change that is not applied
     ("term", lambda node: node.step(MsgApp(1, 2, 2, 2, 5, entries(6, 2), 0))),
-    ("first_index", lambda node: node.step(MsgApp(1, 2, 2, 2, 5, entries(6, 2), 0))),
 ]
 
 

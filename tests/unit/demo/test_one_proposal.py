@@ -65,7 +65,7 @@ def test_the_life_of_a_proposal_at_the_leader() -> None:
     assert names(proposed.steps) == [
         "core.raw_node.RawNode.propose",
         "core.proposals.propose_payloads",
-        "core.raft.Raft.append_entries",
+        "core.raft.Raft.append_payloads",
         "core.log.RaftLog.append",
         "core.raft.Raft.send_after_append",
         "core.replication.bcast_append",
