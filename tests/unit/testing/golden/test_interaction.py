@@ -107,9 +107,12 @@ def test_a_snapshot_and_entries_at_once_are_an_error_of_the_directive() -> None:
     assert run(runner, "process-ready 3").endswith("\ncan't apply snapshot and entries at the same time")
 
 
-def test_a_forged_snapshot_of_a_node_to_itself_is_stepped(three: InteractionRunner) -> None:
+def test_a_forged_snapshot_is_stepped_whatever_the_core_lets_in(three: InteractionRunner) -> None:
     run(three, "send-snapshot 2 2")
     assert "ignored snapshot" in run(three, "deliver-msgs 2")
+    run(three, "add-nodes 1 voters=(1,2,3) index=20")
+    run(three, "send-snapshot 4 2")
+    assert "restored snapshot [index: 20, term: 1]" in run(three, "deliver-msgs 2")
 
 
 def test_the_application_appends(three: InteractionRunner) -> None:
