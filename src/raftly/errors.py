@@ -71,6 +71,10 @@ class RaftlyError(Exception):
 
     code: ClassVar[str] = "raftly"
     retry: ClassVar[Retry] = Retry.NEVER
+    sentence: ClassVar[str] = "raftly refused the request"  # what it says when raised without words of its own
+
+    def __str__(self) -> str:
+        return super().__str__() or self.sentence
 
     def __eq__(self, other: object) -> bool:
         """Equal in kind and in everything they say; where they were raised does not count."""
@@ -91,6 +95,7 @@ class OutcomeUnknown(RaftlyError):
     """The request was sent, then the leader, the link or the time was lost: it may or may not have been applied."""
 
     code: ClassVar[str] = "outcome_unknown"
+    sentence: ClassVar[str] = "the request was sent, then its outcome was lost: it may or may not have been applied"
     retry: ClassVar[Retry] = Retry.BACKOFF
 
 
@@ -310,24 +315,28 @@ class Compacted(LogError):
     """The index lies before the first one kept; a snapshot covers it. etcd: ErrCompacted."""
 
     code: ClassVar[str] = "compacted"
+    sentence: ClassVar[str] = "the index lies before the first one kept; a snapshot covers it"
 
 
 class Unavailable(LogError):
     """The index lies beyond the last one. etcd: ErrUnavailable."""
 
     code: ClassVar[str] = "unavailable"
+    sentence: ClassVar[str] = "the index lies beyond the last entry"
 
 
 class SnapshotOutOfDate(LogError):
     """The snapshot is older than the one already stored. etcd: ErrSnapOutOfDate."""
 
     code: ClassVar[str] = "snapshot_out_of_date"
+    sentence: ClassVar[str] = "the snapshot is older than the one already stored"
 
 
 class SnapshotNotReady(LogError):
     """The snapshot is being made; ask again. etcd: ErrSnapshotTemporarilyUnavailable."""
 
     code: ClassVar[str] = "snapshot_not_ready"
+    sentence: ClassVar[str] = "the snapshot is being made; ask again"
     retry: ClassVar[Retry] = Retry.BACKOFF
 
 
@@ -335,6 +344,7 @@ class LogNotReady(LogError):
     """The entries are being read; `RawNode.on_entries_fetched` resumes. raft-rs: LogTemporarilyUnavailable."""
 
     code: ClassVar[str] = "log_not_ready"
+    sentence: ClassVar[str] = "the entries are being read; the application is told when they are there"
     retry: ClassVar[Retry] = Retry.BACKOFF
 
 
@@ -366,6 +376,7 @@ class DiskFull(StorageError):
     """No space left. Nothing was acknowledged that is not on disk; reads go on."""
 
     code: ClassVar[str] = "disk_full"
+    sentence: ClassVar[str] = "no space is left on the disk"
     retry: ClassVar[Retry] = Retry.BACKOFF
 
 
@@ -373,9 +384,11 @@ class SyncFailed(StorageError):
     """A sync failed, so what it covered may be lost. Never retried: stop, and recover from disk."""
 
     code: ClassVar[str] = "sync_failed"
+    sentence: ClassVar[str] = "a sync failed, so what it covered may be lost"
 
 
 class DirectoryInUse(StorageError):
     """Another process works in this directory; two would destroy each other's log."""
 
     code: ClassVar[str] = "directory_in_use"
+    sentence: ClassVar[str] = "another process works in this directory"

@@ -17,6 +17,7 @@ from raftly.errors import (
     DecodeError,
     DropReason,
     LimitExceeded,
+    LogNotReady,
     NotLeader,
     PeerNotFound,
     ProposalDropped,
@@ -74,3 +75,9 @@ def test_every_error_has_a_code_of_its_own_a_sentence_and_a_word_on_retrying() -
         texts = [str(maker()) for maker in variations]
         assert len(set(texts)) == len(texts)
         assert all(texts)
+
+
+@pytest.mark.parametrize("kind", [Compacted, Unavailable, SnapshotOutOfDate, SnapshotNotReady, LogNotReady])
+def test_an_error_without_words_of_its_own_still_says_a_sentence(kind: type[RaftlyError]) -> None:
+    assert str(kind()) == kind.sentence
+    assert str(kind("own words")) == "own words"
