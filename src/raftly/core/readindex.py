@@ -134,7 +134,7 @@ def advance_reads(raft: Raft) -> None:
 
 def _confirm(raft: Raft, from_: NodeId, context: bytes) -> None:
     """Make sure that this node leads, then answer."""
-    if raft.read_only.option is ReadOnlyOption.LEASE_BASED or raft.tracker.is_singleton():
+    if raft.read_only.option is ReadOnlyOption.LEASE_BASED or raft.tracker.is_only_voter(raft.id):
         _answer(raft, from_, context, raft.log.committed)
         return
     raft.read_only.add(from_, context, raft.log.committed)

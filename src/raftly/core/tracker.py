@@ -398,9 +398,9 @@ class ProgressTracker:
         acked = {id_: (progress.match, progress.commit_group_id) for id_, progress in self.peers}
         return self.config.voters.group_committed_index(acked)
 
-    def is_singleton(self) -> bool:
-        """Is there exactly one voter?"""
-        return len(self.config.voters.incoming.ids) == 1 and not self.config.voters.outgoing.ids
+    def is_only_voter(self, id_: NodeId) -> bool:
+        """Is this node a quorum all by itself? A leader that left the voters is not, however few they are."""
+        return self.config.voters.ids() == (id_,)
 
     def quorum_active(self) -> bool:
         """Was a quorum of voters heard from since the flags were last cleared?"""

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from raftly.base.membership import ConfChangeV2, parse_changes
 from raftly.core.config import Config, ReadOnlyOption
 from raftly.core.messages import (
     MsgApp,
@@ -113,6 +114,21 @@ def test_a_single_voter_too_waits_for_a_commit_in_its_term() -> None:
     assert host.raft.read_states == []
     host.settle()
     assert host.read_states == [ReadState(4, b"x")]
+
+
+@pytest.mark.behaviour("RI02")
+@pytest.mark.parametrize("change", ["l1", "r1"])
+def test_a_leader_that_left_the_voters_still_asks_the_one_that_is_left(change: str) -> None:
+    network = cluster(2)
+    network.campaign(1)
+    network.host(1).node.propose_conf_change(ConfChangeV2(parse_changes(change)))
+    network.stabilise()
+    leader = network.raft(1)
+    assert (leader.role, leader.tracker.config.voters.ids()) == (Role.LEADER, (2,))
+    network.isolate(1)
+    network.campaign(2)
+    network.propose(2)
+    assert read(network, 1, b"stale") == []
 
 
 @pytest.mark.behaviour("RI01")
