@@ -271,7 +271,7 @@ class Cluster:
                         self.process_apply_thread(node)
         return acted
 
-    def all_nodes(self, ids: Iterable[NodeId]) -> list[SimulatedNode]:
+    def nodes_of(self, ids: Iterable[NodeId]) -> list[SimulatedNode]:
         """The nodes with these ids, in this order."""
         return [self.node(id_) for id_ in ids]
 

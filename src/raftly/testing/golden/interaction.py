@@ -49,7 +49,7 @@ _OPTIONS: Final[dict[str, tuple[str, Callable[[str], int]]]] = {  # bool is an i
     "async-storage-writes": ("async_storage_writes", parse_bool),
     "checkquorum": ("check_quorum", parse_bool),
     "disable-conf-change-validation": ("disable_conf_change_validation", parse_bool),
-    "forward-proposals": ("disable_proposal_forwarding", parse_bool),
+    "forward-proposals": ("disable_proposal_forwarding", lambda text: not parse_bool(text)),
     "inflight": ("max_inflight_msgs", parse_uint),
     "max-committed-size-per-ready": ("max_committed_size_per_ready", parse_uint),
     "max-inflight-bytes": ("max_inflight_bytes", parse_uint),
@@ -59,6 +59,18 @@ _OPTIONS: Final[dict[str, tuple[str, Callable[[str], int]]]] = {  # bool is an i
     "step-down-on-removal": ("step_down_on_removal", parse_bool),
 }
 _TYPES: Final = {cls.type.name: cls.type for cls in MESSAGE_CLASSES}
+
+
+class ScriptAborted(Exception):
+    """A node broke an invariant: `output` is what was printed until then, `problem` the invariant."""
+
+    def __init__(self, output: str, problem: str) -> None:
+        super().__init__(output, problem)
+        self.output: Final = output
+        self.problem: Final = problem
+
+    def __str__(self) -> str:
+        return self.problem
 
 
 @final
@@ -184,7 +196,7 @@ class InteractionRunner:
 
     def _each(self, directive: Directive, what: str, action: Callable[[SimulatedNode], None]) -> None:
         """One node without a header, several each below its own."""
-        nodes = self._cluster.all_nodes(_ids(directive))
+        nodes = self._cluster.nodes_of(_ids(directive))
         if len(nodes) == 1:
             action(nodes[0])
             return
@@ -200,7 +212,7 @@ class InteractionRunner:
             self._console.write("no messages\n")
 
     def stabilize(self, directive: Directive) -> None:
-        nodes = self._cluster.all_nodes(_ids(directive)) or list(self._cluster.nodes)
+        nodes = self._cluster.nodes_of(_ids(directive)) or list(self._cluster.nodes)
         level = self._console.level
         try:
             for key, value in directive.valued():
@@ -234,18 +246,6 @@ class InteractionRunner:
 
     def breakpoint(self, _: Directive) -> None:
         """Nothing: a place to stop a debugger at."""
-
-
-class ScriptAborted(Exception):
-    """A node broke an invariant: `output` is what was printed until then, `problem` the invariant."""
-
-    def __init__(self, output: str, problem: str) -> None:
-        super().__init__(output, problem)
-        self.output: Final = output
-        self.problem: Final = problem
-
-    def __str__(self) -> str:
-        return self.problem
 
 
 DIRECTIVES: Final[dict[str, Callable[[InteractionRunner, Directive], None]]] = {
@@ -338,8 +338,6 @@ def _parse_add_nodes(directive: Directive) -> tuple[Config, Snapshot]:
         elif key in _OPTIONS:
             option, parse = _OPTIONS[key]
             options[option] = parse(value)
-    if "disable_proposal_forwarding" in options:
-        options["disable_proposal_forwarding"] = not options["disable_proposal_forwarding"]
     if not (voters or learners or index or content is not None):
         return replace(_STANDARD, **options), Snapshot()
     if index <= 1:
