@@ -2,9 +2,9 @@
 
     python -m bench.rpc [--rounds 9] [--seconds 0.6] [--in-flight 64]
 
-150-byte unary echo, and exchanges of 16 sub-messages on bidirectional streams. Servers on one core, clients on the other.
-Rows take turns, a short round each, so that a noisy moment hits all of them; a figure is the median over the rounds, with
-the lowest beside it. `steal` is time that the host took away, `other` what else ran here, both in cores.
+150-byte unary echo, and exchanges of 16 sub-messages on bidirectional streams. Servers on one core, clients on the
+other. Rows take turns, a short round each, so that a noisy moment hits all of them; a figure is the median over the
+rounds, with the lowest beside it. `steal` is time that the host took away, `other` what else ran here, both in cores.
 """
 
 from __future__ import annotations
@@ -105,9 +105,8 @@ def _start(stack: contextlib.ExitStack, core: int, *arguments: str) -> subproces
             os.nice(-20)
 
     command = [sys.executable, "-m", *arguments]
-    process = subprocess.Popen(  # noqa: PLW1509  # nothing else runs in this process
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=pin
-    )
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, preexec_fn=pin)  # noqa: PLW1509  # no threads
     stack.enter_context(process)
     stack.callback(process.kill)
     return process

@@ -24,10 +24,11 @@ BATCH = pb.Batch(requests=[REQUEST] * 16, ids=range(16))
 TIMEOUT_S = 20.0
 
 Once = Callable[[], Awaitable[None]]
+User = Callable[[], contextlib.AbstractAsyncContextManager[Once]]  # of the connection: a stream of its own, if need be
 
 
 @contextlib.asynccontextmanager
-async def raftly_client(port: int, kind: str) -> AsyncIterator[Callable[[], contextlib.AbstractAsyncContextManager[Once]]]:
+async def raftly_client(port: int, kind: str) -> AsyncIterator[User]:
     """Calls by raftly; each user of it gets a function that makes one call, or one exchange on a stream of its own."""
     async with Channel("127.0.0.1", port) as channel:
         client = echo_rpc.EchoClient(channel)
@@ -53,14 +54,12 @@ async def raftly_client(port: int, kind: str) -> AsyncIterator[Callable[[], cont
 
 
 @contextlib.asynccontextmanager
-async def grpcio_client(port: int, kind: str) -> AsyncIterator[Callable[[], contextlib.AbstractAsyncContextManager[Once]]]:
+async def grpcio_client(port: int, kind: str) -> AsyncIterator[User]:
     """The same by grpcio (C-core)."""
     import grpc  # noqa: PLC0415  # not in the other process
 
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        call = channel.unary_unary(
-            "/raftly.test.Echo/Unary", pb.EchoRequest.SerializeToString, pb.EchoReply.FromString
-        )
+        call = channel.unary_unary("/raftly.test.Echo/Unary", pb.EchoRequest.SerializeToString, pb.EchoReply.FromString)
         open_stream = channel.stream_stream(
             "/raftly.test.Echo/Batches", pb.Batch.SerializeToString, pb.BatchReply.FromString
         )

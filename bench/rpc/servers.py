@@ -9,7 +9,6 @@ import asyncio
 import gc
 import sys
 from collections.abc import AsyncIterator
-from typing import Any
 
 from raftly.rpc.server import Server
 from raftly.rpc.service import Service, bind, files_of
@@ -46,10 +45,10 @@ async def serve_grpcio() -> int:
     """The same on grpcio's asyncio server."""
     import grpc  # noqa: PLC0415  # not in the other process
 
-    async def grpcio_unary(request: pb.EchoRequest, _context: Any) -> pb.EchoReply:
+    async def grpcio_unary(request: pb.EchoRequest, _context: object) -> pb.EchoReply:
         return pb.EchoReply(payload=request.payload)
 
-    async def grpcio_batches(requests: AsyncIterator[pb.Batch], _context: Any) -> AsyncIterator[pb.BatchReply]:
+    async def grpcio_batches(requests: AsyncIterator[pb.Batch], _context: object) -> AsyncIterator[pb.BatchReply]:
         async for batch in requests:
             yield _answer(batch)
 

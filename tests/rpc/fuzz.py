@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import importlib
 import resource
 import sys
 from collections.abc import AsyncIterator
@@ -27,7 +28,8 @@ if __name__ == "__main__":  # before what is to be instrumented is imported
     import atheris
 
     with atheris.instrument_imports(include=["raftly", "hpack"]):
-        import raftly.rpc.server_connection
+        for _name in ("hpack", "raftly.rpc.server", "raftly.rpc.channel"):
+            importlib.import_module(_name)
 
 from raftly.rpc.channel import Channel
 from raftly.rpc.client_call import ClientCall, UnaryCall
@@ -35,7 +37,7 @@ from raftly.rpc.client_connection import ClientConnection
 from raftly.rpc.grpc.heads import request_block
 from raftly.rpc.grpc.status import RpcError
 from raftly.rpc.h2.connection import Connection
-from raftly.rpc.h2.events import DataReceived, HeadersReceived
+from raftly.rpc.h2.events import DataReceived
 from raftly.rpc.h2.frames import GOAWAY, PREFACE, SETTINGS, ErrorCode, frame
 from raftly.rpc.h2.headers import encode_block
 from raftly.rpc.limits import Limits
@@ -55,7 +57,13 @@ def _method(name: str, kind: Kind) -> Method[bytes, bytes]:
 UNARY = _method("U", Kind.UNARY_UNARY)
 BIDI = _method("B", Kind.STREAM_STREAM)
 _FIELDS = [
-    [(b":method", b"POST"), (b":scheme", b"http"), (b":path", path), (b"te", b"trailers"), (b"content-type", b"application/grpc")]
+    [
+        (b":method", b"POST"),
+        (b":scheme", b"http"),
+        (b":path", path),
+        (b"te", b"trailers"),
+        (b"content-type", b"application/grpc"),
+    ]
     for path in (b"/f.F/U", b"/f.F/B", b"/f.F/S", b"/f.F/C", b"/f.F/W")
 ]
 BLOCKS = [encode_block(fields).block for fields in _FIELDS] + [
@@ -310,7 +318,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=600)
     parser.add_argument("--corpus", type=Path, default=None)
     options = parser.parse_args()
-    import atheris
+    import atheris  # noqa: PLC0415  # only the command needs it
 
     count = 0
     base = 0

@@ -240,7 +240,11 @@ class RaftlyClient:
         ping_pong: bool = False,
     ) -> Outcome:
         replies: list[bytes] = []
-        known = getattr(echo_rpc, "ECHO_" + {"Unary": "UNARY", "ServerStream": "SERVER_STREAM", "ClientStream": "CLIENT_STREAM"}.get(method, "BIDI"))
+        known = getattr(
+            echo_rpc,
+            "ECHO_"
+            + {"Unary": "UNARY", "ServerStream": "SERVER_STREAM", "ClientStream": "CLIENT_STREAM"}.get(method, "BIDI"),
+        )
         if method not in ("Unary", "ServerStream", "ClientStream", "Bidi"):
             service, _, name = method.rpartition("/")
             known = replace(known, service=service, name=name)
@@ -260,8 +264,7 @@ class RaftlyClient:
                         if cancel_after == len(replies):
                             call.cancel()
                 call.done_sending()
-                async for reply in call:
-                    replies.append(reply.payload)
+                replies += [reply.payload async for reply in call]
                 return Outcome(0, "", None, replies, kept(await call.initial_metadata()), kept(call.trailing_metadata))
         except RpcError as error:
             initial = kept(await call.initial_metadata()) if call is not None else ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from random import Random
@@ -230,7 +231,7 @@ def test_goaway_moves_calls_above_its_last_stream_to_a_new_connection() -> None:
 
         async with scripted(answer) as port, Channel("127.0.0.1", port, backoff=QUICK) as channel:
             replies = await asyncio.gather(channel.unary(CALL, b"1"), channel.unary(CALL, b"2"))
-            assert replies == [b"first, after the goodbye", b"second"]
+            assert list(replies) == [b"first, after the goodbye", b"second"]
 
     run(body)
 
@@ -256,8 +257,6 @@ def test_a_lost_connection_leaves_the_outcome_open_and_the_next_call_connects_ag
 
 
 def free_port() -> int:
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -369,9 +368,9 @@ def test_responses_that_are_wrong() -> None:
 
     async def body() -> None:
         for answer, status in cases:
-            async with scripted(answer) as port:
-                async with Channel("127.0.0.1", port, limits=Limits(message_bytes_max=1000)) as channel:
-                    assert (await failure(channel.unary(CALL, b"x"))).status is status, answer.__name__
+            limits = Limits(message_bytes_max=1000)
+            async with scripted(answer) as port, Channel("127.0.0.1", port, limits=limits) as channel:
+                assert (await failure(channel.unary(CALL, b"x"))).status is status
 
     run(body)
 
@@ -476,5 +475,3 @@ def test_keepalive_finds_a_server_that_is_gone_without_a_word() -> None:
                 assert "no sign of life" in error.message
 
     run(body)
-
-

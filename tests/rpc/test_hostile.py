@@ -1,7 +1,7 @@
 """Hostile inputs against a listening server: 1 to 12 of the security catalogue, in small. 25 and 26 are in test_tls.
 
-Pass for every case: the connection is closed or a named status is given, nothing is logged at error level, other clients
-are served meanwhile and afterwards, no call is left, and memory stays where it was.
+Pass for every case: the connection is closed or a named status is given, nothing is logged at error level, other
+clients are served meanwhile and afterwards, no call is left, and memory stays where it was.
 """
 
 from __future__ import annotations
@@ -111,8 +111,6 @@ def play(caplog: pytest.LogCaptureFixture) -> Callable[[Callable[[Port], Awaitab
 
 def head(stream: int, fields: Any = CALL, *, end: bool = False) -> bytes:
     return frame(HEADERS, END_HEADERS | (END_STREAM if end else 0), stream, Encoder().encode(fields))
-
-
 
 
 def test_1_random_bytes_and_frames(play: Any) -> None:
@@ -260,7 +258,9 @@ def test_9_compressed_bomb(play: Any) -> None:
     async def body(port: Port) -> None:
         message = b"\1" + struct.pack(">L", len(bomb)) + bomb
         frames = b"".join(data(1, message[at : at + 16_384]) for at in range(0, len(message), 16_384))
-        said = await port.throw(HELLO + head(1, [*CALL, ("grpc-encoding", "gzip")]) + frames + data(1, b"", end=True), wait_s=1)
+        said = await port.throw(
+            HELLO + head(1, [*CALL, ("grpc-encoding", "gzip")]) + frames + data(1, b"", end=True), wait_s=1
+        )
         assert b"decompresses to more than" in said
 
     play(body)
@@ -307,7 +307,11 @@ def test_11_messages_with_wrong_fields(play: Any, payload: bytes, answered: byte
 
 def test_12_http1(play: Any) -> None:
     async def body(port: Port) -> None:
-        for request in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"POST /x HTTP/1.0\r\n\r\n", b"OPTIONS * HTTP/1.1\r\n\r\n"):
+        for request in (
+            b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+            b"POST /x HTTP/1.0\r\n\r\n",
+            b"OPTIONS * HTTP/1.1\r\n\r\n",
+        ):
             said = await port.throw(request)
             assert said.startswith(b"HTTP/1.1 426")
             assert b"gRPC over HTTP/2" in said
@@ -317,7 +321,9 @@ def test_12_http1(play: Any) -> None:
 
 def _resets() -> bytes:
     encoder = Encoder()
-    return b"".join(frame(HEADERS, END_HEADERS, 2 * n + 1, encoder.encode(CALL)) + rst(2 * n + 1) for n in range(20_000))
+    return b"".join(
+        frame(HEADERS, END_HEADERS, 2 * n + 1, encoder.encode(CALL)) + rst(2 * n + 1) for n in range(20_000)
+    )
 
 
 FLOODS = {
@@ -326,7 +332,10 @@ FLOODS = {
         lambda: frame(HEADERS, END_STREAM, 1, b"") + frame(CONTINUATION, 0, 1, bytes(1000)) * 1000,
         b"header block over",
     ),
-    "empty CONTINUATION": (lambda: frame(HEADERS, END_STREAM, 1, b"") + frame(CONTINUATION, 0, 1) * 1000, b"too many frames"),
+    "empty CONTINUATION": (
+        lambda: frame(HEADERS, END_STREAM, 1, b"") + frame(CONTINUATION, 0, 1) * 1000,
+        b"too many frames",
+    ),
     "pings": (lambda: frame(PING, 0, 0, bytes(8)) * 100_000, b"too many PING"),
     "settings": (lambda: frame(SETTINGS, 0, 0) * 100_000, b"too many SETTINGS"),
     "empty data": (lambda: head(1) + data(1, b"") * 100_000, b"too many empty DATA"),

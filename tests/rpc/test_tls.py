@@ -121,7 +121,8 @@ def test_certificate_is_reloaded_without_a_restart(authority: Authority, caplog:
         return str(certificate["serialNumber"])
 
     async def body() -> None:
-        tls = ServerTls(*authority.issue("server"))
+        certificate, key = authority.issue("server")
+        tls = ServerTls(certificate, key)
         async with serving(tls) as (_, port), Channel("127.0.0.1", port, tls=ClientTls(authority.path)) as channel:
             assert await channel.unary(CALL, b"") == b"nobody"
             first = await presented(port)
@@ -130,7 +131,7 @@ def test_certificate_is_reloaded_without_a_restart(authority: Authority, caplog:
             second = await presented(port)
             assert second != first
             assert await channel.unary(CALL, b"") == b"nobody", "connections that were up stay up"
-            tls.certificate.write_text("half written")
+            certificate.write_text("half written")
             assert await presented(port) == second, "the last good one stays in use"
             assert await presented(port) == second
             authority.issue("server")
@@ -200,8 +201,9 @@ def test_old_protocol_versions_are_refused(authority: Authority) -> None:
         async with serving(ServerTls(*authority.issue("server"))) as (_, port):
             context = ssl.create_default_context(cafile=authority.path)
             context.set_ciphers("ALL:@SECLEVEL=0")
-            with pytest.warns(DeprecationWarning):
+            with pytest.warns(DeprecationWarning, match="TLSv1"):
                 context.minimum_version = ssl.TLSVersion.TLSv1
+            with pytest.warns(DeprecationWarning, match="TLSv1_1"):
                 context.maximum_version = ssl.TLSVersion.TLSv1_1
             with pytest.raises((ssl.SSLError, ConnectionError)):
                 await asyncio.open_connection("127.0.0.1", port, ssl=context)

@@ -1,5 +1,7 @@
-"""Other people's programs against our server, each where it is installed: h2spec, curl, nghttp, h2load, grpcurl (grpc-go),
-and tikv-client (tonic). What they cover is covered without them too: test_h2_sections, test_hostile, test_interop_grpcio.
+"""Other people's programs against our server, each where it is installed: h2spec, curl, nghttp, h2load, grpcurl
+(grpc-go), and tikv-client (tonic).
+
+What they cover is covered without them too: test_h2_sections, test_hostile, test_interop_grpcio.
 """
 
 from __future__ import annotations
@@ -137,7 +139,9 @@ def test_grpcurl() -> None:
             return await output(grpcurl, "-plaintext", *options, "-d", data, address, method, ok=ok)
 
         listed = await output(grpcurl, "-plaintext", f"127.0.0.1:{port}", "list")
-        assert {"raftly.test.Echo", "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"} <= set(listed.split())
+        assert {"raftly.test.Echo", "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"} <= set(
+            listed.split()
+        )
         described = await output(grpcurl, "-plaintext", f"127.0.0.1:{port}", "describe", "raftly.test.Echo.Bidi")
         assert "( stream .raftly.test.EchoRequest ) returns ( stream .raftly.test.EchoReply )" in described
         assert json.loads(await call("grpc.health.v1.Health/Check", {})) == {"status": "SERVING"}
@@ -235,11 +239,10 @@ def _cluster(store: dict[bytes, bytes], address: list[str]) -> list[Service]:
 
 
 def test_tikv_client() -> None:
-    pytest.importorskip("tikv_client", reason="tikv-client is not installed")
-    from tikv_client.asynchronous import RawClient
+    tikv = pytest.importorskip("tikv_client.asynchronous", reason="tikv-client is not installed")
 
     async def use(port: int, store: dict[bytes, bytes]) -> None:
-        client = await RawClient.connect([f"127.0.0.1:{port}"])
+        client = await tikv.RawClient.connect([f"127.0.0.1:{port}"])
         keys = [b"key %d" % number for number in range(200)]
         await asyncio.gather(*(client.put(key, key * 100) for key in keys))
         assert len(store) == 200

@@ -1,8 +1,9 @@
 """A channel: calls to one server over one connection, made again when it is lost.
 
 What a call can count on:
-- While there is no connection it waits for the attempt under way; when that fails it fails too (`wait_for_ready` waits on).
-- Attempts are spaced by an exponential backoff with jitter; a call during the pause fails at once with the last problem.
+- While there is no connection it waits for the attempt under way; when that fails it fails too, unless it was told to
+  `wait_for_ready`.
+- Attempts are spaced by an exponential backoff with jitter; a call in a pause fails at once with the last problem.
 - It is repeated by itself only when the server certainly did nothing with it: the stream was refused, or lies above the
   last one that a GOAWAY names. Everything else is the caller's to judge: `RpcError.maybe_processed`.
 """
@@ -53,7 +54,7 @@ _HEADS_MAX: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Pauses between attempts: `first_s`, then `factor` times the one before up to `last_s`, each +- `jitter` of itself."""
+    """Pauses between attempts: `first_s`, then `factor` times the one before up to `last_s`, each +- `jitter`."""
 
     first_s: float = 0.1
     factor: float = 1.6
@@ -70,7 +71,8 @@ class Backoff:
 class Channel:
     """Calls to the server at `host`:`port`. Connects when first needed; use it as a context manager, or `close` it.
 
-    Raises ConfigError for TLS files that do not load. `rng` decides the jitter only. `authority` is sent as `:authority` and checked as the name in a TLS certificate.
+    Raises ConfigError for TLS files that do not load. `rng` decides the jitter only. `authority` is sent as
+    `:authority` and checked as the name in a TLS certificate.
     """
 
     def __init__(
@@ -158,7 +160,10 @@ class Channel:
         compress: bool = False,
         wait_for_ready: bool = False,
     ) -> ClientCall[Request, Response]:
-        """A call of any kind, to send and receive on. Not repeated by itself. Raises RpcError when there is no connection."""
+        """A call of any kind, to send and receive on; it is not repeated by itself.
+
+        Raises RpcError when there is no connection.
+        """
         deadline = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
         connection = await self._acquire(deadline, wait_for_ready=wait_for_ready)
         timeout_s = _left(deadline)

@@ -25,6 +25,7 @@ __all__ = ["ClientCall", "UnaryCall", "decode_response"]
 Request = TypeVar("Request")
 Response = TypeVar("Response")
 
+
 def decode_response(method: Method[Request, Response], payload: bytes) -> Response:
     """The response in `payload`. Raises RpcError when it does not decode."""
     try:
@@ -117,8 +118,9 @@ class _Call(ABC):
         """The connection ended under the call: what the server did with it is unknown."""
         self._fail(RpcError(StatusCode.UNAVAILABLE, problem))
 
+    @abstractmethod
     def on_writable(self) -> None:
-        """Nobody waits to send, unless a subclass says so."""
+        """More may be sent."""
 
     def check(self, now: float) -> None:
         """A message that was begun must go on; a kilobyte is progress."""
@@ -222,6 +224,9 @@ class UnaryCall(_Call):
             self._payload = data[PREFIX_BYTES:]
             return
         super().on_data(data, end_stream)
+
+    def on_writable(self) -> None:
+        """Nobody waits for that."""
 
     def _on_head(self) -> None:
         pass

@@ -72,7 +72,7 @@ def generate(file: descriptor_pb2.FileDescriptorProto, files: list[descriptor_pb
         "",
         "from __future__ import annotations",
         "",
-        "from collections.abc import AsyncIterator",
+        "from collections.abc import AsyncIterator, Coroutine",
         "from typing import Final, Protocol, Unpack",
         "",
         "from raftly.rpc.channel import CallOptions, Channel",
@@ -145,7 +145,7 @@ def _handlers(service: descriptor_pb2.ServiceDescriptorProto, full_name: str, ty
         "",
         "",
         f"class {service.name}Handlers(Protocol):",
-        f'    """What serves {full_name}; every handler takes the request or requests, and the `ServerCall` if it wants."""',
+        f'    """What serves {full_name}; a handler takes the request or requests, and if it wants the call."""',
     ]
     for method in service.method:
         request, response = types.python(method.input_type), types.python(method.output_type)
@@ -189,8 +189,9 @@ def _client(service: descriptor_pb2.ServiceDescriptorProto, full_name: str, type
         request, response = types.python(method.input_type), types.python(method.output_type)
         kind = _kind(method)
         if kind == "UNARY_UNARY":
-            head = f"async def {name}(self, request: {request}, **options: Unpack[CallOptions]) -> {response}:"
-            body = f"return await self._channel.unary({constant}, request, **options)"
+            result = f"Coroutine[object, object, {response}]"
+            head = f"def {name}(self, request: {request}, **options: Unpack[CallOptions]) -> {result}:"
+            body = f"return self._channel.unary({constant}, request, **options)"
         elif kind == "UNARY_STREAM":
             head = f"def {name}(self, request: {request}, **options: Unpack[CallOptions]) -> AsyncIterator[{response}]:"
             body = f"return self._channel.unary_stream({constant}, request, **options)"

@@ -1,7 +1,7 @@
 """Deadlines of many calls on one timer for each length of time-out.
 
-Calls of one length expire in the order in which they began, so a queue a length needs no heap and one timer: it is armed
-for the call in front, and a call that ends in time, as nearly all do, only leaves its queue.
+Calls of one length expire in the order in which they began, so a queue a length needs no heap and one timer: it is
+armed for the call in front, and a call that ends in time, as nearly all do, only leaves its queue.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Protobuf descriptors built by hand, for the two small services that every gRPC server has.
 
-Health and reflection belong to gRPC, and a process may well have grpcio's own generated classes loaded: two files with the
-same messages cannot live in protobuf's default pool. Ours live in a pool of their own.
+Health and reflection belong to gRPC, and a process may well have grpcio's own generated classes loaded: two files with
+the same messages cannot live in protobuf's default pool. Ours live in a pool of their own.
 """
 
 from __future__ import annotations

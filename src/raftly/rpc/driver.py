@@ -32,7 +32,7 @@ class StreamOwner(Protocol):
 class Driver(asyncio.Protocol, ABC):
     """Moves bytes between a transport and a `Connection`.
 
-    Output goes to the transport once a turn of the loop. While the transport is full nothing more is taken from the core.
+    Output goes to the transport once a turn of the loop. While the transport is full nothing is taken from the core.
     """
 
     def __init__(self, limits: Limits, loop: asyncio.AbstractEventLoop, *, client: bool) -> None:
@@ -84,7 +84,7 @@ class Driver(asyncio.Protocol, ABC):
             self.loop.call_soon(self._flush_turn)
 
     def _flush_turn(self) -> None:
-        """The write of a turn. It stays due until it finds nothing, so that a read in the same turn does not write too."""
+        """The write of a turn. It stays due until it finds nothing, so that a read in its turn does not write too."""
         self._flush_due = False
         if self._flush():
             self.schedule_flush()

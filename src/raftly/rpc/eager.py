@@ -25,7 +25,7 @@ OnDone = Callable[[T | None, BaseException | None], None]
 
 
 class _FirstStep:
-    """Stands for the task that the coroutine will be if it waits. Built for every call: what is rare is a class default."""
+    """Stands for the task that the coroutine will be if it waits. Made for every call: defaults are the class's."""
 
     finished: bool = False
     yielded: asyncio.Future[Any] | None = None
@@ -44,12 +44,14 @@ class _FirstStep:
             self._task = asyncio.Task(driver, loop=self._loop, context=self.context)
         return self._task
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.task(), name)
+    def __getattr__(self, name: str) -> object:
+        attribute: object = getattr(self.task(), name)
+        return attribute
 
 
-async def _drive(step: _FirstStep) -> Any:
-    return await _continue(step)
+async def _drive(step: _FirstStep) -> object:
+    outcome: object = await _continue(step)
+    return outcome
 
 
 @coroutine

@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from enum import IntEnum
-from typing import Any, Final
+from typing import Final
 
 from raftly.rpc.descriptors import STRING, File, enum
 from raftly.rpc.grpc.status import RpcError, StatusCode
-from raftly.rpc.service import Kind, Service, bind
+from raftly.rpc.service import AnyMessage, Kind, Service, bind
 
 __all__ = ["HEALTH_CHECK", "HEALTH_WATCH", "Health", "HealthRequest", "Serving"]
 
@@ -69,13 +69,13 @@ class Health:
             [_FILE.serialized],
         )
 
-    async def _check(self, request: Any) -> Any:
+    async def _check(self, request: AnyMessage) -> AnyMessage:
         serving = self._states.get(request.service)
         if serving is None:
             raise RpcError(StatusCode.NOT_FOUND, f"unknown service {request.service[:200]}")
         return _Response(status=serving.value)
 
-    async def _watch(self, request: Any) -> AsyncIterator[Any]:
+    async def _watch(self, request: AnyMessage) -> AsyncIterator[AnyMessage]:
         told: Serving | None = None
         while True:
             serving = self._states.get(request.service, Serving.SERVICE_UNKNOWN)

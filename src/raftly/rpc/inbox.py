@@ -1,7 +1,7 @@
 """Messages coming in on one stream, and the flow control that goes with taking them. Both sides use it.
 
-What is fed counts as unread on the connection until it is taken. On the stream, window comes back when a message is taken,
-or at once while the message in front is not whole: it may be larger than the window, and its own limit bounds it.
+What is fed counts as unread on the connection until it is taken. On the stream, window comes back when a message is
+taken, or at once while the message in front is not whole: it may be larger than the window; its own limit bounds it.
 """
 
 from __future__ import annotations

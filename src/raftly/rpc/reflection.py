@@ -12,7 +12,7 @@ from google.protobuf import descriptor_pb2
 
 from raftly.rpc.descriptors import BYTES, INT32, STRING, File, message, repeated
 from raftly.rpc.grpc.status import StatusCode
-from raftly.rpc.service import Bound, Kind, Service, bind
+from raftly.rpc.service import AnyMessage, Bound, Kind, Service, bind
 
 __all__ = ["reflection_services"]
 
@@ -96,7 +96,7 @@ class _Index:
 
 
 def reflection_services(services: Sequence[Service]) -> list[Service]:
-    """Reflection, in both versions that tools speak, over `services` and itself. Give them to the server with the rest."""
+    """Reflection over `services` and itself, in both versions that tools speak; for the server, with the rest."""
     files = {version: _file(version) for version in ("v1", "v1alpha")}
     names = sorted(
         {service.name for service in services} | {f"{file.package}.ServerReflection" for file in files.values()}
@@ -113,7 +113,7 @@ def reflection_services(services: Sequence[Service]) -> list[Service]:
 def _bound(file: File, names: list[str], index: _Index) -> Bound:
     response_class = file.message_class("ServerReflectionResponse")
 
-    def answer(request: Any) -> Any:
+    def answer(request: AnyMessage) -> AnyMessage:
         response = response_class(valid_host=request.host, original_request=request)
         if request.list_services:
             for name in names:

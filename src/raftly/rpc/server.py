@@ -175,7 +175,7 @@ class Server:
             return
         task = loop.create_task(self._shake_hands(transport, loop))
         self._handshakes[task] = None
-        task.add_done_callback(lambda task: self._handshakes.pop(task))
+        task.add_done_callback(self._handshakes.pop)
 
     async def _shake_hands(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         assert self._tls is not None

@@ -11,6 +11,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
+from raftly.errors import ConfigError
 from raftly.rpc import eager
 from raftly.rpc.grpc.heads import OK_TRAILERS, RESPONSE_HEAD, RequestHead, response_block, trailers_block, trailers_only
 from raftly.rpc.grpc.message import PREFIX_BYTES, frame_message
@@ -19,7 +20,7 @@ from raftly.rpc.grpc.status import RpcError, StatusCode
 from raftly.rpc.h2.frames import ErrorCode
 from raftly.rpc.h2.stream import Stream
 from raftly.rpc.inbox import Inbox
-from raftly.rpc.service import Bound
+from raftly.rpc.service import AnyMessage, Bound, Interceptor
 
 if TYPE_CHECKING:
     from raftly.rpc.server_connection import ServerConnection
@@ -192,7 +193,7 @@ class ServerCall:
         elif now - self._progress_at > self._connection.limits.stall_s:
             self.fail(RpcError(StatusCode.CANCELLED, "the request was begun and did not go on"))
 
-    async def recv(self) -> Any:
+    async def recv(self) -> AnyMessage:
         """The next request, decoded; None after the last. For streams of requests only, one reader at a time."""
         while True:
             inbox = self._inbox
@@ -212,7 +213,7 @@ class ServerCall:
             finally:
                 self._waiter = None
 
-    def _decode(self, payload: bytes) -> Any:
+    def _decode(self, payload: bytes) -> AnyMessage:
         try:
             return self._bound.decode(payload)
         except Exception as error:
@@ -254,10 +255,10 @@ class ServerCall:
         self.fail(RpcError(StatusCode.DEADLINE_EXCEEDED, "the deadline had passed when the call was to start"))
         return True
 
-    async def _serve_unary(self, request: Any) -> None:
+    async def _serve_unary(self, request: AnyMessage) -> None:
         self._reply = await self._bound.invoke(request, self)
 
-    async def _serve_stream(self, request: Any) -> None:
+    async def _serve_stream(self, request: AnyMessage) -> None:
         bound = self._bound
         if not bound.server_streams:
             self._reply = await bound.invoke(request, self)
@@ -285,7 +286,7 @@ class ServerCall:
             elif self.deadline is not None:
                 self._timer = loop.call_at(self.deadline, self._on_deadline)
 
-    def _on_unary_done(self, reply: Any, error: BaseException | None) -> None:
+    def _on_unary_done(self, reply: AnyMessage, error: BaseException | None) -> None:
         if error is None and not self._ended and not self._initial and not self._trailing and not self.compress:
             try:
                 payload = self._bound.encode(reply)
@@ -329,7 +330,7 @@ class ServerCall:
 
     # --- output ---------------------------------------------------------------------------------------------------
 
-    async def send(self, response: Any) -> None:
+    async def send(self, response: AnyMessage) -> None:
         """Send one message; waits while more than `Limits.send_backlog_bytes` lie unsent. For server streams only."""
         self._send_now(response)
         stream = self._stream
@@ -349,7 +350,7 @@ class ServerCall:
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
-    def _send_now(self, response: Any) -> None:
+    def _send_now(self, response: AnyMessage) -> None:
         if self._ended:
             raise asyncio.CancelledError
         payload = self._bound.encode(response)
@@ -376,7 +377,7 @@ class ServerCall:
             self._connection.schedule_flush()
 
     def _end(self, error: RpcError | None) -> None:
-        """Send the status and be done. Raises ConfigError, and sends nothing, on trailing metadata that is not valid."""
+        """Send the status and be done. Raises ConfigError, and sends nothing, on metadata that is not valid."""
         trailing = (*self._trailing, *(error.trailers if error is not None else ()))
         if error is not None and not self._head_sent and not self._initial:
             block = trailers_only(error, trailing)
@@ -395,7 +396,7 @@ class ServerCall:
             return
         try:
             self._end(error)
-        except Exception:
+        except ConfigError:
             _log.exception("%s: metadata of the response cannot be sent", self.method)
             self._trailing = self._initial = ()
             self._end(RpcError(StatusCode.INTERNAL, "metadata of the response cannot be sent"))
@@ -445,7 +446,7 @@ class ServerCall:
         self.on_reset()
 
 
-async def _intercepted(interceptor: Any, call: ServerCall, serve: Coroutine[Any, Any, None]) -> None:
+async def _intercepted(interceptor: Interceptor, call: ServerCall, serve: Coroutine[Any, Any, None]) -> None:
     started = False
 
     async def proceed() -> None:

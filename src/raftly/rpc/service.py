@@ -1,7 +1,7 @@
 """Methods and services as values, and handlers bound to them.
 
-A `Method` is what both sides know: its path, its kind, and how its messages become bytes. A `Service` joins methods with
-plain async handlers. `raftly.rpc.codegen` writes both from a protobuf service definition:
+A `Method` is what both sides know: its path, its kind, and how its messages become bytes. A `Service` joins methods
+with plain async handlers. `raftly.rpc.codegen` writes both from a protobuf service definition:
 
     unary, unary        async def get(self, request: GetRequest) -> GetResponse
     unary, stream       def watch(self, request: WatchRequest) -> AsyncIterator[Event]         (an async generator)
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from raftly.rpc.server_call import ServerCall
 
 __all__ = [
+    "AnyMessage",
     "Bound",
     "Interceptor",
     "Kind",
@@ -41,6 +42,7 @@ __all__ = [
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
+AnyMessage = Any  # a request or response whose type only the method's own functions know
 
 UnaryHandler = Callable[[Request], Awaitable[Response]] | Callable[[Request, "ServerCall"], Awaitable[Response]]
 StreamHandler = (
@@ -112,7 +114,7 @@ class Bound:
         self.client_streams = method.kind.client_streams
         self.server_streams = method.kind.server_streams
 
-    def invoke(self, request: Any, call: ServerCall) -> Any:
+    def invoke(self, request: AnyMessage, call: ServerCall) -> AnyMessage:
         """Call the handler: a coroutine, or for a stream of responses an async iterator."""
         return self.handler(request, call) if self.takes_call else self.handler(request)
 
@@ -145,7 +147,7 @@ def bind(
 
 
 def _awaiting(handler: Callable[..., Any]) -> Callable[..., Any]:
-    async def awaiting(*arguments: Any) -> Any:
+    async def awaiting(*arguments: AnyMessage) -> AnyMessage:
         return await handler(*arguments)
 
     return awaiting

@@ -89,7 +89,9 @@ class ClientTls(_Files):
     The server's name is always checked.
     """
 
-    def __init__(self, authorities: Path | None = None, certificate: Path | None = None, key: Path | None = None) -> None:
+    def __init__(
+        self, authorities: Path | None = None, certificate: Path | None = None, key: Path | None = None
+    ) -> None:
         super().__init__(certificate, key, authorities)
 
     def _load(self) -> ssl.SSLContext:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from typing import Final, Protocol, Unpack
 
 from raftly.rpc.channel import CallOptions, Channel
@@ -77,7 +77,7 @@ ECHO_DEEP: Final[Method[echo_pb2.Nested, echo_pb2.EchoReply]] = Method(
 
 
 class EchoHandlers(Protocol):
-    """What serves raftly.test.Echo; every handler takes the request or requests, and the `ServerCall` if it wants."""
+    """What serves raftly.test.Echo; a handler takes the request or requests, and if it wants the call."""
 
     @property
     def unary(self) -> UnaryHandler[echo_pb2.EchoRequest, echo_pb2.EchoReply]:
@@ -126,9 +126,11 @@ class EchoClient:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
 
-    async def unary(self, request: echo_pb2.EchoRequest, **options: Unpack[CallOptions]) -> echo_pb2.EchoReply:
+    def unary(
+        self, request: echo_pb2.EchoRequest, **options: Unpack[CallOptions]
+    ) -> Coroutine[object, object, echo_pb2.EchoReply]:
         """Unary."""
-        return await self._channel.unary(ECHO_UNARY, request, **options)
+        return self._channel.unary(ECHO_UNARY, request, **options)
 
     def server_stream(
         self, request: echo_pb2.EchoRequest, **options: Unpack[CallOptions]
@@ -150,6 +152,8 @@ class EchoClient:
         """Batches."""
         return await self._channel.open(ECHO_BATCHES, **options)
 
-    async def deep(self, request: echo_pb2.Nested, **options: Unpack[CallOptions]) -> echo_pb2.EchoReply:
+    def deep(
+        self, request: echo_pb2.Nested, **options: Unpack[CallOptions]
+    ) -> Coroutine[object, object, echo_pb2.EchoReply]:
         """Deep."""
-        return await self._channel.unary(ECHO_DEEP, request, **options)
+        return self._channel.unary(ECHO_DEEP, request, **options)

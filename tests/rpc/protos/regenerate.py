@@ -20,7 +20,8 @@ def regenerate(out: str = ".") -> None:
     stubs = Path(out) / "tests/rpc/protos/echo_pb2.pyi"
     stubs.write_text('# mypy: disable-error-code="type-arg"\n' + stubs.read_text())
     for path in Path(out, "tests/rpc/protos").glob("echo_rpc.py"):
-        subprocess.run([sys.executable, "-m", "ruff", "format", "--quiet", str(path)], check=False)
+        for arguments in (["check", "--quiet", "--select", "I", "--fix"], ["format", "--quiet"]):
+            subprocess.run([sys.executable, "-m", "ruff", *arguments, str(path)], check=False)
 
 
 if __name__ == "__main__":

@@ -46,6 +46,9 @@ class MemoryTransport(asyncio.Transport):
     def is_closing(self) -> bool:
         return self.closed
 
+    def is_reading(self) -> bool:
+        return self.reading
+
     def pause_reading(self) -> None:
         self.reading = False
 
@@ -59,7 +62,9 @@ class MemoryTransport(asyncio.Transport):
 class Talk:
     """A client core that talks to a `ServerConnection` of a real `Server`. Use within a running loop."""
 
-    def __init__(self, bound: Sequence[Bound], limits: Limits | None = None, client_limits: Limits | None = None, **options: Any) -> None:
+    def __init__(
+        self, bound: Sequence[Bound], limits: Limits | None = None, client_limits: Limits | None = None, **options: Any
+    ) -> None:
         self.loop = asyncio.get_running_loop()
         self.server = Server([Service("t.T", bound)], limits=limits, **options)
         self.connection = ServerConnection(self.server, self.loop)

@@ -48,7 +48,12 @@ class Item:
         self._fired.append(self)
 
 
-@given(st.lists(st.tuples(st.sampled_from(["add", "end", "move"]), st.integers(0, 9), st.sampled_from([1.0, 2.5, 7.0])), max_size=60))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["add", "end", "move"]), st.integers(0, 9), st.sampled_from([1.0, 2.5, 7.0])),
+        max_size=60,
+    )
+)
 def test_each_expires_at_its_time_unless_it_ended(steps: list[tuple[str, int, float]]) -> None:
     loop = FakeLoop()
     deadlines = Deadlines(loop)  # type: ignore[arg-type]
@@ -65,7 +70,9 @@ def test_each_expires_at_its_time_unless_it_ended(steps: list[tuple[str, int, fl
             deadlines.discard(item, open_items.pop(item)[0])
         else:
             to = loop.now + which / 2
-            due = sorted((entry[1], number, item) for number, (item, entry) in enumerate(open_items.items()) if entry[1] <= to)
+            due = sorted(
+                (entry[1], number, item) for number, (item, entry) in enumerate(open_items.items()) if entry[1] <= to
+            )
             expected += [item for *_, item in due]
             for *_, item in due:
                 del open_items[item]

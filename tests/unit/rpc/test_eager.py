@@ -15,7 +15,9 @@ from raftly.rpc import eager
 Outcome = tuple[Any, BaseException | None]
 
 
-def play(body: Callable[[], Awaitable[Any]], *, inside_task: bool = False) -> tuple[list[Outcome], list[asyncio.Task[Any] | None]]:
+def play(
+    body: Callable[[], Awaitable[Any]], *, inside_task: bool = False
+) -> tuple[list[Outcome], list[asyncio.Task[Any] | None]]:
     """Start `body` from a callback of the loop, as a protocol does, and wait until it is done."""
     outcomes: list[Outcome] = []
     tasks: list[asyncio.Task[Any] | None] = []
@@ -57,7 +59,8 @@ def test_what_waits_becomes_a_task(inside_task: bool) -> None:
         loop = asyncio.get_running_loop()
         future = loop.create_future()
         loop.call_soon(future.set_result, 5)
-        return await future + 1
+        number: int = await future
+        return number + 1
 
     outcomes, tasks = play(body, inside_task=inside_task)
     assert outcomes == [(6, None)]
@@ -120,7 +123,7 @@ def test_timeout_and_task_group_work_from_the_first_line() -> None:
 
 def test_timeout_around_what_does_not_wait() -> None:
     async def body() -> int:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(10):  # noqa: ASYNC100  # nothing waits: that is the case
             return 1
 
     outcomes, tasks = play(body)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -88,7 +89,7 @@ def test_bomb_is_cut_at_the_limit() -> None:
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b + b"x", lambda b: b"x" + b, lambda _: b""])
-def test_damaged_compression_is_an_error(damage) -> None:  # type: ignore[no-untyped-def]
+def test_damaged_compression_is_an_error(damage: Callable[[bytes], bytes]) -> None:
     with pytest.raises(RpcError) as caught:
         decompress(damage(gzip.compress(b"hello")), 100)
     assert caught.value.status is StatusCode.INTERNAL
@@ -99,7 +100,14 @@ def test_damaged_compression_is_an_error(damage) -> None:  # type: ignore[no-unt
 
 @pytest.mark.parametrize(
     ("seconds", "wire"),
-    [(1.0, b"1000000u"), (0.0, b"1n"), (-5.0, b"1n"), (99.999999, b"99999999u"), (100.0, b"100000m"), (1e6, b"1000000S")],
+    [
+        (1.0, b"1000000u"),
+        (0.0, b"1n"),
+        (-5.0, b"1n"),
+        (99.999999, b"99999999u"),
+        (100.0, b"100000m"),
+        (1e6, b"1000000S"),
+    ],
 )
 def test_timeout_forms(seconds: float, wire: bytes) -> None:
     assert encode_timeout(seconds) == wire
@@ -112,7 +120,9 @@ def test_timeout_is_never_shortened_and_hardly_lengthened(seconds: float) -> Non
     assert seconds * (1 - 1e-9) <= decode_timeout(wire) <= seconds * 1.001 + 1e-6
 
 
-@pytest.mark.parametrize("wire", [b"", b"1", b"S", b"123456789S", b"-1S", b"1.5S", b"1s", b" 1S", b"1S ", "１S".encode()])
+@pytest.mark.parametrize(
+    "wire", [b"", b"1", b"S", b"123456789S", b"-1S", b"1.5S", b"1s", b" 1S", b"1S ", "１S".encode()]
+)
 def test_timeouts_that_are_none(wire: bytes) -> None:
     with pytest.raises(ValueError, match="grpc-timeout"):
         decode_timeout(wire)
@@ -134,7 +144,18 @@ def test_metadata_there_and_back(metadata: list[tuple[str, str | bytes]]) -> Non
 
 @pytest.mark.parametrize(
     "pair",
-    [("A", "x"), ("", "x"), (":path", "x"), ("grpc-status", "0"), ("te", "x"), ("a", "ü"), ("a", "x\n"), ("a", " x"), ("a", b"x"), ("a-bin", "x")],
+    [
+        ("A", "x"),
+        ("", "x"),
+        (":path", "x"),
+        ("grpc-status", "0"),
+        ("te", "x"),
+        ("a", "ü"),
+        ("a", "x\n"),
+        ("a", " x"),
+        ("a", b"x"),
+        ("a-bin", "x"),
+    ],
 )
 def test_metadata_that_the_wire_cannot_carry(pair: tuple[str, str | bytes]) -> None:
     with pytest.raises(ConfigError, match="metadata"):
@@ -142,7 +163,13 @@ def test_metadata_that_the_wire_cannot_carry(pair: tuple[str, str | bytes]) -> N
 
 
 def test_binary_metadata_with_padding_in_lists_and_damaged() -> None:
-    fields: list[Field] = [(b"a-bin", b"q6ur"), (b"a-bin", b"q6s="), (b"a-bin", b"q6s,q6ur"), (b"a-bin", b"*"), (b"grpc-x", b"y")]
+    fields: list[Field] = [
+        (b"a-bin", b"q6ur"),
+        (b"a-bin", b"q6s="),
+        (b"a-bin", b"q6s,q6ur"),
+        (b"a-bin", b"*"),
+        (b"grpc-x", b"y"),
+    ]
     assert decode_metadata(fields) == (
         ("a-bin", b"\xab\xab\xab"),
         ("a-bin", b"\xab\xab"),
@@ -157,13 +184,24 @@ def test_binary_metadata_with_padding_in_lists_and_damaged() -> None:
 def test_request_head_there_and_back() -> None:
     metadata = (("k", "v"), ("b-bin", b"\0\xff"))
     head = RequestHead(decoded(request_block(b"/s/m", b"host", b"http", b"me", b"gzip", 2.5, metadata)))
-    assert (head.path, head.authority, head.encoding, head.timeout_s, head.accepts_gzip) == (b"/s/m", b"host", b"gzip", 2.5, True)
+    assert (head.path, head.authority, head.encoding, head.timeout_s, head.accepts_gzip) == (
+        b"/s/m",
+        b"host",
+        b"gzip",
+        2.5,
+        True,
+    )
     assert head.metadata == metadata
     assert not head.refused
 
 
 def request(*fields: Field, method: bytes = b"POST", content_type: bytes = b"application/grpc") -> RequestHead:
-    base: list[Field] = [(b":method", method), (b":scheme", b"http"), (b":path", b"/s/m"), (b"content-type", content_type)]
+    base: list[Field] = [
+        (b":method", method),
+        (b":scheme", b"http"),
+        (b":path", b"/s/m"),
+        (b"content-type", content_type),
+    ]
     return RequestHead(HeaderBlock([*base, *fields]))
 
 
@@ -171,7 +209,10 @@ def test_requests_that_are_not_grpc() -> None:
     assert request(content_type=b"text/html").http_status == 415
     assert request(content_type=b"application/grpcx").http_status == 415
     assert request(method=b"GET").http_status == 405
-    assert [request(content_type=kind).http_status for kind in (b"application/grpc+proto", b"application/grpc;x")] == [200, 200]
+    assert [request(content_type=kind).http_status for kind in (b"application/grpc+proto", b"application/grpc;x")] == [
+        200,
+        200,
+    ]
 
 
 def test_requests_that_no_handler_sees() -> None:
@@ -230,8 +271,8 @@ def test_responses_that_are_not_grpc() -> None:
         assert caught.value.status == expected
     with pytest.raises(RpcError, match="content-type"):
         response_encoding(HeaderBlock([(b":status", b"200"), (b"content-type", b"text/html")]))
+    fields = [(b":status", b"200"), (b"content-type", b"application/grpc"), (b"grpc-encoding", b"zstd")]
     with pytest.raises(RpcError, match="zstd"):
-        fields = [(b":status", b"200"), (b"content-type", b"application/grpc"), (b"grpc-encoding", b"zstd")]
         response_encoding(HeaderBlock(fields))
 
 

@@ -24,8 +24,19 @@ from raftly.rpc.h2.frames import (
     frame,
 )
 from raftly.rpc.limits import Limits
-from tests.unit.rpc.wire import REQUEST, Site, block, data, goaway_code, headers, parse, reset_codes, rst, settings
-from tests.unit.rpc.wire import window_update
+from tests.unit.rpc.wire import (
+    REQUEST,
+    Site,
+    block,
+    data,
+    goaway_code,
+    headers,
+    parse,
+    reset_codes,
+    rst,
+    settings,
+    window_update,
+)
 
 CALM, REFUSED, FLOW, SIZE = 11, 7, 3, 6
 
@@ -192,7 +203,10 @@ def test_streams_that_we_must_reset_count_as_well() -> None:
     """A client may also provoke resets by its mistakes, CVE-2025-8671."""
     site = Site(Limits(reset_burst=100, reset_per_s=10.0))
     encoder = Encoder()
-    codes = [goaway_code(site.feed(headers(2 * n + 1, end=False, encoder=encoder) + window_update(2 * n + 1, 0))) for n in range(101)]
+    codes = [
+        goaway_code(site.feed(headers(2 * n + 1, end=False, encoder=encoder) + window_update(2 * n + 1, 0)))
+        for n in range(101)
+    ]
     assert codes.index(CALM) == 100
 
 
@@ -208,7 +222,9 @@ def test_cancelling_half_of_many_calls_is_fine() -> None:
     encoder = Encoder()
     for n in range(0, 4000, 2):
         served, cancelled = 2 * n + 1, 2 * n + 3
-        frames = site.feed(headers(served, encoder=encoder) + headers(cancelled, end=False, encoder=encoder) + rst(cancelled))
+        frames = site.feed(
+            headers(served, encoder=encoder) + headers(cancelled, end=False, encoder=encoder) + rst(cancelled)
+        )
         assert goaway_code(frames) is None
 
 

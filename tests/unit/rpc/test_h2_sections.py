@@ -28,8 +28,23 @@ from raftly.rpc.h2.frames import (
     WINDOW_UPDATE,
     frame,
 )
-from tests.unit.rpc.wire import BODY, HELLO, REQUEST, Site, block, data, goaway_code, headers, parse, reset_codes
-from tests.unit.rpc.wire import rst, settings, window_update
+from tests.unit.rpc.wire import (
+    BODY,
+    HELLO,
+    REQUEST,
+    RESPONSE,
+    TRAILERS,
+    Site,
+    block,
+    data,
+    goaway_code,
+    headers,
+    parse,
+    reset_codes,
+    rst,
+    settings,
+    window_update,
+)
 
 PROTOCOL, FLOW, CLOSED, SIZE, COMPRESSION, CALM = 1, 3, 5, 6, 9, 11
 B = block(REQUEST)
@@ -74,12 +89,16 @@ CASES = {
     "generic/2 closed: WINDOW_UPDATE": served(headers(1), window_update(1, 100)),
     "generic/2 closed: RST_STREAM": served(headers(1), rst(1)),
     "generic/2 closed: PRIORITY": served(headers(1), frame(PRIORITY, 0, 1, bytes(5))),
-    "generic/3.1 DATA with padding": served(headers(1, end=False), frame(DATA, PADDED | END_STREAM, 1, b"\x03abc\0\0\0")),
+    "generic/3.1 DATA with padding": served(
+        headers(1, end=False), frame(DATA, PADDED | END_STREAM, 1, b"\x03abc\0\0\0")
+    ),
     "generic/3.1 several DATA": served(headers(1, end=False), data(1, b"a"), data(1, b"b", end=True)),
     "generic/3.2 HEADERS with padding": served(frame(HEADERS, WHOLE | PADDED, 1, b"\x02" + B + b"\0\0")),
     "generic/3.2 HEADERS with priority": served(frame(HEADERS, WHOLE | PRIORITY_FLAG, 1, bytes(4) + b"\xff" + B)),
     "generic/3.10 CONTINUATION": served(
-        frame(HEADERS, END_STREAM, 1, B[:5]), frame(CONTINUATION, 0, 1, B[5:9]), frame(CONTINUATION, END_HEADERS, 1, B[9:])
+        frame(HEADERS, END_STREAM, 1, B[:5]),
+        frame(CONTINUATION, 0, 1, B[5:9]),
+        frame(CONTINUATION, END_HEADERS, 1, B[9:]),
     ),
     "generic/4 POST with trailers": served(
         headers(1, end=False), data(1, b"x"), frame(HEADERS, WHOLE, 1, block([("x-trailer", "y")]))
@@ -107,7 +126,9 @@ CASES = {
     "5.1 idle: CONTINUATION": connection_error(PROTOCOL, frame(CONTINUATION, END_HEADERS, 1)),
     "5.1 half-closed (remote): DATA": ("held", CLOSED, (headers(1), data(1, b"x"))),
     "5.1 half-closed (remote): HEADERS": ("held", CLOSED, (headers(1), headers(1))),
-    "5.1 half-closed (remote): CONTINUATION": connection_error(PROTOCOL, headers(1), frame(CONTINUATION, END_HEADERS, 1)),
+    "5.1 half-closed (remote): CONTINUATION": connection_error(
+        PROTOCOL, headers(1), frame(CONTINUATION, END_HEADERS, 1)
+    ),
     "5.1 closed by RST_STREAM: DATA": connection_error(CLOSED, headers(1, end=False), rst(1), data(1, b"x")),
     "5.1 closed by RST_STREAM: HEADERS": connection_error(CLOSED, headers(1, end=False), rst(1), headers(1)),
     "5.1 closed: DATA": connection_error(CLOSED, headers(1), data(1, b"x")),
@@ -131,7 +152,9 @@ CASES = {
     "6.3 PRIORITY on stream 0": connection_error(PROTOCOL, frame(PRIORITY, 0, 0, bytes(5))),
     "6.3 PRIORITY of another length": stream_error(SIZE, headers(1, end=False), frame(PRIORITY, 0, 1, bytes(4))),
     "6.4 RST_STREAM on stream 0": connection_error(PROTOCOL, rst(0)),
-    "6.4 RST_STREAM of another length": connection_error(SIZE, headers(1, end=False), frame(RST_STREAM, 0, 1, bytes(3))),
+    "6.4 RST_STREAM of another length": connection_error(
+        SIZE, headers(1, end=False), frame(RST_STREAM, 0, 1, bytes(3))
+    ),
     "6.5 SETTINGS ACK with payload": connection_error(SIZE, frame(SETTINGS, ACK, 0, b"\0")),
     "6.5 SETTINGS on a stream": connection_error(PROTOCOL, frame(SETTINGS, 0, 1)),
     "6.5 SETTINGS of another length": connection_error(SIZE, frame(SETTINGS, 0, 0, bytes(3))),
@@ -197,7 +220,9 @@ CASES = {
     "8.1.2.6 content-length too small over two frames": stream_error(
         PROTOCOL, headers(1, with_field("content-length", "1"), end=False), data(1, b"te"), data(1, b"st", end=True)
     ),
-    "8.1.2.6 content-length of a request without data": stream_error(PROTOCOL, headers(1, with_field("content-length", "1"))),
+    "8.1.2.6 content-length of a request without data": stream_error(
+        PROTOCOL, headers(1, with_field("content-length", "1"))
+    ),
     "8.1.2.6 content-length that holds": served(
         headers(1, with_field("content-length", "4"), end=False), data(1, b"te"), data(1, b"st", end=True)
     ),
@@ -216,7 +241,9 @@ CASES = {
         COMPRESSION, frame(HEADERS, WHOLE, 1, B + b"\x00\x85\xf2\xb2\x4a\x84\xff\x87\x49\x51\xff\xff\xff\xfa\x7f")
     ),
     "hpack/6.1 index 0": connection_error(COMPRESSION, frame(HEADERS, WHOLE, 1, B + b"\x80")),
-    "hpack/6.3 size update over the setting": connection_error(COMPRESSION, frame(HEADERS, WHOLE, 1, b"\x3f\xe2\x1f" + B)),
+    "hpack/6.3 size update over the setting": connection_error(
+        COMPRESSION, frame(HEADERS, WHOLE, 1, b"\x3f\xe2\x1f" + B)
+    ),
     "hpack/5.1 integer without end": connection_error(COMPRESSION, frame(HEADERS, WHOLE, 1, b"\x7f" + b"\xff" * 30)),
     "hpack literal cut short": connection_error(COMPRESSION, frame(HEADERS, WHOLE, 1, B + b"\x00\x0aabc")),
 }
@@ -243,7 +270,10 @@ def test_section(name: str) -> None:
     assert reset_codes(frames) == ({1: code} if kind == "stream" else {})
     bodies = b"".join(answered.payload for answered in frames if answered.kind == DATA)
     if kind == "served":
-        assert (bodies, [answered.kind for answered in frames if answered.stream == 1 and answered.kind != WINDOW_UPDATE]) == (
+        assert (
+            bodies,
+            [answered.kind for answered in frames if answered.stream == 1 and answered.kind != WINDOW_UPDATE],
+        ) == (
             BODY,
             [HEADERS, DATA, HEADERS],
         )
@@ -264,7 +294,11 @@ def test_4_3_long_block_over_continuations_up_to_the_hard_limit() -> None:
     pieces = chunks(long_block, 16_384)
     site = Site()
     frames = site.feed(frame(HEADERS, END_STREAM, 1, pieces[0]) + frame(CONTINUATION, END_HEADERS, 1, pieces[1]))
-    assert [answered.kind for answered in frames] == [HEADERS, DATA, HEADERS]  # over the soft limit: answered, not served
+    assert [answered.kind for answered in frames] == [
+        HEADERS,
+        DATA,
+        HEADERS,
+    ]  # over the soft limit: answered, not served
 
 
 def test_5_1_2_streams_over_the_limit_are_refused() -> None:
@@ -306,8 +340,6 @@ def test_5_1_half_closed_local_still_receives() -> None:
 def test_answer_before_the_request_is_whole_asks_for_no_more_of_it() -> None:
     site = Site()
     (stream,) = [event.stream for event in site.core.receive(headers(1, end=False))]  # type: ignore[attr-defined]
-    from tests.unit.rpc.wire import RESPONSE, TRAILERS
-
     site.core.send_all(stream, RESPONSE, BODY, TRAILERS)
     frames = site.output()
     assert reset_codes(frames) == {1: 0}

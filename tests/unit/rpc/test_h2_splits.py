@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from raftly.rpc.h2.connection import Connection
 from raftly.rpc.h2.events import DataReceived, HeadersReceived, StreamReset
 from raftly.rpc.h2.frames import PREFACE, SETTINGS, ErrorCode, frame
+from raftly.rpc.h2.headers import encode_block
 from raftly.rpc.h2.stream import Stream, StreamState
 from raftly.rpc.limits import Limits
 from tests.rpc.fuzz import BLOCKS, HELLO, one_input, pieces, run_core
@@ -85,15 +86,9 @@ class Pair:
 
     def open(self) -> Stream:
         stream = self.client.open_stream()
-        self.client.send_headers(stream, block_of(REQUEST_BLOCK))
+        self.client.send_headers(stream, encode_block(REQUEST_BLOCK))
         self.pump()
         return stream
-
-
-def block_of(fields: list[tuple[bytes, bytes]]):  # type: ignore[no-untyped-def]
-    from raftly.rpc.h2.headers import encode_block
-
-    return encode_block(fields)
 
 
 @pytest.fixture(params=[1, 7, 16_384])
@@ -106,7 +101,7 @@ def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
 
 def test_unary_both_ways(pair: Pair) -> None:
     stream = pair.client.open_stream()
-    pair.client.send_all(stream, block_of(REQUEST_BLOCK), b"question", None)
+    pair.client.send_all(stream, encode_block(REQUEST_BLOCK), b"question", None)
     pair.pump()
     assert pair.got["server"] == {1: bytearray(b"question")}
     peer = pair.server.streams[1]
@@ -216,7 +211,7 @@ def test_drain_serves_what_was_under_way_and_refuses_the_rest() -> None:
     pair.open()
     pair.server.begin_drain()
     crossing = pair.client.open_stream()  # on its way when the first GOAWAY comes
-    pair.client.send_headers(crossing, block_of(REQUEST_BLOCK))
+    pair.client.send_headers(crossing, encode_block(REQUEST_BLOCK))
     pair.pump()
     assert not pair.client.can_open
     assert set(pair.server.streams) == {1, 3}, "a stream that crossed the first GOAWAY is served"
@@ -234,7 +229,7 @@ def test_goaway_gives_back_streams_above_its_last_as_unprocessed() -> None:
     pair = Pair()
     pair.open()
     late = pair.client.open_stream()
-    pair.client.send_headers(late, block_of(REQUEST_BLOCK))
+    pair.client.send_headers(late, encode_block(REQUEST_BLOCK))
     events = pair.client.receive(frame(7, 0, 0, (1).to_bytes(4, "big") + bytes(4)))
     assert [event.describe() for event in events] == [
         ("StreamReset", ErrorCode.NO_ERROR, "", True, 3, True),
@@ -271,5 +266,7 @@ def test_client_resets_a_response_that_is_none() -> None:
 def test_informational_responses_are_passed_over() -> None:
     pair = Pair()
     pair.open()
-    events = pair.client.receive(frame(1, 4, 1, block([(":status", "103")])) + frame(1, 5, 1, block([(":status", "200")])))
+    events = pair.client.receive(
+        frame(1, 4, 1, block([(":status", "103")])) + frame(1, 5, 1, block([(":status", "200")]))
+    )
     assert [event.describe()[1] for event in events] == [((b":status", b"200"),)]

@@ -67,7 +67,13 @@ def test_shapes() -> None:
     assert HeaderBlock([(b":status", b"200")]).shape is Shape.RESPONSE
     assert HeaderBlock([(b"grpc-status", b"0")]).shape is Shape.TRAILERS
     assert HeaderBlock([]).shape is Shape.TRAILERS
-    for wrong in ([*request, (b":path", b"/")], [(b":status", b"2x0")], [(b"", b"x")], [(b"a b", b"x")], [(b"a", b"\0")]):
+    for wrong in (
+        [*request, (b":path", b"/")],
+        [(b":status", b"2x0")],
+        [(b"", b"x")],
+        [(b"a b", b"x")],
+        [(b"a", b"\0")],
+    ):
         malformed = HeaderBlock(wrong)
         assert malformed.shape is Shape.MALFORMED
         assert malformed.problem

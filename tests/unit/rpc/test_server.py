@@ -308,10 +308,10 @@ def test_a_client_that_does_not_read_is_not_read_from() -> None:
         for _ in range(4):
             talk.open("Echo", bytes(40_000))
             await talk.turns(1)
-        assert not talk.transport.reading
+        assert not talk.transport.is_reading()
         talk.connection.resume_writing()
         await talk.turns(10)
-        assert talk.transport.reading
+        assert talk.transport.is_reading()
         assert set(talk.status.values()) == {"0"}
         await talk.finish()
 
@@ -449,7 +449,7 @@ def test_a_frame_begun_and_not_ended_however_it_drips() -> None:
         for second in range(30):
             talk.connection.data_received(b"\0" if second else frame(HEADERS, 5, 1, bytes(100))[:5])
             watch(talk, float(second))
-        assert not talk.transport.closed
+        assert not talk.transport.is_closing()
         watch(talk, 31.0)
         assert talk.transport.aborted
         await talk.finish()
@@ -465,7 +465,7 @@ def test_a_busy_connection_that_is_always_within_some_frame_is_fine() -> None:
         for second in range(100):
             talk.connection.data_received(ping[5:] + ping[:5])
             watch(talk, float(second))
-        assert not talk.transport.closed
+        assert not talk.transport.is_closing()
         await talk.finish()
 
     run(body)
@@ -485,7 +485,7 @@ def test_a_request_begun_and_not_ended_is_answered() -> None:
         watch(talk, 31.0)
         await talk.turns()
         assert talk.status == {1: "1"}
-        assert not talk.transport.closed
+        assert not talk.transport.is_closing()
         await talk.finish()
 
     run(body)
@@ -524,7 +524,7 @@ def test_output_that_the_client_gives_no_window_for_is_given_up() -> None:
         watch(talk, 31.0, 62.0)
         await talk.turns()
         assert not talk.connection.h2.streams
-        assert not talk.transport.closed
+        assert not talk.transport.is_closing()
         await talk.finish()
 
     run(body)
@@ -535,7 +535,7 @@ def test_a_transport_that_stays_full_is_closed() -> None:
         talk = Talk([ECHO], Limits(stall_s=30.0))
         talk.connection.pause_writing()
         watch(talk, 29.0)
-        assert not talk.transport.closed
+        assert not talk.transport.is_closing()
         watch(talk, 31.0)
         assert talk.transport.aborted
         await talk.finish()
@@ -554,7 +554,7 @@ def test_no_preface_in_time() -> None:
                 connection.data_received(first)
             now = asyncio.get_running_loop().time()
             connection.check(now + 9.0)
-            assert not transport.closed
+            assert not transport.is_closing()
             connection.check(now + 11.0)
             assert transport.aborted
             connection.connection_lost(None)
@@ -572,9 +572,9 @@ def test_silence_is_pinged_and_then_closed() -> None:
         watch(talk, 0.0, 61.0)
         await talk.turns()  # answered
         watch(talk, 82.0, 90.0)
-        assert not talk.transport.closed
+        assert not talk.transport.is_closing()
         watch(talk, 151.0, 160.0)
-        assert not talk.transport.closed
+        assert not talk.transport.is_closing()
         watch(talk, 172.0)
         assert talk.transport.aborted
         await talk.finish()
@@ -592,7 +592,7 @@ def test_idle_connections_are_asked_to_leave_when_so_configured() -> None:
         watch(talk, 101.0)
         await talk.turns()
         assert talk.goaways == [ErrorCode.NO_ERROR]
-        assert talk.transport.closed
+        assert talk.transport.is_closing()
         await talk.finish()
 
     run(body)
@@ -615,11 +615,11 @@ def test_drain_finishes_what_runs_and_closes() -> None:
         talk.connection.begin_drain()
         await talk.turns()
         assert not talk.client.can_open
-        assert not talk.transport.closed
+        assert not talk.transport.is_closing()
         gate.set()
         await talk.turns()
         assert talk.status == {1: "0"}
-        assert talk.transport.closed
+        assert talk.transport.is_closing()
         await talk.finish()
 
     run(body)
@@ -654,9 +654,9 @@ def test_http1_gets_an_answer_that_a_person_can_read_even_byte_by_byte() -> None
         transport = MemoryTransport()
         connection.connection_made(transport)
         for byte in b"GET / HTTP/1.1\r\nHost: x\r\n\r\n":
-            if not transport.closed:
+            if not transport.is_closing():
                 connection.data_received(bytes((byte,)))
-        assert transport.closed
+        assert transport.is_closing()
         (answer,) = transport.writes
         assert answer.startswith(b"HTTP/1.1 426 Upgrade Required\r\n")
         assert b"speaks gRPC over HTTP/2" in answer

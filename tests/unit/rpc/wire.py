@@ -74,8 +74,7 @@ class Frame:
 
 def parse(output: bytes) -> list[Frame]:
     frames = []
-    if output.startswith(PREFACE):
-        output = output[len(PREFACE) :]
+    output = output.removeprefix(PREFACE)
     while output:
         size = int.from_bytes(output[:3], "big")
         frames.append(Frame(output[3], output[4], int.from_bytes(output[5:9], "big"), output[9 : 9 + size]))

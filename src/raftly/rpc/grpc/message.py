@@ -31,7 +31,10 @@ def frame_message(payload: bytes, *, compressed: bool = False) -> bytes:
 
 
 def decompress(data: bytes, bytes_max: int) -> bytes:
-    """Undo gzip. Raises RpcError: RESOURCE_EXHAUSTED past `bytes_max` (nothing larger is ever made), INTERNAL if damaged."""
+    """Undo gzip. Raises RpcError: RESOURCE_EXHAUSTED past `bytes_max`, INTERNAL if damaged.
+
+    Nothing larger than `bytes_max` is ever made.
+    """
     decoder = zlib.decompressobj(_GZIP_WBITS)
     try:
         out = decoder.decompress(data, bytes_max + 1)

@@ -3,8 +3,8 @@
     events = connection.receive(data)      # then act on them: send_all, send_headers, send_data, release, reset
     transport.write(connection.take_output())
 
-The events of one `receive` are acted on after all its frames were: a stream may be reset by then. Sending on such a stream
-does nothing, so whoever acts need not look.
+The events of one `receive` are acted on after all its frames were: a stream may be reset by then. Sending on such a
+stream does nothing, so whoever acts need not look.
 
 Invariants:
 1. The same bytes give the same events and output however they are cut.

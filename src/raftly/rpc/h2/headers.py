@@ -143,7 +143,7 @@ class BlockDecoder:
         self._changes = 0
 
     def decode(self, block: bytes) -> HeaderBlock:
-        """The header list of `block`. Raises ConnectionFault: after an error the table is lost, and so the connection."""
+        """The header list of `block`. Raises ConnectionFault: after an error the table, so the connection, is lost."""
         known = self._cache.get(block)
         if known is not None:
             return known

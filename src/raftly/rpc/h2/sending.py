@@ -1,7 +1,7 @@
 """The sending half of a connection: frames into one output, DATA only as far as both windows reach.
 
 Everything appends to `_out`; the driver takes it once a turn. DATA that a window (or a full output) holds back waits in
-the stream's backlog, and `_pump` serves those streams in turn, a frame each, so one large reply does not starve the rest.
+the stream's backlog, and `_pump` serves those streams in turn, a frame each, so that a large reply starves no other.
 """
 
 from __future__ import annotations
