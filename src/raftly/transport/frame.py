@@ -99,19 +99,18 @@ def decode_frame(buf: bytes, offset: int, end: int, limit: int = FRAME_BYTES_MAX
 class FrameReader:
     """Cuts a stream of bytes into frames. Holds one incomplete frame at most, and only bytes that came."""
 
-    __slots__ = ("_have", "_need", "_pieces", "completed", "limit")
+    __slots__ = ("_held", "_need", "completed", "limit")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit  # bytes of a body; a change holds from the next `feed` on
         self.completed = 0  # frames that were whole
-        self._pieces: list[bytes] = []
-        self._have = 0
-        self._need = 0
+        self._held = bytearray()  # of the frame that is not complete
+        self._need = 0  # its size, or that of its header while more is not known
 
     @property
     def waiting(self) -> bool:
         """Has a frame begun that has not ended?"""
-        return self._have > 0
+        return len(self._held) > 0
 
     def feed(self, data: bytes) -> tuple[bytes, list[tuple[int, int, int]]]:
         """The frames that these bytes complete, as (kind, body start, body stop) in the bytes that are given back.
@@ -120,14 +119,13 @@ class FrameReader:
             DecodeError: as `decode_frame`; the stream cannot be read any further.
         """
         frames: list[tuple[int, int, int]] = []
-        if self._have:
-            self._pieces.append(data)
-            self._have += len(data)
-            if self._have < self._need:
+        held = self._held
+        if held:
+            held += data
+            if len(held) < self._need:
                 return b"", frames
-            data = b"".join(self._pieces)
-            self._pieces.clear()
-            self._have = 0
+            data = bytes(held)
+            self._held = bytearray()
         offset = 0
         end = len(data)
         while (found := decode_frame(data, offset, end, self.limit)) is not None:
@@ -140,8 +138,7 @@ class FrameReader:
 
     def _keep(self, rest: bytes) -> None:
         """Wait for what completes this beginning of a frame."""
-        self._pieces.append(rest)
-        self._have = len(rest)
+        self._held += rest
         self._need = HEADER_BYTES
         if len(rest) >= HEADER_BYTES:
             self._need += int(_START.unpack_from(rest)[3])
