@@ -133,12 +133,11 @@ def _check_heartbeat(raft: Raft, message: MsgHeartbeat) -> None:
 
 
 def _check_snap(raft: Raft, message: MsgSnap) -> None:
-    if message.from_ == raft.id:
-        _refuse(message, "it claims to come from this node itself")
+    _check_peer(raft, message)
     meta = message.snapshot.meta
     if meta.index > TERM_MAX:
         _refuse(message, f"index {meta.index} is beyond any that a log can reach")
-    if message.term != 0 and meta.term > message.term:
+    if meta.term > message.term:
         _refuse(message, f"its snapshot is of term {meta.term}, later than its own {message.term}")
     if meta.term == 0 and meta.index != 0:
         _refuse(message, f"its snapshot at index {meta.index} is of no term")

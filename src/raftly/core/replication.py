@@ -206,7 +206,8 @@ def _commit_and_send(raft: Raft, from_: NodeId, progress: Progress, acked: int) 
     elif from_ != raft.id and not raft.skip_bcast_commit and progress.can_bump_commit(log.committed):
         maybe_send_append(raft, from_, progress, allow_empty=True)
     if from_ != raft.id:
-        while progress.next <= log.last_index and maybe_send_append(raft, from_, progress, allow_empty=False):
+        # Behind the end of the log there is nothing to send; beyond it, another log, there is a snapshot.
+        while progress.next != log.last_index + 1 and maybe_send_append(raft, from_, progress, allow_empty=False):
             pass
 
 
