@@ -18,6 +18,7 @@ __all__ = ["GROUPS", "raftly"]
 GROUPS: Final = {
     "conformance": ("raftly.cli.conformance:conformance", "Run golden scripts against this Raft."),
     "demo": ("raftly.cli.demo:demo", "Watch Raft work."),
+    "log": ("raftly.cli.log:log", "Show, check and repair the log of a node."),
 }
 
 
