@@ -9,3 +9,36 @@ Invariants:
 Reading order: `limits`; `h2` (its own page); `grpc` (its own page); `service`, `server_call`, `server_connection`,
 `server`; `channel`, `client_connection`, `client_call`; `eager`, `tls`, `health`, `reflection`, `codegen`.
 """
+
+from __future__ import annotations
+
+from raftly.rpc.channel import Backoff, CallOptions, Channel
+from raftly.rpc.client_call import ClientCall
+from raftly.rpc.grpc.metadata import Metadata
+from raftly.rpc.grpc.status import RpcError, StatusCode
+from raftly.rpc.limits import Limits
+from raftly.rpc.server import Server, ServerStats
+from raftly.rpc.server_call import ServerCall
+from raftly.rpc.service import Interceptor, Kind, Method, Service, bind
+from raftly.rpc.tls import ClientTls, ServerTls
+
+__all__ = [
+    "Backoff",
+    "CallOptions",
+    "Channel",
+    "ClientCall",
+    "ClientTls",
+    "Interceptor",
+    "Kind",
+    "Limits",
+    "Metadata",
+    "Method",
+    "RpcError",
+    "Server",
+    "ServerCall",
+    "ServerStats",
+    "ServerTls",
+    "Service",
+    "StatusCode",
+    "bind",
+]

@@ -1,4 +1,4 @@
-"""Frames that carry no content of a call (settings, windows, pings, resets, goodbyes), and budgets against their floods.
+"""Frames that carry no content of a call (settings, windows, pings, resets, goodbyes), and budgets against floods.
 
 `Connection` adds what carries content, in and out of the streams.
 """
