@@ -13,7 +13,7 @@ from raftly.base.membership import ConfState
 from raftly.base.record import decode_record
 from raftly.base.types import NO_LIMIT, Entry, HardState, Index, NodeId, Snapshot, Term
 from raftly.errors import Compacted, Corruption, DecodeError, SnapshotNotReady, Unavailable
-from raftly.storage.places import Places, Runs, add_run, place_of
+from raftly.storage.places import Places, Runs, add_run
 
 
 class SegmentReader(Protocol):
@@ -137,13 +137,12 @@ class GroupLog:
 
     # --- what the store changes ---
 
-    def append(self, entries: list[Entry], segment: int, offset: int) -> None:
-        """Entries now stand in `segment` from `offset` on, back to back; what they overwrite is gone."""
+    def append(self, entries: list[Entry], sizes: list[int], place: int) -> None:
+        """Entries with records of these sizes now stand back to back from `place` on; what they overwrite is gone."""
         first = entries[0].index
         if first < self.places.stop:
             self._cut(first)
-        sizes = [len(entry.record) for entry in entries]
-        self.places.append(sizes, _term_runs(entries), place_of(segment, offset))
+        self.places.append(sizes, _term_runs(entries), place)
         self._cache += entries
         self.cache_bytes += sum(sizes)
 

@@ -169,44 +169,48 @@ def decode_membership(buf: bytes, offset: int) -> tuple[ConfState, int]:
     return ConfState(lists[0], lists[1], lists[2], lists[3], auto_leave), at
 
 
-def encode_items(items: Sequence[Item]) -> tuple[bytes, list[int]]:
-    """The payload of a batch, and for each item where in it its records begin (for entries) or its bytes end."""
+def encode_items(items: Sequence[Item]) -> tuple[bytes, list[tuple[int, list[int]]]]:
+    """The payload of a batch, and for each item of entries where in it its records begin, and their sizes."""
     out: list[bytes] = []
-    offsets: list[int] = []
+    layout: list[tuple[int, list[int]]] = []
     size = 0
     for item in items:
         if isinstance(item, EntriesItem):
             records = [entry.record or record_of(entry) for entry in item.entries]
-            body = b"".join(records)
+            sizes = list(map(len, records))
+            total = sum(sizes)
             kind = Kind.REWRITTEN if item.rewritten else Kind.ENTRIES
-            head = _HEAD.pack(kind, item.group) + _ENTRIES.pack(len(records), len(body))
+            out.append(_HEAD.pack(kind, item.group) + _ENTRIES.pack(len(records), total))
+            out += records
+            size += _HEAD.size + _ENTRIES.size
+            layout.append((size, sizes))
+            size += total
         else:
-            head, body = _encode(item)
-        out.append(head)
-        out.append(body)
-        offsets.append(size + len(head))
-        size += len(head) + len(body)
-    return b"".join(out), offsets
+            encoded = _encode(item)
+            out.append(encoded)
+            size += len(encoded)
+            layout.append((size, []))
+    return b"".join(out), layout
 
 
-def _encode(item: _Plain) -> tuple[bytes, bytes]:
+def _encode(item: _Plain) -> bytes:
     if isinstance(item, HardStateItem):
         state = item.hard_state
-        return _HEAD.pack(Kind.HARD_STATE, item.group) + _HARD.pack(state.term, state.vote, state.commit), b""
+        return _HEAD.pack(Kind.HARD_STATE, item.group) + _HARD.pack(state.term, state.vote, state.commit)
     if isinstance(item, SnapshotItem):
         meta = item.snapshot.meta
         head = _HEAD.pack(Kind.SNAPSHOT, item.group) + _SNAP.pack(item.keeps_entries, meta.index, meta.term)
-        return head + encode_membership(meta.conf_state) + _U32.pack(len(item.snapshot.data)), item.snapshot.data
+        return head + encode_membership(meta.conf_state) + _U32.pack(len(item.snapshot.data)) + item.snapshot.data
     if isinstance(item, MembershipItem):
         head = _HEAD.pack(Kind.MEMBERSHIP, item.group) + _U64.pack(item.index)
-        return head + encode_membership(item.conf_state), b""
+        return head + encode_membership(item.conf_state)
     if isinstance(item, StateItem):
         state = item.hard_state
         head = _HEAD.pack(Kind.STATE, item.group) + _HARD.pack(state.term, state.vote, state.commit)
-        return head + _U64.pack(item.index) + encode_membership(item.conf_state), b""
+        return head + _U64.pack(item.index) + encode_membership(item.conf_state)
     if isinstance(item, ReclaimedItem):
-        return _HEAD.pack(Kind.RECLAIMED, 0) + _U64.pack(item.through), b""
-    return _HEAD.pack(Kind.REMOVED, item.group), b""
+        return _HEAD.pack(Kind.RECLAIMED, 0) + _U64.pack(item.through)
+    return _HEAD.pack(Kind.REMOVED, item.group)
 
 
 def decode_items(payload: bytes) -> Iterator[StoredItem]:

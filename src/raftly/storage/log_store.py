@@ -31,7 +31,7 @@ from raftly.storage.items import (
     decode_items,
     encode_items,
 )
-from raftly.storage.places import place_of
+from raftly.storage.places import SEGMENT_SHIFT, place_of
 from raftly.storage.replay import Replay
 from raftly.storage.segment import Batch
 from raftly.storage.vfs import FileSystem, Lock
@@ -175,13 +175,16 @@ class LogStore:
         batch = [*self._plan_reclaim(_REWRITE_BYTES if items else _REWRITE_BYTES_IDLE), *items]
         if not batch:
             return
-        payload, offsets = encode_items(batch)
+        payload, layout = encode_items(batch)
         segment, offset = await self._wal.append(payload)
         if segment not in self._live:
             self._live[segment] = 0
             self._holders[segment] = set()
-        for item, at in zip(batch, offsets, strict=True):
-            self._apply(item, segment, offset + at)
+        for item, (at, sizes) in zip(batch, layout, strict=True):
+            if isinstance(item, EntriesItem):
+                self._apply_entries(item, sizes, place_of(segment, offset + at))
+            else:
+                self._apply(item, segment)
         self._bound_cache()
         if isinstance(batch[0], ReclaimedItem):
             await self._remove_victim()
@@ -209,20 +212,31 @@ class LogStore:
         log = self._groups.get(group)
         return (log.places.first, log.places.stop) if log is not None else (1, 1)
 
-    def _apply(self, item: Item, segment: int, offset: int) -> None:
-        if isinstance(item, ReclaimedItem):
+    def _apply_entries(self, item: EntriesItem, sizes: list[int], place: int) -> None:
+        log = self.group(item.group)
+        segment = place >> SEGMENT_SHIFT
+        self._holders[segment].add(item.group)
+        self._live[segment] += sum(sizes)
+        first = item.entries[0].index
+        if item.rewritten:
+            self._forget(log, first, first + len(sizes))
+            log.places.move(first, sizes, place)
             return
+        self._forget(log, first, log.places.stop)
+        before = log.cache_bytes
+        log.append(item.entries, sizes, place)
+        self._cached_bytes += log.cache_bytes - before
+        self._cached.pop(item.group, None)
+        self._cached[item.group] = log
+
+    def _apply(self, item: Item, segment: int) -> None:
         if isinstance(item, RemovedItem):
             self._remove_group(item.group)
             return
+        if isinstance(item, EntriesItem | ReclaimedItem):
+            return
         log = self.group(item.group)
         self._holders[segment].add(item.group)
-        if isinstance(item, EntriesItem):
-            if item.rewritten:
-                self._apply_rewritten(log, item, segment, offset)
-            else:
-                self._apply_entries(log, item, segment, offset)
-            return
         if isinstance(item, SnapshotItem):
             self._apply_snapshot(log, item, segment)
         if isinstance(item, HardStateItem | StateItem):
@@ -231,23 +245,6 @@ class LogStore:
         if isinstance(item, MembershipItem | StateItem):
             log.conf_index, log.conf_state = item.index, item.conf_state
             log.state_segments[1] = segment
-
-    def _apply_entries(self, log: GroupLog, item: EntriesItem, segment: int, offset: int) -> None:
-        first = item.entries[0].index
-        self._forget(log, first, log.places.stop)
-        before = log.cache_bytes
-        log.append(item.entries, segment, offset)
-        self._live[segment] += sum([len(entry.record) for entry in item.entries])
-        self._cached_bytes += log.cache_bytes - before
-        self._cached.pop(item.group, None)
-        self._cached[item.group] = log
-
-    def _apply_rewritten(self, log: GroupLog, item: EntriesItem, segment: int, offset: int) -> None:
-        first, stop = item.entries[0].index, item.entries[-1].index + 1
-        self._forget(log, first, stop)
-        sizes = [len(entry.record) for entry in item.entries]
-        log.places.move(first, sizes, place_of(segment, offset))
-        self._live[segment] += sum(sizes)
 
     def _apply_snapshot(self, log: GroupLog, item: SnapshotItem, segment: int) -> None:
         meta = item.snapshot.meta
@@ -270,6 +267,8 @@ class LogStore:
 
     def _forget(self, log: GroupLog, lo: Index, hi: Index) -> None:
         """The records of [lo, hi) are not needed where they stand."""
+        if lo >= hi:
+            return
         for segment, _, _, size in log.places.segments(lo, hi):
             self._live[segment] -= size
 

@@ -53,13 +53,14 @@ ENTRIES: st.SearchStrategy[Item] = st.builds(
 
 @given(st.lists(st.one_of(PLAIN, ENTRIES), max_size=6))
 def test_what_goes_in_comes_out(items: list[Item]) -> None:
-    payload, offsets = encode_items(items)
-    for item, offset, found in zip(items, offsets, decode_items(payload), strict=True):
+    payload, layout = encode_items(items)
+    for item, (offset, sizes), found in zip(items, layout, decode_items(payload), strict=True):
         if not isinstance(item, EntriesItem):
             assert found == item
             continue
         assert isinstance(found, StoredEntries)
         assert (found.group, found.rewritten, found.offset) == (item.group, item.rewritten, offset)
+        assert found.sizes == sizes
         assert (found.first, found.stop) == (item.entries[0].index, item.entries[-1].index + 1)
         for wanted in item.entries:
             read, offset = decode_record(payload, offset, len(payload))  # noqa: PLW2901 - walks the records
