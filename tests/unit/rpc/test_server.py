@@ -47,11 +47,9 @@ def test_one_write_for_all_that_one_read_brought() -> None:
     run(body)
 
 
-def test_one_write_a_turn_for_handlers_that_waited_even_when_more_is_read() -> None:
-    gate = asyncio.Event
-
+def test_a_read_in_the_turn_of_a_write_leaves_its_answers_to_the_next_turn() -> None:
     async def body() -> None:
-        opened = gate()
+        opened = asyncio.Event()
 
         async def waits(request: bytes) -> bytes:
             await opened.wait()
@@ -60,19 +58,33 @@ def test_one_write_a_turn_for_handlers_that_waited_even_when_more_is_read() -> N
         talk = Talk([bind(method("Waits"), waits), ECHO])
         for _ in range(10):
             talk.open("Waits", b"x")
-        talk.send()
         await talk.turns(3)
+        talk.open("Echo", b"y")
+        request = talk.client.take_output()
+        counts: list[int] = []
+        reads: list[int] = []
+
+        def each_turn() -> None:
+            """Runs behind the write of its turn, if there is one; then reads, as a socket that is ready would."""
+            counts.append(len(talk.transport.writes))
+            if counts[-1] == 1 and len(counts) > 1 and counts[-2] == 0:
+                talk.connection.data_received(request)
+                assert len(talk.transport.writes) == 1, "the read has not written in the turn of a write"
+                reads.append(len(counts))
+            if len(counts) < 10:
+                talk.loop.call_soon(each_turn)
+
         opened.set()
-        writes_in_turn: list[int] = []
-        for _ in range(6):  # requests keep coming in the very turns in which handlers finish
-            before = len(talk.transport.writes)
-            talk.open("Echo", b"y")
-            talk.connection.data_received(talk.client.take_output())
+        talk.loop.call_soon(each_turn)
+        await talk.turns(0)
+        for _ in range(12):
             await asyncio.sleep(0)
-            writes_in_turn.append(len(talk.transport.writes) - before)
-        assert max(writes_in_turn) == 1
+        assert len(reads) == 1
+        steps = [after - before for before, after in zip(counts, counts[1:], strict=False)]
+        assert sum(steps) == 2, "ten answers in one write, the read's in another"
+        assert max(steps) == 1, "never two in a turn"
         await talk.turns()
-        assert len(talk.status) == 16
+        assert len(talk.status) == 11
         await talk.finish()
 
     run(body)
