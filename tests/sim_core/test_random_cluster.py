@@ -7,7 +7,7 @@ import pytest
 from tests.sim_core.simulation import run_seed
 
 SEEDS_PER_BATCH = 10
-STEPS = 2_500
+STEPS = 4_000
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])

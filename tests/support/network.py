@@ -156,7 +156,8 @@ class Host:
     def run_apply(self) -> list[Message]:
         """Asynchronous style: the apply thread does the oldest of its jobs; its answers."""
         work = self.apply_queue.popleft()
-        self.apply(work.entries)
+        # The append thread may have restored a snapshot since that covers them.
+        self.apply(entry for entry in work.entries if entry.index > self.applied_index)
         return work.responses
 
     def apply(self, entries: Iterable[Entry]) -> None:

@@ -409,13 +409,14 @@ def test_first_come_first_served_until_the_next_term() -> None:
 
 
 @pytest.mark.behaviour("EL10")
-def test_a_vote_outlives_a_restart() -> None:
+@pytest.mark.parametrize("term", [1, 2])
+def test_a_vote_outlives_a_restart(term: int) -> None:
     host = voter()
-    host.node.step(MsgVote(1, 2, 2))
+    host.node.step(MsgVote(1, 2, term))
     host.settle()
     host.restart(lose_unsynced=True)
-    host.node.step(MsgVote(1, 3, 2))
-    assert (host.raft.vote, answers(host)[0].reject) == (2, True)
+    host.node.step(MsgVote(1, 3, term))
+    assert (host.raft.term, host.raft.vote, answers(host)[0].reject) == (term, 2, True)
 
 
 @pytest.mark.behaviour("EL10")

@@ -1,0 +1,140 @@
+"""Replicas of a small class in one process, on virtual time, memory disks and a memory network.
+
+async with Nodes() as nodes:
+    leader = await nodes.leader()
+    await leader.call(Register.set, "a", 1)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Any, Self
+
+from raftly.core.role import Role
+from raftly.errors import NotLeader, RaftlyError
+from raftly.node import NodeConfig, Replicated, command, query
+from raftly.testing.faultfs import FaultFs
+from raftly.testing.memfs import MemFs
+from raftly.transport.memory import MemoryNetwork, MemoryTransport
+
+
+class Taken(Exception):
+    """A registered result."""
+
+
+class Register:
+    errors = (Taken,)
+    values: dict[str, int]
+
+    def __init__(self) -> None:
+        self.values = {}
+
+    @command
+    def set(self, name: str, value: int) -> int:
+        self.values[name] = value
+        return value
+
+    @command
+    def add(self, name: str, amount: int) -> int:
+        self.values[name] = self.values.get(name, 0) + amount
+        return self.values[name]
+
+    @command
+    def claim(self, name: str) -> None:
+        if name in self.values:
+            raise Taken(name)
+        self.values[name] = 1
+
+    @command
+    def bug(self) -> None:
+        raise ZeroDivisionError
+
+    @query
+    def get(self, name: str) -> int:
+        return self.values.get(name, 0)
+
+
+class Nodes:
+    """Some replicas; all stopped at the end."""
+
+    def __init__(self, count: int = 3, **options: Any) -> None:
+        self.options: dict[str, Any] = {"seed": 7, **options}
+        self.ids = tuple(range(1, count + 1))
+        self.network = MemoryNetwork()
+        self.disks = {id_: MemFs() for id_ in self.ids}
+        self.faults = {id_: FaultFs(self.disks[id_]) for id_ in self.ids}
+        self.nodes: dict[int, Replicated[Register]] = {}
+
+    async def __aenter__(self) -> Self:
+        for id_ in self.ids:
+            await self.start(id_)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for node in self.nodes.values():
+            await node.stop()
+
+    async def start(self, id_: int) -> Replicated[Register]:
+        config = NodeConfig(id=id_, members=self.ids, **self.options)
+        loop = asyncio.get_running_loop()
+        node = self.nodes[id_] = await Replicated.start(
+            Register,
+            config,
+            MemoryTransport(self.network, id_),
+            fs=self.faults[id_],
+            clock=lambda: 1_000_000 + loop.time(),
+        )
+        return node
+
+    async def stop(self, id_: int) -> None:
+        await self.nodes.pop(id_).stop()
+
+    def crash(self, id_: int) -> None:
+        """The process is gone; its disk keeps what was synced (and here all that was written)."""
+        node = self.nodes.pop(id_)
+        self.network.nodes.pop(id_, None)
+        driver = node._driver
+        if driver._ticker is not None:
+            driver._ticker.cancel()
+        if driver._writer is not None:
+            driver._writer.cancel()
+        driver.failure = RaftlyError("crashed")
+        self.disks[id_] = self.disks[id_].copy()
+        self.faults[id_] = FaultFs(self.disks[id_])
+
+    async def leader(self, *, but: int = 0) -> Replicated[Register]:
+        """A node that leads and has applied an entry of its term."""
+        for _ in range(1000):
+            for id_, node in self.nodes.items():
+                raft = node._group.raw.raft
+                if id_ != but and raft.role is Role.LEADER and node.failure is None and raft.applied_in_term():
+                    return node
+            await asyncio.sleep(0.05)
+        raise AssertionError("no leader in 50 s")
+
+    def others(self, node: Replicated[Register]) -> list[Replicated[Register]]:
+        return [other for other in self.nodes.values() if other is not node]
+
+    async def equal(self) -> None:
+        """Wait until all replicas have applied the same, and compare them."""
+        for _ in range(1000):
+            if len({node.machine.applied for node in self.nodes.values()}) == 1:
+                break
+            await asyncio.sleep(0.05)
+        digests = {id_: (node.machine.applied, node.machine.digest()) for id_, node in self.nodes.items()}
+        assert len(set(digests.values())) == 1, digests
+
+    async def set(self, name: str, value: int) -> None:
+        """Set at whoever leads."""
+        for _ in range(100):
+            leader = await self.leader()
+            try:
+                await leader.call(Register.set, name, value)
+            except NotLeader:
+                await asyncio.sleep(0.1)
+            else:
+                return
+        raise AssertionError("no leader took it")
