@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -80,7 +81,7 @@ def test_a_read_in_the_turn_of_a_write_leaves_its_answers_to_the_next_turn() -> 
         for _ in range(12):
             await asyncio.sleep(0)
         assert len(reads) == 1
-        steps = [after - before for before, after in zip(counts, counts[1:], strict=False)]
+        steps = [after - before for before, after in pairwise(counts)]
         assert sum(steps) == 2, "ten answers in one write, the read's in another"
         assert max(steps) == 1, "never two in a turn"
         await talk.turns()
