@@ -52,7 +52,8 @@ class _Call(ABC):
 
     def __init__(self, connection: ClientConnection, timeout_s: float | None, deadline: float | None) -> None:
         self._connection = connection
-        self._stream = connection.open_stream(self)
+        self._stream = stream = connection.h2.open_stream()
+        stream.owner = self
         self._timeout_s = timeout_s
         if timeout_s is not None and deadline is not None:
             connection.deadlines.add(self, timeout_s, deadline)
@@ -208,6 +209,17 @@ class UnaryCall(_Call):
         self._payload: bytes | None = None
         connection.h2.send_all(self._stream, head, message, None)
         connection.schedule_flush()
+
+    def on_headers(self, block: HeaderBlock, end_stream: bool) -> None:
+        """Mostly OK after the whole reply."""
+        if end_stream and self._payload is not None and self._inbox is None and not self._ended:
+            outcome = outcome_of(block)
+            if outcome.status is StatusCode.OK:
+                self._finish()
+                if not self.future.done():
+                    self.future.set_result(self._payload)
+                return
+        super().on_headers(block, end_stream)
 
     def on_data(self, data: bytes, end_stream: bool) -> None:
         """Mostly the whole reply at once."""

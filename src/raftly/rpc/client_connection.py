@@ -18,7 +18,6 @@ from raftly.rpc.h2.events import (
 )
 from raftly.rpc.h2.frames import ErrorCode
 from raftly.rpc.h2.headers import HeaderBlock
-from raftly.rpc.h2.stream import Stream
 
 if TYPE_CHECKING:
     from raftly.rpc.channel import Channel
@@ -131,13 +130,7 @@ class ClientConnection(Driver):
             if owner is not None:
                 owner.on_lost(problem)
 
-    # --- calls ------------------------------------------------------------------------------------------------------
-
-    def open_stream(self, owner: CallSide) -> Stream:
-        """A stream for `owner`; only while `h2.can_open`."""
-        stream = self.h2.open_stream()
-        stream.owner = owner
-        return stream
+    # --- the watch ------------------------------------------------------------------------------------------------
 
     def check(self, now: float) -> None:
         """The watch of `Driver`, and of every call."""
