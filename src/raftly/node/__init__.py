@@ -3,8 +3,37 @@
 1. Nothing is sent or told that this node's disk does not hold yet, unless the core said it may be.
 2. One append and one sync a round for all groups; the network does not wait for the disk, nor the disk for the network.
 3. A proposal ends in its result, in an error that says it was not taken, or in OutcomeUnknown; never in silence.
+4. Replicas that applied the same entries are equal to the last byte; one that cannot be sure of that stops.
+
+Reading order: `group` and `driver` (any group), `values`, `shapes` and `commands` (calls as bytes), `machine` (a class
+and its sessions), `reads` and `session` (callers), `replicated` (all of it together). `docs/node.md` is for users.
 """
 
-from raftly.node.driver import Driver, DriverOptions, Group, GroupHandler
+from raftly.node.commands import command, query
+from raftly.node.config import NodeConfig
+from raftly.node.driver import Driver, DriverOptions
+from raftly.node.group import Group, GroupHandler, Proposal
+from raftly.node.reads import FOLLOWER, LEASE, LOCAL, STRONG, Freshness, Proof, Read, bounded
+from raftly.node.replicated import Replicated
+from raftly.node.session import Session
 
-__all__ = ["Driver", "DriverOptions", "Group", "GroupHandler"]
+__all__ = [
+    "FOLLOWER",
+    "LEASE",
+    "LOCAL",
+    "STRONG",
+    "Driver",
+    "DriverOptions",
+    "Freshness",
+    "Group",
+    "GroupHandler",
+    "NodeConfig",
+    "Proof",
+    "Proposal",
+    "Read",
+    "Replicated",
+    "Session",
+    "bounded",
+    "command",
+    "query",
+]

@@ -15,10 +15,10 @@
 
 The payload of an entry, little-endian, version 1:
 
-     0  u8 version   1  u8 kind   2  u64 stamp: log time, microseconds since 1970
+     0  u8 version   1  u8 kind   2  u64 stamp: the leader's clock, microseconds since 1970; 0 on the way to it
     10  kind 1 COMMAND: u64 session (0: none)  u64 number  u64 done below  u16 schema  u8 size, name  arguments as a
     value
-        kind 2 OPEN: u64 time to live, microseconds       the session's id is the entry's index
+        kind 2 OPEN: u64 time to live, microseconds  u64 nonce      the session's id is the entry's index
         kind 3 CLOSE: u64 session
         kind 4 CLOCK: nothing; only lets log time pass
 """
@@ -32,19 +32,24 @@ from dataclasses import dataclass
 from enum import IntEnum
 from struct import Struct
 from struct import error as struct_error
-from typing import Any, Final, TypeVar, final, overload
+from typing import Final, TypeVar, final, overload
 
 from raftly.errors import ConfigError, DecodeError
-from raftly.node.values import conform, decode_value, encode_value
+from raftly.node.errors import ValueTypeError
+from raftly.node.shapes import SCALARS, Check, checker, exact_type
+from raftly.node.values import decode_raw, encode_value
 
 F = TypeVar("F", bound=Callable[..., object])
 
 VERSION: Final = 1
 _HEAD: Final = Struct("<BBQ")
-_COMMAND: Final = Struct("<QQQHB")
+_COMMAND: Final = Struct("<BBQQQQ")  # the head, then session, number, done below
+_METHOD: Final = Struct("<HB")
 _U64: Final = Struct("<Q")
+_PAIR: Final = Struct("<QQ")
 _WHAT: Final = "command"
 _MARK: Final = "__raftly__"
+_NO_ARGUMENTS: Final = encode_value(())
 
 
 @final
@@ -63,8 +68,9 @@ def command(*, schema: int = 1) -> Callable[[F], F]: ...
 def command(function: F | None = None, /, *, schema: int = 1) -> F | Callable[[F], F]:
     """Mark a method whose calls go through the log.
 
-    It must depend on nothing but the state and its arguments: no clock, no randomness, no I/O. Raise `schema` when the
-    meaning of the arguments changes; a replica refuses calls of a newer schema than its own.
+    It must depend on nothing but the state and its arguments: no clock, no randomness, no I/O, no order of a set. Raise
+    `schema` when the meaning of the arguments changes: a replica stops at a call of a newer schema than its own, so
+    update all of them before the first such call.
     """
     if function is not None:
         setattr(function, _MARK, _Mark(is_command=True, schema=schema))
@@ -92,18 +98,29 @@ class Kind(IntEnum):
     CLOCK = 4
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class Method:
-    """One marked method: its function and the types of its arguments and result."""
+# --- methods ---------------------------------------------------------------------------------------------------
 
-    name: str
-    function: Callable[..., object]
-    is_command: bool
-    schema: int
-    parameters: dict[str, object]
-    result: object
-    signature: inspect.Signature  # without self
+
+@final
+class Method:
+    """One marked method: its function, and how its arguments and its result travel. Made once, used for every call."""
+
+    __slots__ = ("_checks", "_exact", "_head", "_result", "_result_exact", "_signature", "function", "mark", "name")
+
+    def __init__(self, name: str, function: Callable[..., object], mark: _Mark, signature: inspect.Signature) -> None:
+        hints = typing.get_type_hints(function, include_extras=True)
+        wanted = [hints.get(parameter, object) for parameter in signature.parameters]
+        self.name = name
+        self.function = function
+        self.mark = mark
+        self._signature = signature
+        self._checks: list[Check] = [checker(annotation) for annotation in wanted]
+        # Types of the arguments when all are scalars: equal types need no further look.
+        exact = [exact_type(annotation) for annotation in wanted]
+        self._exact = None if None in exact else exact
+        self._result = checker(hints.get("return", object))
+        self._result_exact = exact_type(hints.get("return", object))
+        self._head = _METHOD.pack(mark.schema, len(name.encode())) + name.encode()
 
     def bind(self, args: tuple[object, ...], kwargs: dict[str, object]) -> tuple[object, ...]:
         """All arguments, in order, each checked against its annotation.
@@ -112,33 +129,76 @@ class Method:
             ValueTypeError: one is not of its type.
             TypeError: they do not fit the method.
         """
-        if kwargs or len(args) != len(self.parameters):
-            bound = self.signature.bind(*args, **kwargs)
+        if kwargs or len(args) != len(self._checks):
+            bound = self._signature.bind(*args, **kwargs)
             bound.apply_defaults()
             args = tuple(bound.arguments.values())
-        return self.check(args)
+        return self._conform(args)
 
-    def check(self, args: tuple[object, ...]) -> tuple[object, ...]:
-        """The arguments as the annotations want them.
+    def _conform(self, args: tuple[object, ...]) -> tuple[object, ...]:
+        if list(map(type, args)) == self._exact:
+            return args
+        return tuple([check(value) for check, value in zip(self._checks, args, strict=True)])
+
+    def encode(self, args: tuple[object, ...], kwargs: dict[str, object]) -> bytes:
+        """Schema, name and checked arguments: what `call_payload` takes.
 
         Raises:
-            ValueTypeError: one is not of its type.
+            ValueTypeError: an argument is not of its type, or nested too deep.
+            LimitExceeded: they are too large.
+            TypeError: they do not fit the method.
         """
-        return tuple(conform(value, wanted) for value, wanted in zip(args, self.parameters.values(), strict=True))
+        if not self._checks and not args and not kwargs:
+            return self._head + _NO_ARGUMENTS
+        return self._head + encode_value(self.bind(args, kwargs))
+
+    def decode(self, data: bytes) -> tuple[object, ...]:
+        """Arguments that were encoded, checked again.
+
+        Raises:
+            DecodeError: malformed.
+            ValueTypeError: not as many as the method takes, or one is not of its type.
+        """
+        if data == _NO_ARGUMENTS and not self._checks:
+            return ()
+        values = decode_raw(data)
+        if type(values) is not tuple or len(values) != len(self._checks):
+            raise ValueTypeError(f"{self.name} takes {len(self._checks)} arguments, others arrived")
+        return self._conform(values)
+
+    def detach(self, result: object) -> object:
+        """The result as a value of its own, so that nobody who changes it changes the state.
+
+        Raises:
+            ValueTypeError: it is not of the annotated type.
+        """
+        kind = type(result)
+        if kind is self._result_exact:
+            return result
+        if kind in SCALARS:
+            return self._result(result)
+        return self._result(decode_raw(encode_value(self._result(result))))
+
+    def conform_result(self, reply: object) -> object:
+        """A result that was decoded, as the annotation wants it.
+
+        Raises:
+            ValueTypeError: it is not of the annotated type.
+        """
+        return self._result(reply)
 
 
 def methods_of(cls: type) -> dict[str, Method]:
     """The marked methods of a class.
 
     Raises:
-        ConfigError: there are none, or one cannot be called by position.
+        ConfigError: there are none, or one cannot be called by position, or an annotation is of what cannot travel.
     """
     found: dict[str, Method] = {}
     for name, function in inspect.getmembers(cls, inspect.isfunction):
         mark = getattr(function, _MARK, None)
         if not isinstance(mark, _Mark):
             continue
-        hints = typing.get_type_hints(function)
         signature = inspect.signature(function)
         parameters = list(signature.parameters.values())[1:]
         for parameter in parameters:
@@ -146,57 +206,45 @@ def methods_of(cls: type) -> dict[str, Method]:
                 raise ConfigError(f"{cls.__qualname__}.{name}", "takes variable arguments, a command cannot")
         if len(name.encode()) > 255:
             raise ConfigError(f"{cls.__qualname__}.{name}", "has too long a name")
-        wanted = {parameter.name: hints.get(parameter.name, object) for parameter in parameters}
-        found[name] = Method(
-            name,
-            function,
-            mark.is_command,
-            mark.schema,
-            wanted,
-            hints.get("return", object),
-            signature.replace(parameters=parameters),
-        )
+        try:
+            found[name] = Method(name, function, mark, signature.replace(parameters=parameters))
+        except ConfigError as error:
+            raise ConfigError(f"{cls.__qualname__}.{name}", f"cannot be called from elsewhere: {error}") from error
     if not found:
         raise ConfigError(cls.__qualname__, "has no method marked @command or @query")
     return found
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A command in an entry."""
-
-    session: int
-    number: int
-    done_below: int
-    schema: int
-    name: str
-    arguments: bytes
-
-    def encode(self) -> bytes:
-        """The body of the payload, without the head that the leader stamps."""
-        name = self.name.encode()
-        head = _COMMAND.pack(self.session, self.number, self.done_below, self.schema, len(name))
-        return head + name + self.arguments
+# --- payloads --------------------------------------------------------------------------------------------------
 
 
-def stamp(kind: Kind, stamp_us: int, body: bytes) -> bytes:
-    """The payload: what the leader puts into the log."""
-    return _HEAD.pack(VERSION, kind, stamp_us) + body
+def call_payload(stamp_us: int, session: int, number: int, done_below: int, call: bytes) -> bytes:
+    """A COMMAND; `call` is what `Method.encode` gave."""
+    return _COMMAND.pack(VERSION, 1, stamp_us, session, number, done_below) + call
 
 
-def open_body(ttl_us: int) -> bytes:
-    """The body that opens a session."""
-    return _U64.pack(ttl_us)
+def open_payload(stamp_us: int, ttl_us: int, nonce: int) -> bytes:
+    """An OPEN. The nonce lets its proposer know it again."""
+    return _HEAD.pack(VERSION, 2, stamp_us) + _PAIR.pack(ttl_us, nonce)
 
 
-def close_body(session: int) -> bytes:
-    """The body that closes one."""
-    return _U64.pack(session)
+def close_payload(stamp_us: int, session: int) -> bytes:
+    """A CLOSE."""
+    return _HEAD.pack(VERSION, 3, stamp_us) + _U64.pack(session)
 
 
-def decode_head(payload: bytes) -> tuple[Kind, int]:
-    """Kind and stamp of a payload.
+def clock_payload(stamp_us: int) -> bytes:
+    """A CLOCK."""
+    return _HEAD.pack(VERSION, 4, stamp_us)
+
+
+def with_stamp(payload: bytes, stamp_us: int) -> bytes:
+    """The payload with another stamp."""
+    return payload[:2] + _U64.pack(stamp_us) + payload[10:]
+
+
+def decode_head(payload: bytes) -> tuple[int, int]:
+    """Kind and stamp of a payload. The kind may be one of a newer version.
 
     Raises:
         DecodeError: not one of ours, or of a newer version.
@@ -207,59 +255,58 @@ def decode_head(payload: bytes) -> tuple[Kind, int]:
         raise DecodeError(_WHAT, 0, "the payload ends inside its head") from error
     if version != VERSION:
         raise DecodeError(_WHAT, 0, f"version {version} is unknown")
-    if not 1 <= kind <= 4:
-        raise DecodeError(_WHAT, 1, f"kind {kind} is unknown")
-    return Kind(kind), stamp_us
+    return kind, stamp_us
 
 
-def decode_number(payload: bytes) -> int:
-    """The one number of OPEN and CLOSE.
+def decode_open(payload: bytes) -> tuple[int, int]:
+    """Time to live and nonce.
 
     Raises:
-        DecodeError: it is not there.
+        DecodeError: the payload is not of its size.
+    """
+    if len(payload) != _HEAD.size + _PAIR.size:
+        raise DecodeError(_WHAT, _HEAD.size, "the payload is not of its size")
+    ttl_us, nonce = _PAIR.unpack_from(payload, _HEAD.size)
+    return ttl_us, nonce
+
+
+def decode_close(payload: bytes) -> int:
+    """The session.
+
+    Raises:
+        DecodeError: the payload is not of its size.
     """
     if len(payload) != _HEAD.size + _U64.size:
         raise DecodeError(_WHAT, _HEAD.size, "the payload is not of its size")
     return int(_U64.unpack_from(payload, _HEAD.size)[0])
 
 
-def decode_call(payload: bytes) -> Call:
-    """The command in a payload.
+def decode_call(payload: bytes) -> tuple[int, int, int, int, str, bytes]:
+    """Session, number, done below, schema, name and arguments of a COMMAND.
 
     Raises:
         DecodeError: it does not fit.
     """
-    at = _HEAD.size
     try:
-        session, number, done_below, schema, size = _COMMAND.unpack_from(payload, at)
+        _, _, _, session, number, done_below = _COMMAND.unpack_from(payload)
+        schema, size = _METHOD.unpack_from(payload, _COMMAND.size)
     except struct_error as error:
-        raise DecodeError(_WHAT, at, "the payload ends inside the command") from error
-    at += _COMMAND.size
+        raise DecodeError(_WHAT, _HEAD.size, "the payload ends inside the command") from error
+    at = _COMMAND.size + _METHOD.size
     if size > len(payload) - at:
         raise DecodeError(_WHAT, at, "the name does not fit")
     try:
         name = payload[at : at + size].decode()
     except UnicodeDecodeError as error:
         raise DecodeError(_WHAT, at, "the name is not UTF-8") from error
-    return Call(session, number, done_below, schema, name, payload[at + size :])
+    return session, number, done_below, schema, name, payload[at + size :]
 
 
-def encode_arguments(arguments: tuple[object, ...]) -> bytes:
-    """Arguments as bytes.
-
-    Raises:
-        ValueTypeError: one of them cannot travel.
-    """
-    return encode_value(arguments)
-
-
-def decode_arguments(data: bytes, method: Method) -> tuple[object, ...]:
-    """Arguments for a method.
-
-    Raises:
-        DecodeError: malformed, or not as many as the method takes.
-        ValueTypeError: one is not of its type.
-    """
-    wanted = tuple[tuple(method.parameters.values())] if method.parameters else tuple[()]  # type: ignore[misc]
-    values: Any = decode_value(data, wanted)
-    return tuple(values)
+def call_key(payload: bytes) -> tuple[int, int]:
+    """Whose call an entry is: (session, number), of an OPEN (0, nonce); (0, 0) if nobody's."""
+    if len(payload) >= _COMMAND.size and payload[0] == VERSION and payload[1] == Kind.COMMAND:
+        _, _, _, session, number, _ = _COMMAND.unpack_from(payload)
+        return (session, number) if session else (0, 0)
+    if len(payload) == _HEAD.size + _PAIR.size and payload[0] == VERSION and payload[1] == Kind.OPEN:
+        return 0, decode_open(payload)[1]
+    return 0, 0

@@ -10,53 +10,33 @@ Messages to peers leave before this node's own sync is done; votes and acknowled
 the write, so they cannot leave earlier. A Ready that only moves the commit index waits for the next write and causes
 none.
 
+When the disk does not do its part: a full one refuses proposals until there is space again, one that stalls for longer
+than an election time-out or is full hands leadership to a follower that has proved that its own works, a broken one
+ends everything. A group that breaks an invariant, or whose owner does, stops by itself.
+
 There is no second path: a replicated class is a driver with one group.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol, final
+from typing import Final, final
 
 from raftly.base.membership import ConfState
-from raftly.base.types import Entry, HardState, NodeId, Snapshot
+from raftly.base.types import NO_NODE, EntryType, HardState, Index, NodeId
 from raftly.core.config import Config
-from raftly.core.messages import Message, MsgStorageAppend, MsgStorageApply
-from raftly.core.raw_node import RawNode
-from raftly.core.readindex import ReadState
-from raftly.core.status import SoftState
+from raftly.core.messages import Message, MsgPreVote, MsgProp, MsgStorageAppend, MsgStorageApply, MsgTimeoutNow, MsgVote
+from raftly.core.role import Role
 from raftly.core.trace import Tracer
-from raftly.errors import PeerError, ProposalError, RaftlyError
-from raftly.storage.group_log import GroupLog
+from raftly.errors import DiskFull, NotLeader, PeerError, ProposalError, RaftlyError, StorageError
+from raftly.node.group import Group, GroupHandler, Proposal
 from raftly.storage.items import EntriesItem, HardStateItem, Item, SnapshotItem
 from raftly.storage.log_store import LogStore
 from raftly.transport.base import Transport
 
-
-class GroupHandler(Protocol):
-    """What the owner of a group does with what its driver brings. Called inside a round: quick, and never raising."""
-
-    def on_committed(self, entries: list[Entry]) -> None:
-        """Apply these entries, in order; they are never given again."""
-        ...
-
-    def on_snapshot(self, snapshot: Snapshot) -> None:
-        """Replace the state by a snapshot that arrived."""
-        ...
-
-    def on_soft_state(self, state: SoftState) -> None:
-        """Leader or role changed."""
-        ...
-
-    def on_read_states(self, states: list[ReadState]) -> None:
-        """Reads were confirmed."""
-        ...
-
-    def on_failed(self, error: RaftlyError) -> None:
-        """The group stopped for good."""
-        ...
+_LEADER: Final = Role.LEADER
 
 
 @final
@@ -65,43 +45,12 @@ class DriverOptions:
     """Timing of a driver. Seconds."""
 
     tick_interval: float = 0.1
-
-
-@final
-class Group:
-    """One group of a driver."""
-
-    __slots__ = ("_driver", "config", "dirty", "handler", "id", "inbox", "log", "pending_state", "proposals", "raw")
-
-    def __init__(self, driver: Driver, id_: int, config: Config, log: GroupLog, handler: GroupHandler) -> None:
-        self._driver = driver
-        self.id = id_
-        self.config = config
-        self.log = log
-        self.handler = handler
-        self.raw = RawNode(config, log, driver.tracer)
-        self.inbox: list[Message] = []
-        self.proposals: list[tuple[bytes, Callable[[int, int], None], Callable[[RaftlyError], None]]] = []
-        self.pending_state: HardState | None = None  # a commit index that rides with the next write
-        self.dirty = False
-
-    def propose(
-        self, payload: bytes, placed: Callable[[int, int], None], refused: Callable[[RaftlyError], None]
-    ) -> None:
-        """Propose in the next round: `placed(term, index)` when it is in this leader's log, else `refused(error)`."""
-        self.proposals.append((payload, placed, refused))
-        self._driver.wake(self)
-
-    def act(self, action: Callable[[RawNode], None]) -> None:
-        """Do something with the core now, and let the driver see what follows.
-
-        Raises:
-            RaftlyError: whatever the action raises.
-        """
-        try:
-            action(self.raw)
-        finally:
-            self._driver.wake(self)
+    lease: float = 0.0
+    """For so long a node that comes back votes for nobody: it may have promised that to a leader, and forgotten."""
+    disk_full_retry: float = 0.5
+    """Between two attempts to write to a full disk."""
+    stop_timeout: float = 5.0
+    """A disk that does not answer is not waited for any longer."""
 
 
 @final
@@ -120,6 +69,8 @@ class Driver:
         self.tracer = tracer
         self.groups: dict[int, Group] = {}
         self.peer_errors = 0  # messages refused
+        self.disk_full: DiskFull | None = None  # while the disk is full
+        self.failure: RaftlyError | None = None  # the disk broke
         self._store = store
         self._transport = transport
         self._options = options or DriverOptions()
@@ -127,11 +78,11 @@ class Driver:
         self._outbox: dict[NodeId, dict[int, list[Message]]] = {}
         self._items: list[Item] = []  # of the next write
         self._answers: list[tuple[Group, list[Message]]] = []  # to deliver when it is durable
-        self._writing = False
+        self._writing_since: float | None = None
+        self._gave_way = False  # in this stall
         self._scheduled = False
-        self._stopped = False
+        self._stopping = False
         self._write_wanted = asyncio.Event()
-        self._failure: RaftlyError | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ticker: asyncio.TimerHandle | None = None
         self._next_tick = 0.0
@@ -141,7 +92,9 @@ class Driver:
 
     def add_group(self, id_: int, config: Config, handler: GroupHandler) -> Group:
         """Take a group under way, from what its log holds."""
-        group = self.groups[id_] = Group(self, id_, config, self._store.group(id_), handler)
+        group = self.groups[id_] = Group(id_, config, self._store.group(id_), handler, self.wake, self.tracer)
+        if self._loop is not None:
+            self._keep_silent(group, self._loop.time())
         self.wake(group)
         return group
 
@@ -152,21 +105,36 @@ class Driver:
     async def start(self) -> None:
         """Begin to tick, to receive and to write."""
         self._loop = asyncio.get_running_loop()
+        now = self._loop.time()
+        for group in self.groups.values():
+            self._keep_silent(group, now)
         await self._transport.start(self._receive, self._unreachable)
         self._writer = asyncio.create_task(self._write_loop(), name=f"raftly-log-{self.node_id}")
-        self._next_tick = self._loop.time() + self._options.tick_interval
+        self._next_tick = now + self._options.tick_interval
         self._ticker = self._loop.call_at(self._next_tick, self._tick)
         self._schedule()
 
+    def _keep_silent(self, group: Group, now: float) -> None:
+        if group.log.hard_state.term:
+            group.silent_until = now + self._options.lease
+
     async def stop(self) -> None:
-        """Finish the write under way and stop. Handing leadership over is the owner's, before this."""
-        self._stopped = True
+        """Finish the write under way and stop; again is fine. Handing leadership over is the owner's, before this."""
+        writer, self._writer = self._writer, None
+        self._stopping = True
+        if writer is None:
+            return
         if self._ticker is not None:
             self._ticker.cancel()
-        await self._transport.close()
         self._write_wanted.set()
-        if self._writer is not None:
-            await self._writer
+        _, late = await asyncio.wait([writer], timeout=self._options.stop_timeout)
+        if late:
+            writer.cancel()
+            await asyncio.wait([writer])
+        for group in self.groups.values():
+            group.refuse_queued()
+        self._flush()
+        await self._transport.close()
 
     # --- input ---
 
@@ -179,7 +147,7 @@ class Driver:
             self._schedule()
 
     def _schedule(self) -> None:
-        if self._loop is not None and not self._stopped and self._failure is None:
+        if self._loop is not None and self.failure is None:
             self._scheduled = True
             self._loop.call_soon(self._round)
 
@@ -187,8 +155,16 @@ class Driver:
         for id_, messages in batch:
             group = self.groups.get(id_)
             if group is not None:
-                group.inbox += messages
+                group.inbox += messages if not group.silent_until else self._admitted(group, messages)
                 self.wake(group)
+
+    def _admitted(self, group: Group, messages: list[Message]) -> list[Message]:
+        """Without the votes that others ask for, as long as a leader may count on this node's word of before."""
+        assert self._loop is not None
+        if self._loop.time() >= group.silent_until:
+            group.silent_until = 0.0
+            return messages
+        return [message for message in messages if not isinstance(message, MsgVote | MsgPreVote)]
 
     def _unreachable(self, peer: NodeId) -> None:
         for group in self.groups.values():
@@ -199,68 +175,111 @@ class Driver:
     def _tick(self) -> None:
         """One tick for every group, however late the loop is: time that this process lost is not the leader's fault."""
         loop = self._loop
-        if loop is None or self._stopped:
+        if loop is None or self._stopping or self.failure is not None:
             return
-        # What has arrived is looked at first, so a heartbeat that waited is not taken for a silent leader.
-        self._loop_round()
-        for group in self.groups.values():
-            group.raw.tick()
-            self.wake(group)
         now = loop.time()
-        self._next_tick = max(self._next_tick + self._options.tick_interval, now)
+        # What has arrived is looked at first, so a heartbeat that waited is not taken for a silent leader.
+        self._run_round()
+        for group in list(self.groups.values()):
+            try:
+                group.raw.tick()
+                group.handler.on_tick(now)
+            except Exception as error:  # noqa: BLE001 - as in a round
+                self._stop_group(group, error)
+            self.wake(group)
+        self._watch_disk(now)
+        self._next_tick += self._options.tick_interval
+        if self._next_tick <= now:
+            self._next_tick = now + self._options.tick_interval  # ticks that were missed are not made up for
         self._ticker = loop.call_at(self._next_tick, self._tick)
 
     # --- a round ---
 
     def _round(self) -> None:
         self._scheduled = False
-        self._loop_round()
+        self._run_round()
 
-    def _loop_round(self) -> None:
-        if self._failure is not None:
+    def _run_round(self) -> None:
+        if self.failure is not None:
             return
         dirty, self._dirty = self._dirty, []
         for group in dirty:
             group.dirty = False
-            self._feed(group)
-            self._drain(group)
+            if self.groups.get(group.id) is group:
+                try:
+                    self._feed(group)
+                    self._drain(group)
+                except Exception as error:  # noqa: BLE001 - whatever it is, the other groups go on
+                    self._stop_group(group, error)
+        self._flush()
+        if self._writing_since is None and (self._items or self._answers):
+            if self._items:
+                self._write_wanted.set()
+            else:  # nothing to write, and nothing being written: what is answered is durable already
+                answers, self._answers = self._answers, []
+                self._deliver(answers)
+
+    def _stop_group(self, group: Group, error: Exception) -> None:
+        """A broken invariant, a log that cannot be read, an owner that cannot go on: this group says nothing more."""
+        if self.groups.pop(group.id, None) is not None:
+            group.refuse_queued()
+            group.handler.on_failed(error)
+
+    def _flush(self) -> None:
         if self._outbox:
             outbox, self._outbox = self._outbox, {}
             for peer, groups in outbox.items():
                 self._transport.send(peer, list(groups.items()))
-        if (self._items or self._answers) and not self._writing:
-            if self._items:
-                self._write_wanted.set()
-            else:
-                self._deliver_answers()
 
     def _feed(self, group: Group) -> None:
         """Give a group what arrived for it."""
-        inbox, group.inbox = group.inbox, []
-        for message in inbox:
-            self._step(group, message)
-        proposals, group.proposals = group.proposals, []
-        if not proposals:
-            return
-        raw = group.raw
+        if group.inbox:
+            inbox, group.inbox = group.inbox, []
+            for message in inbox:
+                self._step(group, message)
+        if group.proposals:
+            proposals, group.proposals = group.proposals, []
+            self._propose(group, proposals)
+        if group.offers:
+            offers, group.offers = group.offers, []
+            if self.disk_full is None:
+                for payload in offers:
+                    self._offer(group, payload)
+
+    def _propose(self, group: Group, proposals: list[Proposal]) -> None:
+        raft = group.raw.raft
         try:
-            last = raw.propose_batch([payload for payload, _, _ in proposals])
-        except ProposalError as error:
-            for _, _, refused in proposals:
-                refused(error)
+            if self.disk_full is not None:
+                raise self.disk_full
+            if raft.role is not _LEADER:
+                raise NotLeader(raft.leader)
+            last = group.raw.propose_batch([proposal.payload for proposal in proposals])
+        except (ProposalError, DiskFull) as error:
+            for proposal in proposals:
+                proposal.refuse(error)
             return
-        first = last - len(proposals) + 1
-        term = raw.raft.term
-        for position, (_, placed, _) in enumerate(proposals):
-            placed(term, first + position)
+        term = raft.term
+        for proposal in proposals:
+            proposal.term = term
+        group.handler.on_placed(last - len(proposals) + 1, proposals)
+
+    def _offer(self, group: Group, payload: bytes) -> None:
+        with suppress(ProposalError):  # as if lost: its proposer asks again
+            group.raw.propose(payload)
 
     def _step(self, group: Group, message: Message) -> None:
+        if isinstance(message, MsgProp):
+            if self.disk_full is not None:
+                return  # as if lost
+            for entry in message.entries:
+                if entry.type == EntryType.NORMAL:
+                    entry.data = group.handler.on_passed_on(entry.data)
         try:
             group.raw.step(message)
         except PeerError:
             self.peer_errors += 1
         except ProposalError:
-            pass  # a forwarded proposal: its proposer will find out by its own deadline
+            pass  # a proposal that was passed on: as if lost
 
     def _drain(self, group: Group) -> None:
         """Carry out a group's Readies until it has no more."""
@@ -282,6 +301,8 @@ class Driver:
                     self._post(group, message)
 
     def _post(self, group: Group, message: Message) -> None:
+        if isinstance(message, MsgTimeoutNow):
+            group.transfer_term = message.term
         self._outbox.setdefault(message.to, {}).setdefault(group.id, []).append(message)
 
     def _plan_write(self, group: Group, message: MsgStorageAppend) -> None:
@@ -309,32 +330,56 @@ class Driver:
 
     async def _write_loop(self) -> None:
         """Write what has gathered, deliver its answers, again. One write at a time."""
+        assert self._loop is not None
         while True:
             await self._write_wanted.wait()
             self._write_wanted.clear()
-            if not self._items:
-                if self._stopped:
-                    return
-                continue
             items, self._items = self._items, []
             answers, self._answers = self._answers, []
-            self._writing = True
-            try:
-                await self._store.commit(items)
-            except RaftlyError as error:
-                self._fail(error)
+            if not items and not self._store.reclaim_pending:
+                self._deliver(answers)
+                if self._stopping:
+                    return
+                continue
+            self._writing_since = self._loop.time()
+            if not await self._write(items):
                 return
-            finally:
-                self._writing = False
+            self._writing_since = None
+            self._gave_way = False
             self._deliver(answers)
-            self._loop_round()
-            if self._items or self._stopped:
+            self._run_round()
+            if self._items or self._stopping or self._store.reclaim_pending:
                 self._write_wanted.set()
 
-    def _deliver_answers(self) -> None:
-        """Nothing to write, and nothing being written: what is answered is durable already."""
-        answers, self._answers = self._answers, []
-        self._deliver(answers)
+    async def _write(self, items: list[Item]) -> bool:
+        """Make the items durable, however long the disk is full; False: it is broken, or we stop."""
+        while True:
+            try:
+                await self._store.commit(items)
+            except DiskFull as error:
+                if self._store.is_broken or self._stopping:
+                    self._fail(error)
+                    return False
+                if self.disk_full is None:
+                    self.disk_full = error
+                    self._give_way()
+                await self._wait_for_space()
+            except RaftlyError as error:
+                self._fail(error)
+                return False
+            except Exception as error:  # noqa: BLE001 - a bug; nothing may be promised any more
+                self._fail(StorageError(f"the log refused a batch: {error!r}"))
+                return False
+            else:
+                self.disk_full = None
+                return True
+
+    async def _wait_for_space(self) -> None:
+        assert self._loop is not None
+        again = self._loop.call_later(self._options.disk_full_retry, self._write_wanted.set)
+        await self._write_wanted.wait()  # earlier only when we stop: no round asks for a write while one is under way
+        self._write_wanted.clear()
+        again.cancel()
 
     def _deliver(self, answers: list[tuple[Group, list[Message]]]) -> None:
         for group, messages in answers:
@@ -345,16 +390,53 @@ class Driver:
                     self._post(group, message)
             self.wake(group)
 
-    def _fail(self, error: RaftlyError) -> None:
-        """The log is broken: nothing more may be promised."""
-        self._failure = error
+    def _watch_disk(self, now: float) -> None:
+        """A write that takes longer than an election time-out: the groups that lead here are better led elsewhere."""
+        if self._writing_since is None or self._gave_way:
+            return
+        waited = now - self._writing_since
+        if any(waited > group.config.election_tick * self._options.tick_interval for group in self.groups.values()):
+            self._gave_way = True
+            self._give_way()
+
+    def _give_way(self) -> None:
+        """Hand each group that leads here to the follower with the longest log, if it is longer than that on our disk.
+
+        When all disks are full or slow nothing is gained by moving, and a candidate that cannot write its vote would
+        leave the group without a leader.
+        """
         for group in self.groups.values():
+            raft = group.raw.raft
+            target, match = self._successor(group)
+            if raft.role is _LEADER and raft.lead_transferee == NO_NODE and match > raft.log.persisted_index():
+                group.raw.transfer_leader(target)
+                self.wake(group)
+
+    def _successor(self, group: Group) -> tuple[NodeId, Index]:
+        """The voter that has most of the log, and how much; nobody if there is no other."""
+        raft = group.raw.raft
+        voters = raft.tracker.config.voters.ids()
+        others = [(peer.match, id_) for id_, peer in raft.tracker.peers if id_ != raft.id and id_ in voters]
+        match, target = max(others, default=(0, NO_NODE))
+        return target, match
+
+    def _fail(self, error: RaftlyError) -> None:
+        """The log is broken: nothing more may be promised. Somebody else should lead, at once."""
+        for group in self.groups.values():
+            raft = group.raw.raft
+            target, _ = self._successor(group)
+            if raft.role is _LEADER and target != NO_NODE:
+                self._post(group, MsgTimeoutNow(target, raft.id, raft.term))
+        self._flush()
+        self.failure = error
+        for group in self.groups.values():
+            group.refuse_queued()
             group.handler.on_failed(error)
 
     def write(self, item: Item) -> None:
         """Add something of the owner's to the next write."""
         self._items.append(item)
-        if self._writer is not None and not self._writing:
+        if self._writing_since is None:
             self._write_wanted.set()
 
     def conf_state(self, id_: int) -> ConfState:

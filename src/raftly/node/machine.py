@@ -1,7 +1,8 @@
 """StateMachine: an instance of the user's class, driven by committed entries; sessions make a retry count once.
 
 Everything here is a function of the entries alone: every replica that applied the same entries is equal to the last
-byte.
+byte. Where a replica cannot tell what the others did, because it is of an older version or the class has a bug, it
+stops (`MachineFailed`).
 
 A call's number counts up within its session. The reply to a call is kept until the caller says that it is done with it
 (`done_below`), so a call that arrives twice is answered twice and applied once. Sessions expire by log time: an entry's
@@ -12,57 +13,67 @@ Source: Raft thesis §6.3 (linearizable semantics, sessions, expiry agreed throu
 
 from __future__ import annotations
 
+import typing
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar, final
+from typing import ClassVar, Final, Generic, TypeVar, cast, final
 
 from raftly.base.types import Entry, Index
-from raftly.errors import DecodeError, RaftlyError, Retry
-from raftly.node.commands import Kind, decode_arguments, decode_call, decode_head, decode_number, methods_of
-from raftly.node.values import ValueTypeError, conform, decode_raw, encode_value
+from raftly.errors import ConfigError, DecodeError, LimitExceeded, RaftlyError
+from raftly.node.commands import Kind, Method, decode_call, decode_close, decode_head, decode_open, methods_of
+from raftly.node.errors import MachineFailed, SessionExpired, UnknownCommand, ValueTypeError
+from raftly.node.shapes import Check, checker, decode_as
+from raftly.node.values import decode_raw, encode_value
 
 T = TypeVar("T")
 
-SNAPSHOT_VERSION = 1
-
-
-class SessionExpired(RaftlyError):
-    """The session was closed or expired by log time: whether calls of it still in flight were applied is unknown."""
-
-    code: ClassVar[str] = "session_expired"
-
-
-class UnknownCommand(RaftlyError):
-    """A command that this class, or this version of it, does not have. Nothing was applied."""
-
-    code: ClassVar[str] = "unknown_command"
-    retry: ClassVar[Retry] = Retry.NEVER
-
-
-class MachineFailed(RaftlyError):
-    """A command raised what its class did not register: a bug. The node stops rather than let replicas part."""
-
-    code: ClassVar[str] = "machine_failed"
+SNAPSHOT_VERSION: Final = 1
+_NEVER: Final = 1 << 63
+_OUR_ERRORS: Final[dict[str, type[Exception]]] = {
+    error.__qualname__: error for error in (ValueTypeError, DecodeError, LimitExceeded)
+}
+_Stored = tuple[int, int, int, int, list[tuple[int, str, object]]]  # a session in a snapshot
 
 
 @final
 @dataclass(slots=True)
-class Session:
+class SessionState:
     """A caller, as all replicas see it."""
 
     ttl_us: int
     active_us: int  # log time of its last call
-    replies: dict[int, tuple[bool, object]]  # number -> (is it an error, value); until the caller is done with it
+    done_below: int  # replies below it are gone, and calls below it refused
+    replies: dict[int, object]  # number -> result, or the exception that is the result
 
 
 @final
 class StateMachine(Generic[T]):
-    """The user's instance and the sessions around it. `errors` are the exceptions that are results."""
+    """The user's instance and the sessions around it.
 
-    __slots__ = ("_errors", "_factory", "_methods", "applied", "instance", "now_us", "sessions")
+    `errors` of the class lists the exceptions that are results: exactly these classes, not those derived from them.
+    """
+
+    __slots__ = (
+        "_errors",
+        "_expiry_us",
+        "_factory",
+        "_fields",
+        "_methods",
+        "applied",
+        "instance",
+        "now_us",
+        "sessions",
+    )
+
+    VERSION: ClassVar[int] = SNAPSHOT_VERSION
 
     def __init__(self, factory: Callable[[], T]) -> None:
+        """Make the first instance.
+
+        Raises:
+            ConfigError: the class has no commands, or one that cannot travel.
+        """
         self._factory = factory
         self.instance = factory()
         cls = type(self.instance)
@@ -70,94 +81,140 @@ class StateMachine(Generic[T]):
         self._errors: dict[str, type[Exception]] = {
             error.__qualname__: error for error in getattr(cls, "errors", ()) if issubclass(error, Exception)
         }
+        self._fields: dict[str, Check] = {name: checker(hint) for name, hint in _field_types(cls).items()}
         self.applied: Index = 0
         self.now_us = 0  # log time
-        self.sessions: dict[int, Session] = {}
+        self.sessions: dict[int, SessionState] = {}
+        self._expiry_us = _NEVER  # no session expires before
+
+    # --- entries ---
 
     def apply(self, entry: Entry) -> object:
         """Apply a committed entry; its result, or the exception that is its result.
 
         Raises:
-            MachineFailed: the class has a bug; this replica must stop.
+            MachineFailed: the class has a bug, or is older than the entry; this replica must stop.
         """
         self.applied = entry.index
-        if not entry.data:
+        data = entry.data
+        if not data:
             return None
         try:
-            kind, stamp_us = decode_head(entry.data)
-            self.now_us = max(self.now_us, stamp_us)
-            self._expire()
-            if kind is Kind.COMMAND:
-                return self._command(entry)
-            if kind is Kind.OPEN:
-                self.sessions[entry.index] = Session(decode_number(entry.data), self.now_us, {})
-                return entry.index
-            if kind is Kind.CLOSE:
-                self.sessions.pop(decode_number(entry.data), None)
+            kind, stamp_us = decode_head(data)
+        except DecodeError as error:
+            raise MachineFailed(f"entry {entry.index} is not for this version of raftly: {error}") from error
+        if stamp_us > self.now_us:
+            self.now_us = stamp_us
+            if stamp_us > self._expiry_us:
+                self._expire()
+        try:
+            if kind == 1:
+                return self._command(data)
+            return self._other(kind, entry)
         except DecodeError as error:
             return error  # the same on every replica, and nothing was changed by it
+
+    def _other(self, kind: int, entry: Entry) -> object:
+        if kind == Kind.OPEN:
+            ttl_us, _ = decode_open(entry.data)
+            self.sessions[entry.index] = SessionState(ttl_us, self.now_us, 0, {})
+            self._expiry_us = min(self._expiry_us, self.now_us + ttl_us)
+            return entry.index
+        if kind == Kind.CLOSE:
+            self.sessions.pop(decode_close(entry.data), None)
+        elif kind != Kind.CLOCK:
+            raise MachineFailed(f"entry {entry.index} is of kind {kind}, which this version of raftly does not know")
         return None
 
     def _expire(self) -> None:
-        gone = [id_ for id_, session in self.sessions.items() if self.now_us - session.active_us > session.ttl_us]
+        """Let sessions go that were silent for longer than their time, and find out when to look again."""
+        gone = [id_ for id_, session in self.sessions.items() if self.now_us > session.active_us + session.ttl_us]
         for id_ in gone:
             del self.sessions[id_]
+        expiries = [session.active_us + session.ttl_us for session in self.sessions.values()]
+        self._expiry_us = min(expiries, default=_NEVER)
 
-    def _command(self, entry: Entry) -> object:
-        call = decode_call(entry.data)
-        if call.session == 0:
-            return self._run(call.name, call.schema, call.arguments)[1]
-        session = self.sessions.get(call.session)
+    def _command(self, data: bytes) -> object:
+        id_, number, done_below, schema, name, arguments = decode_call(data)
+        if id_ == 0:
+            return self._run(name, schema, arguments)
+        session = self.sessions.get(id_)
         if session is None:
-            return SessionExpired(f"session {call.session} has expired or was closed")
+            return SessionExpired(f"session {id_} has expired or was closed")
         session.active_us = self.now_us
-        for number in [number for number in session.replies if number < call.done_below]:
-            del session.replies[number]
-        if call.number < call.done_below:
-            return SessionExpired(f"call {call.number} was already answered and given up")
-        reply = session.replies.get(call.number)
-        if reply is None:
-            reply = self._run(call.name, call.schema, call.arguments)
-            session.replies[call.number] = reply
-        return reply[1]
+        replies = session.replies
+        if done_below > session.done_below:
+            session.done_below = done_below
+            for answered in [known for known in replies if known < done_below]:
+                del replies[answered]
+        if number < session.done_below:
+            return SessionExpired(f"call {number} of session {id_} was given up by its caller")
+        if number in replies:
+            return self._again(name, replies[number])
+        reply = replies[number] = self._run(name, schema, arguments)
+        return reply
 
-    def _run(self, name: str, schema: int, arguments: bytes) -> tuple[bool, object]:
-        """Call the method: (is it an error, result)."""
+    def _run(self, name: str, schema: int, arguments: bytes) -> object:
+        """Call the method; its result, or the exception that is the result."""
         method = self._methods.get(name)
-        if method is None or not method.is_command or schema > method.schema:
-            return True, UnknownCommand(f"{type(self.instance).__qualname__} has no command {name} of schema {schema}")
+        if method is None or not method.mark.is_command or schema > method.mark.schema:
+            raise MachineFailed(
+                f"{type(self.instance).__qualname__} has no command {name} of schema {schema}: a newer version of the "
+                "class proposed it; update this replica and start it again"
+            )
         try:
-            values = decode_arguments(arguments, method)
+            values = method.decode(arguments)
         except (DecodeError, ValueTypeError) as error:
-            return True, error
+            return error
         try:
-            return False, method.function(self.instance, *values)
-        except tuple(self._errors.values()) as error:
-            return True, error
+            result = method.function(self.instance, *values)
         except Exception as error:
+            if self._errors.get(type(error).__qualname__) is type(error):
+                return _plain_error(error)
             raise MachineFailed(f"{type(self.instance).__qualname__}.{name} raised {error!r}") from error
+        try:
+            return method.detach(result)
+        except (ValueTypeError, LimitExceeded) as error:
+            return error
+
+    def _again(self, name: str, reply: object) -> object:
+        """A reply once more; one that came in a snapshot holds records where its method gave dataclasses."""
+        method = self._methods.get(name)
+        if method is None or isinstance(reply, Exception):
+            return reply
+        try:
+            return method.conform_result(reply)
+        except ValueTypeError as error:
+            return error
+
+    # --- callers ---
 
     def query(self, name: str, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
-        """Call a reading method on the state as it is here."""
-        method = self._methods[name]
-        return method.function(self.instance, *method.bind(args, kwargs))
+        """Call a reading method on the state as it is here.
 
-    def bind(self, name: str, args: tuple[object, ...], kwargs: dict[str, object]) -> tuple[int, bytes]:
-        """(schema, encoded arguments) of a call, checked before it goes anywhere.
+        Raises:
+            UnknownCommand: no such query.
+            ValueTypeError: an argument or the result is not of its type.
+        """
+        method = self._method(name, is_command=False)
+        return method.detach(method.function(self.instance, *method.bind(args, kwargs)))
+
+    def encode(self, name: str, args: tuple[object, ...], kwargs: dict[str, object]) -> bytes:
+        """A call to put into a payload, checked before it goes anywhere.
 
         Raises:
             UnknownCommand: no such command.
             ValueTypeError: an argument is not of its type.
+            LimitExceeded: the arguments are too large.
         """
-        method = self._methods.get(name)
-        if method is None or not method.is_command:
-            raise UnknownCommand(f"{type(self.instance).__qualname__} has no command {name}")
-        return method.schema, encode_value(method.bind(args, kwargs))
+        return self._method(name, is_command=True).encode(args, kwargs)
 
-    def is_query(self, name: str) -> bool:
-        """Is this a method marked @query?"""
+    def _method(self, name: str, *, is_command: bool) -> Method:
         method = self._methods.get(name)
-        return method is not None and not method.is_command
+        if method is None or method.mark.is_command is not is_command:
+            kind = "command" if is_command else "query"
+            raise UnknownCommand(f"{type(self.instance).__qualname__} has no {kind} {name}")
+        return method
 
     # --- snapshots ---
 
@@ -165,72 +222,126 @@ class StateMachine(Generic[T]):
         """The whole state, sessions included.
 
         Raises:
-            ValueTypeError: a field of the instance cannot be encoded.
+            ValueTypeError: a field of the instance cannot travel, so it could not be restored.
+            LimitExceeded: larger than a value may be.
         """
+        fields = _state_of(self.instance)
+        for name, value in fields.items():
+            try:
+                self._check_of(name)(value)
+            except ValueTypeError as error:
+                raise ValueTypeError(f"{type(self.instance).__qualname__}.{name}: {error}") from error
         sessions = [
             (
                 id_,
                 session.ttl_us,
                 session.active_us,
-                [(number, failed, _encode_reply(value)) for number, (failed, value) in session.replies.items()],
+                session.done_below,
+                [(number, *_reply_parts(reply)) for number, reply in session.replies.items()],
             )
             for id_, session in self.sessions.items()
         ]
-        return encode_value((SNAPSHOT_VERSION, self.applied, self.now_us, sessions, dict(vars(self.instance))))
+        return encode_value((SNAPSHOT_VERSION, self.applied, self.now_us, sessions, fields))
 
     def restore(self, data: bytes) -> None:
-        """Become what the snapshot says.
+        """Become what the snapshot says; on an error stay as before.
 
         Raises:
             DecodeError: malformed, or of a newer version.
             ValueTypeError: it does not fit the class.
         """
-        version, applied, now_us, sessions, fields = _parts(data)
+        parts = decode_raw(data)
+        if type(parts) is not tuple or len(parts) != 5 or type(parts[4]) is not dict:
+            raise DecodeError("snapshot", 0, "it is not of the form of a snapshot")
+        version, applied, now_us, sessions, fields = parts
         if version != SNAPSHOT_VERSION:
             raise DecodeError("snapshot", 0, f"version {version} is unknown")
         instance = self._factory()
-        hints = _field_types(type(instance))
+        for name in _state_of(instance).keys() - fields.keys():
+            delattr(instance, name)
         for name, value in fields.items():
-            setattr(instance, name, conform(value, hints.get(name, object)))
+            setattr(instance, name, self._check_of(name)(value))
+        try:
+            restored = {
+                id_: SessionState(
+                    ttl_us, active_us, done_below, {number: self._reply(kind, reply) for number, kind, reply in replies}
+                )
+                for id_, ttl_us, active_us, done_below, replies in cast("list[_Stored]", sessions)
+            }
+        except (TypeError, ValueError) as error:
+            raise DecodeError("snapshot", 0, "its sessions are not of their form") from error
         self.instance = instance
         self.applied = applied
         self.now_us = now_us
-        self.sessions = {
-            id_: Session(ttl_us, active_us, {number: (failed, self._reply(raw)) for number, failed, raw in replies})
-            for id_, ttl_us, active_us, replies in sessions
-        }
+        self.sessions = restored
+        self._expire()
 
-    def _reply(self, raw: tuple[str, object]) -> object:
-        name, value = raw
+    def _check_of(self, field: str) -> Check:
+        check = self._fields.get(field)
+        if check is None:
+            check = self._fields[field] = checker(object)
+        return check
+
+    def _reply(self, name: str, value: object) -> object:
         if not name:
             return value
-        error = self._errors.get(name)
-        arguments = value if isinstance(value, list) else []
-        return error(*arguments) if error is not None else RaftlyError(*arguments)
+        arguments = value if isinstance(value, tuple) else (value,)
+        cls = self._errors.get(name) or _OUR_ERRORS.get(name, RaftlyError)
+        try:
+            return cls(*arguments)
+        except TypeError:  # its __init__ takes something else than what it hands on
+            error = cls.__new__(cls)
+            error.args = arguments
+            return error
 
     def digest(self) -> int:
-        """CRC-32 of the snapshot: equal on replicas that applied the same entries."""
+        """CRC-32 of the snapshot: equal on replicas that applied the same entries.
+
+        Raises:
+            ValueTypeError: as `snapshot`.
+            LimitExceeded: as `snapshot`.
+        """
         return zlib.crc32(self.snapshot())
 
 
-def _encode_reply(value: object) -> tuple[str, object]:
-    if isinstance(value, Exception):
-        return type(value).__qualname__, [str(argument) for argument in value.args]
-    return "", value
+def _plain_error(error: Exception) -> Exception:
+    """A registered exception as a result: no traceback, so no way back into the state; arguments that can travel."""
+    arguments: list[object] = []
+    for argument in error.args:
+        try:
+            arguments.append(decode_as(encode_value(argument), object))
+        except RaftlyError:
+            arguments.append(str(argument))
+    error.args = tuple(arguments)
+    return error.with_traceback(None)
 
 
-def _parts(data: bytes) -> tuple[int, int, int, list[Any], dict[str, object]]:
-    parts = decode_raw(data)
-    if not isinstance(parts, tuple) or len(parts) != 5 or not isinstance(parts[4], dict):
-        raise DecodeError("snapshot", 0, "it is not of the form of a snapshot")
-    return parts[0], parts[1], parts[2], parts[3], parts[4]
+def _reply_parts(reply: object) -> tuple[str, object]:
+    if isinstance(reply, Exception):
+        return type(reply).__qualname__, reply.args
+    return "", reply
 
 
 def _field_types(cls: type) -> dict[str, object]:
-    """Annotations of the class's fields, where it has any."""
-    import typing  # noqa: PLC0415 - only here
+    """Annotations of the class's fields, where it has any.
 
+    Raises:
+        ConfigError: one names what is not there when the class runs.
+    """
     try:
-        return dict(typing.get_type_hints(cls))
-    except NameError:
-        return {}
+        hints = typing.get_type_hints(cls)
+    except NameError as error:
+        raise ConfigError(cls.__qualname__, f"has an annotation that cannot be resolved: {error}") from error
+    return {
+        name: hint for name, hint in hints.items() if hint is not ClassVar and typing.get_origin(hint) is not ClassVar
+    }
+
+
+def _state_of(instance: object) -> dict[str, object]:
+    """The fields of an instance by name, in order of their names; of `__slots__` too."""
+    names = set(getattr(instance, "__dict__", ()))
+    for cls in type(instance).__mro__:
+        slots = cls.__dict__.get("__slots__", ())
+        names |= {slots} if isinstance(slots, str) else set(slots)
+    names -= {"__dict__", "__weakref__"}
+    return {name: getattr(instance, name) for name in sorted(names) if hasattr(instance, name)}

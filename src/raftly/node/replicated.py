@@ -1,11 +1,14 @@
 """Replicated: your class on several machines.
 
-    node = await Replicated.start(Counter, NodeConfig(id=1, members={1: ..., 2: ..., 3: ...}, directory="data/1"))
-    await node.call(Counter.add, 5)        through the log; the result is the method's
-    await node.ask(Counter.get)            linearizable, from this replica
+    node = await Replicated.start(Counter, NodeConfig(id=1, members=(1, 2, 3)), transport, directory="data/1")
+    await node.call(Counter.add, 5)        through the log, at the leader; the result is the method's
+    await node.ask(Counter.get)            linearizable, at the leader
+    session = await node.open_session()
+    await session.call(Counter.add, 5)     from any node, retried, exactly once
 
 One group on a Driver. A call gives its result, or raises the exception that the class registered as a result; or
-`NotLeader` (ask the node it names), `ProposalDropped` (not taken, call again), `OutcomeUnknown` (perhaps applied).
+`NotLeader` (ask the node it names), `ProposalDropped` or `Busy` (not taken, call again), `OutcomeUnknown` (perhaps
+applied). A call that is cancelled has an unknown outcome too.
 """
 
 from __future__ import annotations
@@ -13,22 +16,26 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import suppress
 from typing import Concatenate, Generic, ParamSpec, TypeVar, cast, final
 
 from raftly.base.membership import ConfState, decode_conf_change, decode_conf_change_v2
-from raftly.base.types import Entry, EntryType, Index, NodeId, Snapshot, SnapshotMeta, Term
-from raftly.core.config import Config
-from raftly.core.raw_node import RawNode
+from raftly.base.rand import SplitMix64
+from raftly.base.types import NO_NODE, Entry, EntryType, HardState, Index, NodeId, Snapshot, SnapshotMeta, Term
 from raftly.core.readindex import ReadState
 from raftly.core.role import Role
-from raftly.core.status import SoftState, Status
-from raftly.errors import ConfChangeError, DropReason, NotLeader, OutcomeUnknown, ProposalDropped, RaftlyError
-from raftly.node.commands import Call, Kind, stamp
-from raftly.node.driver import Driver, DriverOptions, Group
-from raftly.node.machine import MachineFailed, StateMachine
+from raftly.core.status import BasicStatus, SoftState, Status
+from raftly.errors import ConfChangeError, NotLeader, OutcomeUnknown, RaftlyError
+from raftly.node.commands import call_payload, clock_payload, open_payload, with_stamp
+from raftly.node.config import NodeConfig
+from raftly.node.driver import Driver, DriverOptions
+from raftly.node.errors import Busy, MachineFailed, NodeStopped
+from raftly.node.group import Group, Proposal
+from raftly.node.machine import StateMachine
+from raftly.node.reads import STRONG, Freshness, Read, Reads
+from raftly.node.session import Calls, Session
 from raftly.storage.items import MembershipItem, SnapshotItem
-from raftly.storage.log_store import LogOptions, LogStore
+from raftly.storage.log_store import LogStore
 from raftly.storage.osfs import OsFs
 from raftly.storage.vfs import FileSystem
 from raftly.transport.base import Transport
@@ -38,50 +45,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 GROUP = 1
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class NodeConfig:
-    """What a node must know. Times are seconds."""
-
-    id: NodeId
-    members: tuple[NodeId, ...]
-    """The first voters of a new group; the same on each of them. A node that finds a log ignores it."""
-    cluster_id: int = 1
-    tick: float = 0.1
-    heartbeat_tick: int = 1
-    election_tick: int = 10
-    seed: int = field(default_factory=time.time_ns)
-    snapshot_entries: int = 10_000
-    """Entries applied between two snapshots."""
-    log: LogOptions = field(default_factory=LogOptions)
-
-    def core(self, applied: Index) -> Config:
-        """The options of the core."""
-        return Config(
-            self.id,
-            election_tick=self.election_tick,
-            heartbeat_tick=self.heartbeat_tick,
-            seed=self.seed,
-            applied=applied,
-            async_storage_writes=True,
-            max_size_per_msg=1 << 20,
-            max_committed_size_per_ready=4 << 20,
-            max_uncommitted_entries_size=256 << 20,
-            check_quorum=True,
-            pre_vote=True,
-            disable_proposal_forwarding=True,
-        )
-
-
-@final
-@dataclass(slots=True)
-class _Waiter:
-    """Somebody who waits for the entry at an index."""
-
-    term: Term
-    future: asyncio.Future[object]
 
 
 @final
@@ -98,17 +61,31 @@ class Replicated(Generic[T]):
     ) -> None:
         self.config = config
         self.machine: StateMachine[T] = StateMachine(factory)
-        self.failure: RaftlyError | None = None
+        self.failure: RaftlyError | None = None  # why this node answers nothing any more
+        self.snapshot_failure: RaftlyError | None = None  # why the log is not compacted
         self._store = store
         self._clock = clock
-        self._driver = Driver(config.id, store, transport, DriverOptions(config.tick))
-        self._group: Group | None = None
-        self._waiters: dict[Index, _Waiter] = {}
-        self._reads: dict[bytes, asyncio.Future[Index]] = {}
-        self._read_number = 0
-        self._applied_waiters: list[tuple[Index, asyncio.Future[None]]] = []
+        self._driver = Driver(
+            config.id, store, transport, DriverOptions(config.tick, config.lease + config.clock_drift)
+        )
+        self._log = store.group(GROUP)
+        if self._log.snapshot_meta.data:
+            self.machine.restore(self._log.snapshot_meta.data)
+        self._log.latest_snapshot = self._snapshot_to_send
+        self._conf_index = self._log.conf_index  # membership changes up to it are in force already
+        self._snapshot_index: Index = self._log.snapshot_meta.meta.index
+        self._pending_snapshot: Snapshot | None = None
+        self._group: Group = self._driver.add_group(GROUP, config.core(self.machine.applied), self)
+        self._reads = Reads(self._group, config.lease, 2 * config.heartbeat_tick * config.tick)
+        self._reads.on_applied(self.machine.applied)
+        self._calls = Calls(self._group.offer, config.tick * config.election_tick, self._stamp)
+        self._nonces = SplitMix64(config.seed ^ config.id << 32)
+        self._waiters: dict[Index, Proposal] = {}
+        self._waiters_term: Term = 0  # of the newest of them
+        self._clock_asked = 0.0
         self._leader_changed = asyncio.Event()
-        self._compacted: Index = 0
+        self._idle = asyncio.Event()
+        self._stopped = False
 
     # --- life ---
 
@@ -127,7 +104,7 @@ class Replicated(Generic[T]):
 
         Raises:
             StorageError: the directory is in use, damaged, or another node's.
-            ConfigError: an option is wrong.
+            ConfigError: the class cannot be replicated.
         """
         store = LogStore(fs or OsFs(directory), config.cluster_id, config.id, config.log)
         store.open()
@@ -136,53 +113,44 @@ class Replicated(Generic[T]):
                 first = Snapshot(SnapshotMeta(0, 0, ConfState(tuple(sorted(config.members)))))
                 await store.commit([SnapshotItem(GROUP, first, keeps_entries=False)])
             node = cls(factory, config, store, transport, clock)
-            await node._run()
+            await node._driver.start()
         except BaseException:
             store.close()
             raise
         return node
 
-    async def _run(self) -> None:
-        log = self._store.group(GROUP)
-        stored = log.snapshot_meta
-        if stored.data:
-            self.machine.restore(stored.data)
-        self._compacted = stored.meta.index
-        log.latest_snapshot = self._snapshot_to_send
-        self._group = self._driver.add_group(GROUP, self.config.core(stored.meta.index), self)
-        await self._driver.start()
-
     async def stop(self) -> None:
-        """Hand leadership over if there is somebody to take it, finish what is being written, stop."""
-        raft = self._raw.raft
-        if raft.role is Role.LEADER and self.failure is None:
-            await self._hand_over()
+        """Answer who still waits, hand leadership over if there is somebody to take it, finish writing, stop.
+
+        Takes no new calls from the beginning. Again is fine.
+        """
+        if self._stopped:
+            return
+        self._stopped = True
+        patience = self.config.tick * self.config.election_tick
+        if self._group.raw.raft.role is Role.LEADER and self.failure is None and self._driver.disk_full is None:
+            if self._waiters or self._group.proposals:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._idle.wait(), patience)
+            await self._hand_over(patience)
         await self._driver.stop()
-        self._give_up(OutcomeUnknown("the node was stopped"))
+        if self.failure is None:
+            self.failure = NodeStopped("this node was stopped")
+        self._give_up("the node was stopped")
         self._store.close()
 
-    async def _hand_over(self) -> None:
-        raft = self._raw.raft
-        followers = [(peer.match, id_) for id_, peer in raft.tracker.peers if id_ != raft.id and not peer.is_learner]
-        if not followers:
+    async def _hand_over(self, patience: float) -> None:
+        raft = self._group.raw.raft
+        voters = raft.tracker.config.voters.ids()
+        followers = [(peer.match, id_) for id_, peer in raft.tracker.peers if id_ != raft.id and id_ in voters]
+        if not followers or raft.role is not Role.LEADER:
             return
-        self._act(lambda raw: raw.transfer_leader(max(followers)[1]))
-        deadline = asyncio.get_running_loop().time() + self.config.tick * self.config.election_tick
-        while raft.role is Role.LEADER and asyncio.get_running_loop().time() < deadline:
-            self._leader_changed.clear()
-            try:
-                await asyncio.wait_for(self._leader_changed.wait(), self.config.tick)
-            except TimeoutError:
-                continue
-
-    @property
-    def _raw(self) -> RawNode:
-        assert self._group is not None
-        return self._group.raw
-
-    def _act(self, action: Callable[[RawNode], None]) -> None:
-        assert self._group is not None
-        self._group.act(action)
+        self._group.act(lambda raw: raw.transfer_leader(max(followers)[1]))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while raft.leader in (raft.id, NO_NODE):
+                    self._leader_changed.clear()
+                    await self._leader_changed.wait()
 
     # --- what callers do ---
 
@@ -190,207 +158,251 @@ class Replicated(Generic[T]):
         """Call a command on every replica; the result of this one, after it is committed and applied.
 
         Raises:
-            NotLeader: this node does not lead; its `leader_id` may.
+            NotLeader: this node does not lead; its `leader_id` may. Not applied.
             ProposalDropped: not taken, and never will be.
-            OutcomeUnknown: it may or may not be applied.
+            Busy: `calls_max` calls are in flight; not taken.
+            DiskFull: not taken.
+            OutcomeUnknown: it may or may not be applied; `call_timeout` passed, or the node failed.
+            NodeStopped: not taken.
+            ValueTypeError: an argument is not of its type; not taken.
             Exception: whatever the class registered as a result.
         """
-        name = method.__name__
-        schema, arguments = self.machine.bind(name, args, kwargs)
-        result = await self._propose(Kind.COMMAND, Call(0, 0, 0, schema, name, arguments).encode())
+        call = self.machine.encode(method.__name__, args, kwargs)
+        self._admit()
+        raft = self._group.raw.raft
+        if raft.role is not Role.LEADER:
+            raise NotLeader(raft.leader)
+        loop = asyncio.get_running_loop()
+        proposal = Proposal(
+            call_payload(self._stamp(), 0, 0, 0, call), loop.create_future(), loop.time() + self.config.call_timeout
+        )
+        self._group.propose(proposal)
+        result = await proposal.future
         if isinstance(result, Exception):
             raise result
         return cast("R", result)
 
-    async def ask(self, method: Callable[Concatenate[T, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call a query on this replica's state, no older than the moment of asking (read index, thesis §6.4).
+    async def open_session(self, *, ttl: float | None = None, within: float | None = None) -> Session[T]:
+        """Register a session through the log, from any node. Opening it, and each of its calls, may take `within` s.
 
         Raises:
-            NotLeader: no leader is known to confirm the read.
+            Busy: `calls_max` calls are in flight.
+            OutcomeUnknown: nobody answered in time; what may have been opened expires by itself.
+            NodeStopped: this node takes no calls any more.
         """
-        await self.read_barrier()
+        self._admit()
+        ttl_us = int((ttl or self.config.session_ttl) * 1e6)
+        patience = within or self.config.call_timeout
+        nonce = self._nonces.next_u64() | 1
+        id_ = await self._calls.make((0, nonce), lambda stamp_us: open_payload(stamp_us, ttl_us, nonce), patience)
+        return Session(cast("int", id_), self.machine, self._calls, self._admit, patience)
+
+    async def ask(self, method: Callable[Concatenate[T, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call a query on the leader's state, no older than the moment of asking.
+
+        Raises:
+            NotLeader: this node does not lead; another mode of `fresh` reads anywhere.
+            ReadTimeout: nobody confirmed it within `call_timeout`.
+        """
+        if not self._reads.by_lease():
+            await self.fresh(STRONG)
         return cast("R", self.machine.query(method.__name__, args, kwargs))
 
-    async def read_barrier(self) -> Index:
-        """Wait until this replica has applied all that was committed when this was called; that index."""
-        if self._raw.raft.leader == 0:
-            raise NotLeader(0)
-        future: asyncio.Future[Index] = asyncio.get_running_loop().create_future()
-        self._read_number += 1
-        context = self._read_number.to_bytes(8, "little")
-        self._reads[context] = future
-        try:
-            self._act(lambda raw: raw.read_index(context))
-            index = await future
-        finally:
-            self._reads.pop(context, None)
-        await self._wait_applied(index)
-        return index
+    async def fresh(self, read: Read = STRONG, *, within: float | None = None) -> Freshness:
+        """Wait until the state at this replica is as fresh as `read` says; then `look` at it.
 
-    async def _wait_applied(self, index: Index) -> None:
-        if self.machine.applied >= index:
-            return
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._applied_waiters.append((index, future))
-        await future
-
-    async def _propose(self, kind: Kind, body: bytes) -> object:
+        Raises:
+            NotLeader: STRONG and LEASE are for leaders.
+            LeaseNotHeld: LEASE, and this leader holds none.
+            ReadTimeout: it was not to be had in time.
+        """
         if self.failure is not None:
             raise self.failure
-        raft = self._raw.raft
-        if raft.role is not Role.LEADER:
-            raise NotLeader(raft.leader)
-        payload = stamp(kind, self._stamp(), body)
-        future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        return await self._reads.wait(read, within or self.config.call_timeout)
 
-        def placed(term: Term, index: Index) -> None:
-            self._waiters[index] = _Waiter(term, future)
-
-        def refused(error: RaftlyError) -> None:
-            if not future.done():
-                future.set_exception(self._explain(error))
-
-        assert self._group is not None
-        self._group.propose(payload, placed, refused)
-        return await future
-
-    def _stamp(self) -> int:
-        """Log time for a new entry; applying it takes the maximum, so a clock that went back does no harm."""
-        return max(int(self._clock() * 1e6), self.machine.now_us)
-
-    def _explain(self, error: RaftlyError) -> RaftlyError:
-        if isinstance(error, ProposalDropped) and error.reason in (
-            DropReason.NO_LEADER,
-            DropReason.FORWARDING_DISABLED,
-        ):
-            return NotLeader(self._raw.raft.leader)
-        return error
+    def look(self, method: Callable[Concatenate[T, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call a query on the state as it is here and now."""
+        return cast("R", self.machine.query(method.__name__, args, kwargs))
 
     def status(self) -> Status:
-        """What the core tells of itself."""
-        return self._raw.status()
+        """What the core tells of itself; nothing once stopped."""
+        if self._stopped and self.failure is not None:
+            return Status(BasicStatus(NO_NODE, HardState(), SoftState(), 0, 0, NO_NODE), ConfState())
+        return self._group.raw.status()
 
     async def wait_leader(self) -> NodeId:
         """Wait until a leader is known; its id."""
-        while self._raw.raft.leader == 0:
+        raft = self._group.raw.raft
+        while raft.leader == NO_NODE:
             self._leader_changed.clear()
             await self._leader_changed.wait()
-        return self._raw.raft.leader
+        return raft.leader
+
+    def calls_in_flight(self) -> int:
+        """Calls that wait for their result here."""
+        return len(self._waiters) + len(self._group.proposals) + len(self._calls)
+
+    def _admit(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+        if self._stopped:
+            raise NodeStopped("this node is stopping")
+        count = self.calls_in_flight()
+        if count >= self.config.calls_max:
+            raise Busy("calls_in_flight", count + 1, self.config.calls_max)
+
+    def _stamp(self) -> int:
+        """Log time for an entry proposed here; 0 unless this node leads: the leader puts its own in."""
+        if self._group.raw.raft.role is not Role.LEADER:
+            return 0
+        now_us = int(self._clock() * 1e6)
+        return max(now_us, self.machine.now_us)
 
     # --- what the driver brings ---
 
+    def on_placed(self, first: Index, proposals: list[Proposal]) -> None:
+        """See `GroupHandler.on_placed`."""
+        waiters = self._waiters
+        for proposal in proposals:
+            waiters[first] = proposal
+            first += 1
+        self._waiters_term = proposals[-1].term
+
+    def on_passed_on(self, payload: bytes) -> bytes:
+        """See `GroupHandler.on_passed_on`: the clock that counts is the leader's."""
+        return with_stamp(payload, self._stamp())
+
     def on_committed(self, entries: list[Entry]) -> None:
         """See `GroupHandler.on_committed`."""
+        waiters = self._waiters
+        apply = self.machine.apply
         for entry in entries:
-            try:
-                result = self._apply(entry)
-            except MachineFailed as error:
-                self._fail(error)
-                return
-            waiter = self._waiters.pop(entry.index, None)
-            if waiter is not None and not waiter.future.done():
-                if waiter.term == entry.term:
-                    waiter.future.set_result(result)
-                else:
-                    # Another leader's entry took the place: this call will never be applied.
-                    waiter.future.set_exception(ProposalDropped(DropReason.NO_LEADER))
-        self._wake_applied()
-        if self.machine.applied - self._compacted >= self.config.snapshot_entries:
-            self._compact()
+            result = apply(entry) if entry.type == EntryType.NORMAL else self._apply_change(entry)
+            if self._calls:
+                self._calls.answer(entry.data, result)
+            if waiters:
+                waiter = waiters.pop(entry.index, None)
+                if waiter is not None:
+                    self._resolve(waiter, entry, result)
+                if entry.term > self._waiters_term:
+                    self._drop_overwritten(entry.term)
+        if not waiters:
+            self._idle.set()
+        self._reads.on_applied(self.machine.applied)
+        self._maybe_snapshot()
 
-    def _apply(self, entry: Entry) -> object:
-        if entry.type == EntryType.NORMAL:
-            return self.machine.apply(entry)
+    def _resolve(self, waiter: Proposal, entry: Entry, result: object) -> None:
+        if waiter.term != entry.term:
+            waiter.refuse(NotLeader(self._group.raw.raft.leader))  # another's entry took its place
+        elif not waiter.future.done():
+            waiter.future.set_result(result)
+
+    def _drop_overwritten(self, term: Term) -> None:
+        """An entry of a later term was applied: terms do not fall, so what waits from before can never follow it."""
+        for index in [index for index, waiter in self._waiters.items() if waiter.term < term]:
+            self._waiters.pop(index).refuse(NotLeader(self._group.raw.raft.leader))
+
+    def _apply_change(self, entry: Entry) -> object:
         self.machine.applied = entry.index
-        change = (
-            decode_conf_change(entry.data) if entry.type == EntryType.CONF_CHANGE else decode_conf_change_v2(entry.data)
-        )
+        if entry.index <= self._conf_index:
+            return None
+        decode = decode_conf_change if entry.type == EntryType.CONF_CHANGE else decode_conf_change_v2
         try:
-            conf_state = self._raw.apply_conf_change(change)
+            conf_state = self._group.raw.apply_conf_change(decode(entry.data))
         except ConfChangeError as error:
             return error
         self._driver.write(MembershipItem(GROUP, entry.index, conf_state))
-        return conf_state
-
-    def _wake_applied(self) -> None:
-        if not self._applied_waiters:
-            return
-        still: list[tuple[Index, asyncio.Future[None]]] = []
-        for index, future in self._applied_waiters:
-            if index <= self.machine.applied:
-                if not future.done():
-                    future.set_result(None)
-            else:
-                still.append((index, future))
-        self._applied_waiters = still
+        return None
 
     def on_snapshot(self, snapshot: Snapshot) -> None:
         """See `GroupHandler.on_snapshot`."""
         self.machine.restore(snapshot.data)
-        self._compacted = snapshot.meta.index
-        unknown = [index for index in self._waiters if index <= snapshot.meta.index]
-        for index in unknown:
-            future = self._waiters.pop(index).future
-            if not future.done():
-                future.set_exception(OutcomeUnknown("a snapshot covers the entry; whether it was this call is unknown"))
-        self._wake_applied()
+        self._snapshot_index = self._conf_index = snapshot.meta.index
+        self._pending_snapshot = None
+        for index in [index for index in self._waiters if index <= snapshot.meta.index]:
+            self._waiters.pop(index).refuse(
+                OutcomeUnknown("a snapshot covers the entry; whether it was this call is unknown")
+            )
+        self._reads.on_applied(self.machine.applied)
 
     def on_soft_state(self, state: SoftState) -> None:
         """See `GroupHandler.on_soft_state`."""
         self._leader_changed.set()
-        if state.leader == 0:
-            for future in self._reads.values():
-                if not future.done():
-                    future.set_exception(NotLeader(0))
+        if state.leader != NO_NODE:
+            self._calls.offer_all(asyncio.get_running_loop().time())
 
     def on_read_states(self, states: list[ReadState]) -> None:
         """See `GroupHandler.on_read_states`."""
-        for state in states:
-            future = self._reads.get(state.context)
-            if future is not None and not future.done():
-                future.set_result(state.index)
+        self._reads.on_read_states(states)
 
-    def on_failed(self, error: RaftlyError) -> None:
+    def on_tick(self, now: float) -> None:
+        """See `GroupHandler.on_tick`."""
+        for index in [index for index, waiter in self._waiters.items() if now >= waiter.deadline]:
+            self._waiters.pop(index).refuse(OutcomeUnknown("no result in time; the call may still be applied"))
+        self._reads.on_tick(now)
+        self._calls.on_tick(now)
+        self._let_time_pass(now)
+
+    def _let_time_pass(self, now: float) -> None:
+        """A leader with sessions puts the clock into the log, so that they can expire."""
+        interval = self.config.clock_interval
+        if not self.machine.sessions or now < self._clock_asked + interval:
+            return
+        stamp_us = self._stamp()
+        if stamp_us >= self.machine.now_us + int(interval * 1e6):
+            self._clock_asked = now
+            self._group.offer(clock_payload(stamp_us))
+
+    def on_failed(self, error: Exception) -> None:
         """See `GroupHandler.on_failed`."""
-        self._fail(error)
-
-    def _fail(self, error: RaftlyError) -> None:
         if self.failure is None:
-            self.failure = error
-            self._give_up(OutcomeUnknown(f"the node failed: {error}"))
+            if isinstance(error, RaftlyError):
+                self.failure = error
+            else:
+                self.failure = MachineFailed(f"this node cannot go on: {error!r}")
+                self.failure.__cause__ = error
+            self._give_up(f"the node failed: {error}")
 
-    def _give_up(self, error: RaftlyError) -> None:
+    def _give_up(self, why: str) -> None:
         """Nobody will answer those who still wait."""
+        unknown = OutcomeUnknown(why)
         waiters, self._waiters = self._waiters, {}
         for waiter in waiters.values():
-            if not waiter.future.done():
-                waiter.future.set_exception(error)
-        for future in self._reads.values():
-            if not future.done():
-                future.set_exception(error)
-        for _, applied in self._applied_waiters:
-            if not applied.done():
-                applied.set_exception(error)
-        self._applied_waiters = []
+            waiter.refuse(unknown)
+        self._calls.give_up(unknown)
+        self._reads.give_up(self.failure or unknown)
+        self._idle.set()
+        self._leader_changed.set()
 
     # --- snapshots ---
 
+    def _maybe_snapshot(self) -> None:
+        """Make a snapshot every so many entries; put it into the log only when entries enough follow it.
+
+        So a follower that is a little behind finds the entries it needs, and no snapshot is sent to it.
+        """
+        applied = self.machine.applied
+        pending = self._pending_snapshot
+        if pending is not None:
+            if applied - pending.meta.index >= self.config.snapshot_entries // 2:
+                self._pending_snapshot = None
+                self._driver.write(SnapshotItem(GROUP, pending, keeps_entries=True))
+        elif applied - self._snapshot_index >= self.config.snapshot_entries and applied <= self._log.last_index():
+            self._snapshot_index = applied  # also when it fails: not at every entry from now on
+            try:
+                self._pending_snapshot = self._snapshot_now()
+                self.snapshot_failure = None
+            except RaftlyError as error:
+                self.snapshot_failure = error
+
     def _snapshot_now(self) -> Snapshot:
         index = self.machine.applied
-        term = self._store.group(GROUP).term(index)
-        return Snapshot(SnapshotMeta(index, term, self._driver.conf_state(GROUP)), self.machine.snapshot())
+        meta = SnapshotMeta(index, self._log.term(index), self._driver.conf_state(GROUP))
+        return Snapshot(meta, self.machine.snapshot())
 
     def _snapshot_to_send(self) -> Snapshot | None:
-        """The state as of now, if the log holds the entry it ends with."""
-        log = self._store.group(GROUP)
-        if not log.first_index() - 1 <= self.machine.applied <= log.last_index():
-            return log.snapshot_meta
+        """The one that the log begins with; before there is one, the state as of now."""
+        stored = self._log.snapshot_meta
+        if not stored.is_empty() or not 0 < self.machine.applied <= self._log.last_index():
+            return stored
         return self._snapshot_now()
-
-    def _compact(self) -> None:
-        """Let the log begin behind the state as of now."""
-        log = self._store.group(GROUP)
-        if self.machine.applied > log.last_index():
-            return  # applied ahead of the own disk; next time
-        self._compacted = self.machine.applied
-        self._driver.write(SnapshotItem(GROUP, self._snapshot_now(), keeps_entries=True))

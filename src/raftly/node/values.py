@@ -7,33 +7,38 @@ One byte of kind, then (all numbers little-endian; a length is a varint):
     10 set: count, values sorted by their bytes   11 frozenset: the same   12 dataclass: count, name and value of each
 
 The same history gives the same bytes on every replica: sets travel sorted, dicts in the order of insertion. There is no
-way to name a class or a function, so decoding runs no code of the sender's choosing; a dataclass is rebuilt only where
-an annotation asks for that class.
+way to name a class or a function, so decoding runs no code of the sender's choosing: a dataclass arrives as a Record,
+and `shapes` makes an object of it only where an annotation names the class.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import types
-import typing
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from struct import Struct
-from typing import Any, Final, Union
+from typing import Any, Final, final
 
 from raftly.base.wire import decode_varint, encode_varint
-from raftly.errors import DecodeError, RaftlyError
+from raftly.errors import DecodeError, LimitExceeded
+from raftly.node.errors import ValueTypeError
 
 VALUE_BYTES_MAX: Final = 64 << 20
 _DEPTH_MAX: Final = 64
 _FLOAT: Final = Struct("<d")
 _WHAT: Final = "value"
+# Kind and length of what is short, made once.
+_INT_HEADS: Final = [bytes((3, size)) for size in range(128)]
+_STR_HEADS: Final = [bytes((5, size)) for size in range(128)]
+_BYTES_HEADS: Final = [bytes((6, size)) for size in range(128)]
 
 
-class ValueTypeError(RaftlyError):
-    """A value that commands cannot carry, or that is not of the annotated type."""
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Record:
+    """A dataclass as it arrived: not yet any class of ours."""
 
-    code = "value_type"
+    fields: dict[str, object]
 
 
 # --- encoding --------------------------------------------------------------------------------------------------
@@ -44,10 +49,14 @@ def encode_value(value: object) -> bytes:
 
     Raises:
         ValueTypeError: a type that has no form, or values nested too deep.
+        LimitExceeded: more than VALUE_BYTES_MAX bytes.
     """
     out: list[bytes] = []
     _encode(value, out, 0)
-    return b"".join(out)
+    data = b"".join(out)
+    if len(data) > VALUE_BYTES_MAX:
+        raise LimitExceeded("value_bytes", len(data), VALUE_BYTES_MAX)
+    return data
 
 
 def _encode(value: object, out: list[bytes], depth: int) -> None:
@@ -71,16 +80,19 @@ def _encode(value: object, out: list[bytes], depth: int) -> None:
 
 def _encode_int(value: int, out: list[bytes], _: int) -> None:
     size = value.bit_length() // 8 + 1
-    out.append(b"\x03" + encode_varint(size) + value.to_bytes(size, "little", signed=True))
+    head = _INT_HEADS[size] if size < 128 else b"\x03" + encode_varint(size)
+    out.append(head + value.to_bytes(size, "little", signed=True))
 
 
 def _encode_str(value: str, out: list[bytes], _: int) -> None:
     data = value.encode("utf-8", "surrogatepass")
-    out.append(b"\x05" + encode_varint(len(data)) + data)
+    size = len(data)
+    out.append((_STR_HEADS[size] if size < 128 else b"\x05" + encode_varint(size)) + data)
 
 
 def _encode_bytes(value: bytes, out: list[bytes], _: int) -> None:
-    out.append(b"\x06" + encode_varint(len(value)) + value)
+    size = len(value)
+    out.append((_BYTES_HEADS[size] if size < 128 else b"\x06" + encode_varint(size)) + value)
 
 
 def _encode_sequence(kind: bytes) -> Callable[[Sequence[object], list[bytes], int], None]:
@@ -112,6 +124,13 @@ def _encode_set(kind: bytes) -> Callable[[AbstractSet[object], list[bytes], int]
     return encode
 
 
+def _encode_record(value: Record, out: list[bytes], depth: int) -> None:
+    out.append(b"\x0c" + encode_varint(len(value.fields)))
+    for name, item in value.fields.items():
+        _encode_str(name, out, depth)
+        _encode(item, out, depth + 1)
+
+
 _ENCODERS: Final[dict[type, Callable[[Any, list[bytes], int], None]]] = {
     type(None): lambda _value, out, _depth: out.append(b"\x00"),
     bool: lambda value, out, _depth: out.append(b"\x02" if value else b"\x01"),
@@ -124,31 +143,15 @@ _ENCODERS: Final[dict[type, Callable[[Any, list[bytes], int], None]]] = {
     dict: _encode_dict,
     set: _encode_set(b"\x0a"),
     frozenset: _encode_set(b"\x0b"),
+    Record: _encode_record,
 }
 
 
 # --- decoding --------------------------------------------------------------------------------------------------
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Record:
-    """A dataclass as it arrived: not yet any class of ours."""
-
-    fields: dict[str, object]
-
-
-def decode_value(data: bytes, annotation: object = object) -> Any:
-    """The value in `data`, of the annotated type; dataclasses become what the annotation names.
-
-    Raises:
-        DecodeError: malformed.
-        ValueTypeError: not of that type.
-    """
-    return conform(decode_raw(data), annotation)
-
-
 def decode_raw(data: bytes) -> Any:
-    """The value in `data` as it arrived, dataclasses as records; `conform` makes what an annotation wants of it.
+    """The value in `data` as it arrived, dataclasses as records.
 
     Raises:
         DecodeError: malformed.
@@ -174,7 +177,10 @@ def _decode(data: bytes, at: int, depth: int) -> tuple[object, int]:
         if len(data) - at < 8:
             raise DecodeError(_WHAT, at, "the bytes end inside a float")
         return float(_FLOAT.unpack_from(data, at)[0]), at + 8
-    count, at = decode_varint(_WHAT, data, at, len(data))
+    if at < len(data) and data[at] < 0x80:
+        count, at = data[at], at + 1
+    else:
+        count, at = decode_varint(_WHAT, data, at, len(data))
     # Whatever it counts takes at least a byte each, so a lie about it costs no memory.
     if count > len(data) - at:
         raise DecodeError(_WHAT, at, f"{count} bytes or items are claimed, {len(data) - at} bytes are left")
@@ -215,94 +221,7 @@ def _decode_container(kind: int, data: bytes, at: int, count: int, depth: int) -
         raise DecodeError(_WHAT, at, "a key or a member of a set is not hashable") from error
     if kind == 12:
         names = [name for name in items[::2] if isinstance(name, str)]
-        if len(names) != count:
-            raise DecodeError(_WHAT, at, "a field's name is not a string")
+        if len(set(names)) != count:
+            raise DecodeError(_WHAT, at, "a field's name is not a string, or comes twice")
         return Record(dict(zip(names, items[1::2], strict=True))), at
     raise DecodeError(_WHAT, at, f"kind {kind} is unknown")
-
-
-# --- types -----------------------------------------------------------------------------------------------------
-
-
-def conform(value: object, annotation: object) -> Any:
-    """The value as the annotation wants it: records become dataclasses, everything else must be of the type already.
-
-    Raises:
-        ValueTypeError: it is not.
-    """
-    if annotation is object or annotation is Any:
-        if isinstance(value, Record):
-            raise ValueTypeError("a dataclass travels only where an annotation names it")
-        return value
-    if annotation is None or annotation is type(None):
-        return _expect(value, value is None, "None")
-    origin = typing.get_origin(annotation)
-    if origin is None:
-        return _conform_class(value, annotation)
-    arguments = typing.get_args(annotation)
-    if origin in (Union, types.UnionType):
-        return _conform_union(value, arguments)
-    if origin is typing.Annotated:
-        return conform(value, arguments[0])
-    if origin is typing.Literal:
-        return _expect(value, value in arguments, str(annotation))
-    return _conform_container(value, origin, arguments, annotation)
-
-
-def _conform_class(value: object, annotation: object) -> Any:
-    if not isinstance(annotation, type):
-        raise ValueTypeError(f"{annotation} is no type that commands can carry")
-    if isinstance(value, Record):
-        if not dataclasses.is_dataclass(annotation):
-            raise ValueTypeError(f"a dataclass arrived where {annotation.__qualname__} is expected")
-        return _build(value, annotation)
-    if annotation is float and type(value) is int:
-        return float(value)
-    if annotation is int and type(value) is bool:
-        raise ValueTypeError("a bool arrived where int is expected")
-    return _expect(value, isinstance(value, annotation), annotation.__qualname__)
-
-
-def _build(record: Record, cls: type) -> Any:
-    """A dataclass from its fields; missing ones take their defaults, unknown ones are refused."""
-    hints = typing.get_type_hints(cls)
-    names = {field.name for field in dataclasses.fields(cls) if field.init}
-    unknown = sorted(set(record.fields) - names)
-    if unknown:
-        raise ValueTypeError(f"{cls.__qualname__} has no field {unknown[0]}")
-    try:
-        return cls(**{name: conform(value, hints[name]) for name, value in record.fields.items()})
-    except TypeError as error:
-        raise ValueTypeError(f"{cls.__qualname__}: {error}") from error
-
-
-def _conform_union(value: object, choices: tuple[object, ...]) -> Any:
-    for choice in choices:
-        try:
-            return conform(value, choice)
-        except ValueTypeError:
-            continue
-    raise ValueTypeError(f"{type(value).__qualname__} is none of {' | '.join(str(choice) for choice in choices)}")
-
-
-def _conform_container(value: object, origin: object, arguments: tuple[object, ...], annotation: object) -> Any:
-    if origin is list and isinstance(value, list):
-        return [conform(item, arguments[0]) for item in value]
-    if origin is dict and isinstance(value, dict):
-        return {conform(key, arguments[0]): conform(item, arguments[1]) for key, item in value.items()}
-    if origin is set and isinstance(value, set):
-        return {conform(item, arguments[0]) for item in value}
-    if origin is frozenset and isinstance(value, frozenset):
-        return frozenset(conform(item, arguments[0]) for item in value)
-    if origin is tuple and isinstance(value, tuple):
-        if len(arguments) == 2 and arguments[1] is Ellipsis:
-            return tuple(conform(item, arguments[0]) for item in value)
-        if len(arguments) == len(value):
-            return tuple(conform(item, wanted) for item, wanted in zip(value, arguments, strict=True))
-    raise ValueTypeError(f"{type(value).__qualname__} arrived where {annotation} is expected")
-
-
-def _expect(value: object, ok: bool, wanted: str) -> Any:
-    if not ok:
-        raise ValueTypeError(f"{type(value).__qualname__} arrived where {wanted} is expected")
-    return value

@@ -1,0 +1,59 @@
+"""What can go wrong with a replicated class, besides what `raftly.errors` names for all layers."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from raftly.errors import LimitExceeded, RaftlyError, Retry
+
+
+class ValueTypeError(RaftlyError):
+    """A value that commands cannot carry, or that is not of the annotated type."""
+
+    code: ClassVar[str] = "value_type"
+
+
+class UnknownCommand(RaftlyError):
+    """No method of this name is a command (or a query). Nothing was proposed."""
+
+    code: ClassVar[str] = "unknown_command"
+
+
+class SessionExpired(RaftlyError):
+    """The session was closed or expired by log time: whether calls of it still in flight were applied is unknown."""
+
+    code: ClassVar[str] = "session_expired"
+
+
+class MachineFailed(RaftlyError):
+    """This replica could not go on as the others do: a bug of the class, or an older version of it. It stopped."""
+
+    code: ClassVar[str] = "machine_failed"
+
+
+class Busy(LimitExceeded):
+    """As many calls are in flight as this node takes; nothing was proposed. Wait a little, then call again."""
+
+    code: ClassVar[str] = "busy"
+    retry: ClassVar[Retry] = Retry.BACKOFF
+
+
+class ReadTimeout(RaftlyError):
+    """No leader confirmed a read in time, so the freshness that was asked for cannot be given."""
+
+    code: ClassVar[str] = "read_timeout"
+    retry: ClassVar[Retry] = Retry.BACKOFF
+
+
+class LeaseNotHeld(RaftlyError):
+    """This leader holds no lease now; a strong read would ask the others."""
+
+    code: ClassVar[str] = "lease_not_held"
+    retry: ClassVar[Retry] = Retry.BACKOFF
+
+
+class NodeStopped(RaftlyError):
+    """This node was stopped, or is stopping; another one may answer."""
+
+    code: ClassVar[str] = "node_stopped"
+    retry: ClassVar[Retry] = Retry.REFRESH_ROUTE

@@ -1,0 +1,146 @@
+"""Group: one Raft group as its driver holds it, its proposals, and what its owner has to answer to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol, final
+
+from raftly.base.types import Entry, HardState, Index, Snapshot, Term
+from raftly.core.config import Config
+from raftly.core.messages import Message
+from raftly.core.raw_node import RawNode
+from raftly.core.readindex import ReadState
+from raftly.core.status import SoftState
+from raftly.core.trace import Tracer
+from raftly.node.errors import NodeStopped
+from raftly.storage.group_log import GroupLog
+
+
+@final
+class Proposal:
+    """A payload and who waits for it. Its driver gives it a place in the log, or ends `future` with the reason."""
+
+    __slots__ = ("deadline", "future", "payload", "term")
+
+    def __init__(self, payload: bytes, future: asyncio.Future[object], deadline: float) -> None:
+        self.payload = payload
+        self.future = future
+        self.deadline = deadline  # of the loop's time; the owner's business
+        self.term: Term = 0  # in which it was placed
+
+    def refuse(self, error: Exception) -> None:
+        """It is not in the log and never will be, or nobody can tell: the error says which."""
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+class GroupHandler(Protocol):
+    """What the owner of a group does with what its driver brings. Called inside a round, so quick.
+
+    An error from any of these stops the group, and `on_failed` is told.
+    """
+
+    def on_placed(self, first: Index, proposals: list[Proposal]) -> None:
+        """These are in this leader's log, in order, from index `first` on."""
+        ...
+
+    def on_passed_on(self, payload: bytes) -> bytes:
+        """A proposal came from another node: what is to be proposed for it."""
+        ...
+
+    def on_committed(self, entries: list[Entry]) -> None:
+        """Apply these entries, in order; they are never given again."""
+        ...
+
+    def on_snapshot(self, snapshot: Snapshot) -> None:
+        """Replace the state by a snapshot that arrived."""
+        ...
+
+    def on_soft_state(self, state: SoftState) -> None:
+        """Leader or role changed."""
+        ...
+
+    def on_read_states(self, states: list[ReadState]) -> None:
+        """Reads were confirmed."""
+        ...
+
+    def on_tick(self, now: float) -> None:
+        """A tick passed; `now` is the loop's time."""
+        ...
+
+    def on_failed(self, error: Exception) -> None:
+        """The group stopped for good."""
+        ...
+
+
+@final
+class Group:
+    """One group of a driver."""
+
+    __slots__ = (
+        "_wake",
+        "config",
+        "dirty",
+        "handler",
+        "id",
+        "inbox",
+        "log",
+        "offers",
+        "pending_state",
+        "proposals",
+        "raw",
+        "silent_until",
+        "transfer_term",
+    )
+
+    def __init__(
+        self,
+        id_: int,
+        config: Config,
+        log: GroupLog,
+        handler: GroupHandler,
+        wake: Callable[[Group], None],
+        tracer: Tracer | None,
+    ) -> None:
+        self._wake = wake
+        self.id = id_
+        self.config = config
+        self.log = log
+        self.handler = handler
+        self.raw = RawNode(config, log, tracer)
+        self.inbox: list[Message] = []
+        self.proposals: list[Proposal] = []
+        self.offers: list[bytes] = []  # payloads for whoever leads
+        self.pending_state: HardState | None = None  # a commit index that rides with the next write
+        self.dirty = False
+        self.transfer_term: Term = 0  # the newest term in which somebody was told to take over
+        self.silent_until = 0.0  # of the loop's time: votes for nobody before
+
+    def propose(self, proposal: Proposal) -> None:
+        """Propose in the next round, if this node leads then."""
+        self.proposals.append(proposal)
+        if not self.dirty:
+            self._wake(self)
+
+    def offer(self, payload: bytes) -> None:
+        """Pass a payload to whoever leads. It may be lost, and after a second try it may be in the log twice."""
+        self.offers.append(payload)
+        self._wake(self)
+
+    def refuse_queued(self) -> None:
+        """Whoever waits to propose is told that this node does not do it any more."""
+        proposals, self.proposals = self.proposals, []
+        for proposal in proposals:
+            proposal.refuse(NodeStopped("this node stopped before it took the call"))
+
+    def act(self, action: Callable[[RawNode], None]) -> None:
+        """Do something with the core now, and let the driver see what follows.
+
+        Raises:
+            RaftlyError: whatever the action raises.
+        """
+        try:
+            action(self.raw)
+        finally:
+            self._wake(self)

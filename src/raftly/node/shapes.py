@@ -1,0 +1,270 @@
+"""Shapes: what an annotation wants of a value, made into a function once.
+
+    check = checker(dict[str, Point])      at class definition: refuses annotations that nothing can travel as
+    check(value)                           the value, records turned into dataclasses, or ValueTypeError
+
+Types must match exactly: an IntEnum is no int, a True is no 1. The one conversion is from int to float.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias, Union
+
+from raftly.errors import ConfigError
+from raftly.node.errors import ValueTypeError
+from raftly.node.values import Record, decode_raw
+
+Check: TypeAlias = Callable[[Any], Any]
+
+SCALARS: Final = frozenset((type(None), bool, int, float, str, bytes))
+_CONTAINERS: Final = frozenset((list, tuple, dict, set, frozenset))
+
+
+def checker(annotation: object) -> Check:
+    """The function that makes of a value what the annotation wants, or refuses it with ValueTypeError.
+
+    Raises:
+        ConfigError: no value can travel as that.
+    """
+    try:
+        known = _known.get(annotation)
+    except TypeError:  # not hashable
+        return _compile(annotation)
+    if known is None:
+        known = _known[annotation] = _compile(annotation)
+    return known
+
+
+def exact_type(annotation: object) -> type | None:
+    """The class of a scalar annotation that needs no conversion: a value of exactly that class needs no check."""
+    if annotation is None:
+        return type(None)
+    return annotation if isinstance(annotation, type) and annotation in SCALARS else None
+
+
+def decode_as(data: bytes, annotation: object) -> Any:
+    """The value in `data`, of the annotated type.
+
+    Raises:
+        DecodeError: malformed.
+        ValueTypeError: not of that type.
+        ConfigError: no value can travel as that.
+    """
+    return checker(annotation)(decode_raw(data))
+
+
+def _compile(annotation: object) -> Check:
+    if annotation is object or annotation is Any:
+        return plain
+    if annotation is None:
+        return _scalar(type(None))
+    origin = typing.get_origin(annotation)
+    if origin is None:
+        return _compile_class(annotation)
+    arguments = typing.get_args(annotation)
+    if origin is Union or origin is types.UnionType:
+        return _union(annotation, arguments)
+    if origin is typing.Annotated:
+        return checker(arguments[0])
+    if origin is typing.Literal:
+        return _literal(annotation, arguments)
+    make = _GENERIC.get(origin)
+    if make is None:
+        raise ConfigError(f"annotation {annotation}", "is nothing that a command can carry")
+    return make(annotation, arguments)
+
+
+def _compile_class(annotation: object) -> Check:
+    supertype = getattr(annotation, "__supertype__", None)  # a NewType
+    if supertype is not None:
+        return checker(supertype)
+    if not isinstance(annotation, type):
+        raise ConfigError(f"annotation {annotation!r}", "is nothing that a command can carry")
+    if annotation is float:
+        return _float
+    if annotation in SCALARS:
+        return _scalar(annotation)
+    if annotation in _CONTAINERS:
+        return _bare(annotation)
+    if dataclasses.is_dataclass(annotation):
+        return _dataclass(annotation)
+    raise ConfigError(
+        f"annotation {annotation.__qualname__}", "cannot travel: use scalars, bytes, containers or dataclasses"
+    )
+
+
+def plain(value: Any) -> Any:
+    """Any value without dataclasses: those travel only where an annotation names them.
+
+    Raises:
+        ValueTypeError: there is one in it, or something that cannot travel at all.
+    """
+    kind = type(value)
+    if kind in SCALARS:
+        return value
+    if kind is dict:
+        for key, item in value.items():
+            plain(key)
+            plain(item)
+    elif kind in _CONTAINERS:
+        for item in value:
+            plain(item)
+    elif kind is Record or dataclasses.is_dataclass(kind):
+        raise ValueTypeError("a dataclass travels only where an annotation names it")
+    else:
+        raise ValueTypeError(f"{kind.__qualname__} cannot travel: use scalars, bytes, containers or dataclasses")
+    return value
+
+
+def _refuse(value: object, wanted: object) -> ValueTypeError:
+    name = "a dataclass" if type(value) is Record else type(value).__qualname__
+    expected = wanted.__qualname__ if isinstance(wanted, type) else str(wanted)
+    return ValueTypeError(f"{name} arrived where {expected} is expected")
+
+
+def _scalar(cls: type) -> Check:
+    def check(value: Any) -> Any:
+        if type(value) is cls:
+            return value
+        raise _refuse(value, cls)
+
+    return check
+
+
+def _float(value: Any) -> Any:
+    if type(value) is float:
+        return value
+    if type(value) is not int:
+        raise _refuse(value, float)
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ValueTypeError(f"an int of {value.bit_length()} bits does not fit a float") from error
+
+
+def _bare(cls: type) -> Check:
+    def check(value: Any) -> Any:
+        if type(value) is cls:
+            return plain(value)
+        raise _refuse(value, cls)
+
+    return check
+
+
+def _literal(annotation: object, choices: tuple[Any, ...]) -> Check:
+    allowed = {(type(choice), choice) for choice in choices}
+    if not {kind for kind, _ in allowed} <= SCALARS:
+        raise ConfigError(f"annotation {annotation}", "is nothing that a command can carry")
+
+    def check(value: Any) -> Any:
+        if type(value) in SCALARS and (type(value), value) in allowed:
+            return value
+        raise _refuse(value, annotation)
+
+    return check
+
+
+def _union(annotation: object, choices: tuple[object, ...]) -> Check:
+    checks = [checker(choice) for choice in choices]
+    exact = frozenset(filter(None, (exact_type(choice) for choice in choices)))
+
+    def check(value: Any) -> Any:
+        if type(value) in exact:  # before a conversion that another choice would make
+            return value
+        for attempt in checks:
+            try:
+                return attempt(value)
+            except ValueTypeError:
+                continue
+        raise _refuse(value, annotation)
+
+    return check
+
+
+def _items(cls: Any) -> Callable[[object, tuple[object, ...]], Check]:
+    def make(annotation: object, arguments: tuple[object, ...]) -> Check:
+        item_check = checker(arguments[0])
+
+        def check(value: Any) -> Any:
+            if type(value) is cls:
+                return cls([item_check(item) for item in value])
+            raise _refuse(value, annotation)
+
+        return check
+
+    return make
+
+
+def _dict(annotation: object, arguments: tuple[object, ...]) -> Check:
+    key_check, item_check = checker(arguments[0]), checker(arguments[1])
+
+    def check(value: Any) -> Any:
+        if type(value) is dict:
+            return {key_check(key): item_check(item) for key, item in value.items()}
+        raise _refuse(value, annotation)
+
+    return check
+
+
+def _tuple(annotation: object, arguments: tuple[object, ...]) -> Check:
+    if len(arguments) == 2 and arguments[1] is Ellipsis:
+        return _items(tuple)(annotation, arguments)
+    checks = [checker(argument) for argument in arguments]
+
+    def check(value: Any) -> Any:
+        if type(value) is tuple and len(value) == len(checks):
+            return tuple([attempt(item) for attempt, item in zip(checks, value, strict=True)])
+        raise _refuse(value, annotation)
+
+    return check
+
+
+def _dataclass(cls: type) -> Check:
+    """Fields are looked at when the first value comes, so that a class may contain itself."""
+    for field in dataclasses.fields(cls):
+        if not field.init:
+            raise ConfigError(f"{cls.__qualname__}.{field.name}", "is no argument of its class, so it cannot travel")
+    fields: dict[str, Check] = {}
+
+    def look() -> None:
+        hints = typing.get_type_hints(cls)
+        fields.update({field.name: checker(hints[field.name]) for field in dataclasses.fields(cls)})
+
+    def check(value: Any) -> Any:
+        if not fields:
+            look()
+        if type(value) is cls:
+            for name, attempt in fields.items():
+                attempt(getattr(value, name))
+            return value
+        if type(value) is Record:
+            return _build(value, cls, fields)
+        raise _refuse(value, cls)
+
+    return check
+
+
+def _build(record: Record, cls: type, fields: dict[str, Check]) -> Any:
+    """A dataclass from its fields; missing ones take their defaults, unknown ones are refused."""
+    unknown = sorted(record.fields.keys() - fields.keys())
+    if unknown:
+        raise ValueTypeError(f"{cls.__qualname__} has no field {unknown[0]}")
+    arguments = {name: fields[name](value) for name, value in record.fields.items()}
+    try:
+        return cls(**arguments)
+    except Exception as error:  # a field is missing, or __post_init__ does not like them
+        raise ValueTypeError(f"{cls.__qualname__}: {error}") from error
+
+
+_known: Final[dict[object, Check]] = {}
+_GENERIC: Final[dict[object, Callable[[object, tuple[object, ...]], Check]]] = {
+    list: _items(list),
+    set: _items(set),
+    frozenset: _items(frozenset),
+    dict: _dict,
+    tuple: _tuple,
+}
