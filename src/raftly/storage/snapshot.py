@@ -6,7 +6,8 @@
 
     writer = store.create(meta)           await writer.write(data) ..., await writer.commit()
     reader = store.open(meta.index)       for chunk in reader.chunks(): ...
-    receiver = store.receive(header)      from receiver.offset on: await receiver.write(...), await receiver.commit()
+    receiver = await store.receive(header)
+                                          from receiver.offset on: await receiver.write(...), await receiver.commit()
 
 Names are made of numbers only, here and nowhere else; nothing that comes from a peer becomes a part of a path. A
 damaged snapshot is refused with its path and offset; an older one never takes its place by itself, because the log
@@ -15,6 +16,7 @@ behind the newer one begins where that one ends.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -147,8 +149,10 @@ class SnapshotStore:
         self._fs.remove(unfinished)
         return SnapshotWriter(self._fs, unfinished, self._path(name, "snap"), header, self._chunk_bytes)
 
-    def receive(self, header: bytes) -> SnapshotReceiver:
+    async def receive(self, header: bytes) -> SnapshotReceiver:
         """Take a snapshot from a peer; `header` is the first part of its file. Goes on with what is there of that file.
+
+        What is there is read through first, a chunk for each turn of the loop.
 
         Raises:
             DecodeError: the header is damaged, or of another group or cluster.
@@ -167,7 +171,9 @@ class SnapshotStore:
             if other != name:
                 self._fs.remove(self._path(other, "part"))
         part = self._path(name, "part")
-        return SnapshotReceiver(self._fs, part, self._path(name, "snap"), header, decoded.meta)
+        receiver = SnapshotReceiver(self._fs, part, self._path(name, "snap"), header, decoded.meta)
+        await receiver.begin(header)
+        return receiver
 
     def _is_ours(self, header: SnapshotHeader) -> bool:
         return (header.cluster_id, header.group) == (self._cluster_id, self._group)
@@ -314,12 +320,15 @@ class SnapshotReceiver:
         self._frames = Frames(len(header))
         self.meta = meta
         self._file = fs.open(part, create=not fs.exists(part))
+        self._synced = 0
+
+    async def begin(self, header: bytes) -> None:
+        """Find out what an earlier connection left. Part of `SnapshotStore.receive`."""
         if self._file.read(0, len(header)) == header:
-            self._find_end()
+            await self._find_end()
         else:
             self._file.write(0, header)
         self._file.truncate(self._frames.offset)
-        self._synced = self._frames.offset
 
     @property
     def offset(self) -> int:
@@ -381,10 +390,11 @@ class SnapshotReceiver:
         if self._frames.finished and self._waiting:
             raise DecodeError("snapshot", self._frames.offset, "bytes follow the end")
 
-    def _find_end(self) -> None:
+    async def _find_end(self) -> None:
         """Where the whole chunks of an earlier connection end."""
         try:
             while not self._frames.finished:
+                await asyncio.sleep(0)
                 size = self._frames.size(self._file.read(self._frames.offset, FRAME_BYTES))
                 self._frames.take(self._file.read(self._frames.offset, size))
         except DecodeError:

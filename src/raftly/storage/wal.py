@@ -160,9 +160,6 @@ class Wal:
             StorageError: another node's log, or the disk could not be read or written.
         """
         self._fs.make_dir(self._directory)
-        for name in self._fs.list(self._directory):
-            if name.endswith(_UNFINISHED):
-                self._fs.remove(f"{self._directory}/{name}")
         numbers = segment_numbers(self._fs, self._directory)
         sequence: int | None = None
         for number in numbers:
@@ -177,6 +174,9 @@ class Wal:
                     file.write(found.end, bytes(found.torn_end - found.end))
                 file.sync_now()
         self._sequence = sequence or 1
+        for name in self._fs.list(self._directory):
+            if name.endswith(_UNFINISHED):
+                self._fs.remove(f"{self._directory}/{name}")
         if not self.segments:
             segment = self._new_segment(1)
             segment.file.sync_now()

@@ -16,6 +16,7 @@ from tests.unit.storage.kit import (
     SMALL,
     Model,
     apply,
+    drive,
     entries,
     holds,
     open_store,
@@ -52,6 +53,16 @@ class PowerCuts:
         # What was recovered once is there for good: it may have been acted on.
         for again in (after.copy(), *after.outcomes(self.random, 2)):
             assert holds(again, allowed[which : which + 1]) == 0, before
+        self.append(after, allowed[which])
+
+    def append(self, after: MemFs, model: Model) -> None:
+        """What is appended to a recovered log is there the next time, and nothing of a torn batch behind it."""
+        store = open_store(after)
+        items: list[Item] = [HardStateItem(99, HardState(1, 2, 3))]
+        drive(store.commit(items))
+        store.close()
+        for again in after.outcomes(self.random, 2):
+            assert holds(again, [apply(model, items)]) == 0
 
     def crash_inside_recovery(self, after: MemFs) -> None:
         def step(operation: str, path: str) -> None:
@@ -208,6 +219,22 @@ def test_every_segment_cut_at_every_byte() -> None:
             fs.put(path, content[:size])
             assert not (judge(fs, model) and size < used)
         fs.put(path, content)
+
+
+def test_the_first_segment_is_missed_even_if_only_votes_were_in_it() -> None:
+    async def work() -> None:
+        fs = MemFs()
+        store = open_store(fs)
+        await store.commit([HardStateItem(group, HardState(5, 1, 0)) for group in range(1, 100)])
+        await store.commit([EntriesItem(200, entries(1, 2, 1, 1500))])
+        store.close()
+        assert len(fs.list("wal")) == 2
+        fs.remove("wal/00000001.seg")
+        with pytest.raises(Corruption, match="missing") as caught:
+            open_store(fs)
+        assert caught.value.path == "wal/00000001.seg"
+
+    run(work())
 
 
 def test_a_missing_segment_is_noticed() -> None:

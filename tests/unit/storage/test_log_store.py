@@ -155,6 +155,7 @@ def test_two_may_not_use_one_directory() -> None:
 def test_the_log_of_another_node_or_cluster_is_refused(cluster: int, node: int) -> None:
     fs = MemFs()
     open_store(fs).close()
+    fs.put("wal/00000002.tmp", b"unfinished")
     before = {name: fs.content(f"wal/{name}") for name in fs.list("wal")}
     with pytest.raises(StorageError, match=r"belongs to node 3 of cluster 0xc1, and this is node .*copied"):
         LogStore(fs, cluster, node).open()

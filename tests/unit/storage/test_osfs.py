@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from raftly.errors import DirectoryInUse, StorageError, SyncFailed
+from raftly.storage import osfs as osfs_module
 from raftly.storage.aio import AioSync
 from raftly.storage.items import EntriesItem, Item, SnapshotItem
 from raftly.storage.osfs import OsFs, SyncMode
@@ -88,6 +89,23 @@ def test_aio_does_not_lose_a_cancelled_wait(tmp_path: Path) -> None:
         os.close(fd)
         aio.close()
         assert not aio._waiting
+
+    run(work())
+
+
+def test_without_aio_a_thread_takes_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(loop: object) -> AioSync:
+        raise OSError("no such thing here")
+
+    async def work() -> None:
+        monkeypatch.setattr(osfs_module, "AioSync", absent)
+        fs = OsFs(tmp_path)
+        file = fs.open("f", create=True)
+        await file.sync()
+        assert fs.mode is SyncMode.THREAD
+        await file.sync()
+        file.close()
+        fs.close()
 
     run(work())
 

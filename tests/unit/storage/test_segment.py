@@ -174,6 +174,13 @@ def test_only_nearly_empty_sectors_missing_cannot_be_told_from_damage_and_is_ref
     assert read(bytes(torn)) == [b"before"]
 
 
+def test_a_header_that_is_gone_without_the_rest_of_its_sector_is_damage() -> None:
+    data, ends = build([b"before", b"x" * 700])
+    broken = data[: ends[0]] + bytes(32) + data[ends[0] + 32 :]
+    with pytest.raises(Corruption, match="the rest of its sector is not"):
+        read(broken)
+
+
 def test_a_torn_batch_before_others_is_damage() -> None:
     data, ends = build([b"a" * 700, b"b" * 700, b"c" * 700])
     for torn in torn_versions(data, HEADER_BYTES, ends[0]) + torn_versions(data, ends[0], ends[1]):
