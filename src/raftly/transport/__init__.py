@@ -4,11 +4,17 @@ Between our own nodes: `codec` (messages as bytes, entry records spliced) inside
 For interoperation and tools: `raftpb` and `eraftpb`, the protobuf forms of etcd/raft and of raft-rs, which differ;
 what they share is in `protobuf`.
 
+`tcp.TcpTransport` joins nodes over TCP and TLS; `memory.MemoryNetwork` joins those of one process, for tests.
+
 Invariants:
 
 1. Bytes from outside give a value or a DecodeError, nothing else, in time and memory linear in their number.
 2. A message that is local to a node has no form in `codec`.
 3. An entry's record is made once, by the leader; `codec` splices it and cuts it out again, and never rebuilds it.
+4. Messages may be lost, never damaged, and come from the node whose connection they came on; a snapshot has one report.
+5. What a peer or a stranger can make this node hold is bounded, and so is how long it can be kept waiting.
 
-Reading order: `frame`, `codec`, `protobuf`, `raftpb`, `eraftpb`. docs/formats.md draws the formats.
+Reading order: `base`; `frame`, `codec`, `groups`, `handshake`, `send_queue` (bytes and decisions); `connection`, `dial`,
+`link`, `accept` (what acts); `transfer`, `sending`, `taking` (snapshots); `hub` and `tcp` join them. Then `protobuf`,
+`raftpb`, `eraftpb`. docs/formats.md and docs/formats-transport.md draw the formats, docs/transport.md tells the rest.
 """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import final
+from typing import cast, final
 
 from raftly.base.limits import FRAME_BYTES_MAX
 from raftly.base.types import NodeId
@@ -192,9 +192,9 @@ class _TlsGate(asyncio.Protocol):
         self._acceptor = acceptor
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.pause_reading()
-        self._acceptor.on_tcp(transport)
+        tcp = cast("asyncio.Transport", transport)
+        tcp.pause_reading()
+        self._acceptor.on_tcp(tcp)
 
 
 @final

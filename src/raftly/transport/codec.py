@@ -187,6 +187,7 @@ def _decode_prop(buf: bytes, offset: int, end: int, messages: list[Message]) -> 
     entries: list[Entry] = []
     stop = read_records(buf, offset + _BARE_BYTES, end, count, entries)
     for entry in entries:
+        entry.data = entry.data  # its own copy: the record, which has no place in a log yet, goes
         entry.record = b""
     messages.append(MsgProp(to, from_, term, entries))
     return stop

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from raftly.errors import DecodeError
 from raftly.transport.events import TransportStats
@@ -99,8 +99,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TCP (and TLS) is up."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = transport = cast("asyncio.Transport", transport)  # uvloop's are none by class
         transport.set_write_buffer_limits(high=_WRITE_HIGH_BYTES)
         self.session.on_open(self)
         if self._early:
