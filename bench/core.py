@@ -7,6 +7,10 @@ Three in-memory nodes, 128-byte payloads, everything through Ready, messages enc
 figure is the CPU time of this process per committed entry, all three nodes together. The forms take turns in processes
 of their own, and the median of the rounds is given: the machine may be noisy, so look at the ratio to the floor first.
 
+The garbage collector runs rarely, as a long-running node should set it up (`gc.freeze()` after the start, a high
+threshold): every entry of the log is an object, and the default would look at all of them again and again. `--gc
+default` shows what that costs.
+
 The floor does what no implementation can leave out (encode, append, acknowledge, count) and nothing else: no terms, no
 roles, no log matching, no Ready.
 """
@@ -46,7 +50,7 @@ def measure(work: Callable[[int], None], entries: int) -> float:
     return best
 
 
-def run_child(scale: float) -> dict[str, float]:
+def run_child(scale: float, *, rare_gc: bool) -> dict[str, float]:
     """All figures of the form that this process runs."""
     from core_cases import Cluster, Floor, idle_tick, with_long_log  # noqa: PLC0415 - only the child has a form
 
@@ -59,6 +63,8 @@ def run_child(scale: float) -> dict[str, float]:
         }
 
     gc.freeze()
+    if rare_gc:
+        gc.set_threshold(100_000, 50, 100)
     figures = cases(Cluster(3))
     figures |= cases(Floor(3), "floor: ")
     batched = Cluster(3, batch_append=True, skip_bcast_commit=True)
@@ -79,11 +85,11 @@ def run_child(scale: float) -> dict[str, float]:
     return figures
 
 
-def child(form: str, scale: float) -> dict[str, float]:
+def child(form: str, scale: float, collector: str) -> dict[str, float]:
     """Measure one form in a process of its own."""
     path = str(ROOT / "src") if form == "plain" else str(ROOT / "build" / "compiled")
     env = dict(os.environ, PYTHONPATH=os.pathsep.join([path, str(ROOT / "bench")]), PYTHONHASHSEED="0")
-    command = [sys.executable, str(Path(__file__)), "--child", form, "--scale", str(scale)]
+    command = [sys.executable, str(Path(__file__)), "--child", form, "--scale", str(scale), "--gc", collector]
     out = subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
     figures: dict[str, float] = json.loads(out)
     return figures
@@ -98,14 +104,14 @@ def steal() -> float:
         return 0.0
 
 
-def collect(forms: list[str], rounds: int, scale: float) -> dict[str, dict[str, float]]:
+def collect(forms: list[str], rounds: int, scale: float, collector: str) -> dict[str, dict[str, float]]:
     """The median of every figure of every form, the forms taking turns."""
     seen: dict[str, list[dict[str, float]]] = {form: [] for form in forms}
     for number in range(rounds):
         for form in forms:
             if sys.stderr.isatty():
                 print(f"\rround {number + 1} of {rounds}: {form}   ", end="", file=sys.stderr, flush=True)
-            seen[form].append(child(form, scale))
+            seen[form].append(child(form, scale, collector))
     if sys.stderr.isatty():
         print("\r" + " " * 40 + "\r", end="", file=sys.stderr)
     return {
@@ -131,6 +137,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5, help="how often each form is measured (median taken)")
     parser.add_argument("--scale", type=float, default=1.0, help="more or less work a figure")
+    parser.add_argument("--gc", choices=["rare", "default"], default="rare", help="how often garbage is collected")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     parser.add_argument("--child", choices=["plain", "compiled"], help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -140,12 +147,12 @@ def main() -> int:
         if core_form() != options.child:
             print(f"this is not the {options.child} form", file=sys.stderr)
             return 2
-        print(json.dumps(run_child(options.scale)))
+        print(json.dumps(run_child(options.scale, rare_gc=options.gc == "rare")))
         return 0
     forms = ["compiled", "plain"] if (ROOT / "build" / "compiled" / "raftly").exists() else ["plain"]
     before = steal()
     started = time.time()
-    figures = collect(forms, options.rounds, options.scale)
+    figures = collect(forms, options.rounds, options.scale, options.gc)
     stolen = (steal() - before) / (time.time() - started)
     if options.json:
         print(json.dumps({"figures": figures, "steal_cores": round(stolen, 3)}))

@@ -31,6 +31,7 @@ class Cluster:
     ) -> None:
         self.async_writes = async_storage_writes
         self.nodes: dict[int, RawNode] = {}
+        self.dirty: dict[int, RawNode] = {}
         self.storages: dict[int, MemoryStorage] = {}
         voters = tuple(range(1, count + silent + 1))
         for id_ in range(1, count + 1):
@@ -53,15 +54,14 @@ class Cluster:
             raise RuntimeError(message)
 
     def exchange(self) -> None:
-        """Handle Readies and carry messages until all is quiet."""
-        step = self._ready_async if self.async_writes else self._ready
-        busy = True
-        while busy:
-            busy = False
-            for id_, node in self.nodes.items():
-                if node.has_ready():
-                    busy = True
-                    step(id_, node)
+        """Handle Readies and carry messages until all is quiet; only nodes that something reached are looked at."""
+        handle = self._ready_async if self.async_writes else self._ready
+        self.dirty[1] = self.leader
+        while self.dirty:
+            dirty, self.dirty = self.dirty, {}
+            for id_, node in dirty.items():
+                while node.has_ready():
+                    handle(id_, node)
 
     def _ready(self, id_: int, node: RawNode) -> None:
         ready = node.ready()
@@ -102,6 +102,7 @@ class Cluster:
             node = self.nodes.get(to)
             if node is None:
                 continue
+            self.dirty[to] = node
             frame = encode_messages(batch)
             for message in decode_messages(frame, 0, len(frame)):
                 node.step(message)

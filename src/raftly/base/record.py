@@ -64,7 +64,7 @@ def place_payloads(term: int, index: int, payloads: Sequence[bytes], context: by
     entries: list[Entry] = []
     for data in payloads:
         body = _pack_head(len(data) + RECORD_BYTES_MIN, _VERSION_1, term, index) + data
-        entries.append(Entry(term, index, _NORMAL, data, b"", 0, body + _pack_u32(crc32(body))))
+        entries.append(Entry(term, index, _NORMAL, None, b"", 0, body + _pack_u32(crc32(body))))
         index += 1
     return entries
 
@@ -95,7 +95,7 @@ def read_records(buf: bytes, offset: int, end: int, count: int, entries: list[En
                 raise DecodeError("entry record", offset, f"a record claims {size} bytes, {end - offset} are left")
             record = buf[offset:stop]
             if kind == _VERSION_1:
-                entries.append(Entry(term, index, _NORMAL, record[_HEAD_BYTES:-_CRC_BYTES], b"", 0, record))
+                entries.append(Entry(term, index, _NORMAL, None, b"", 0, record))
             else:
                 entries.append(_decode_kind(record, kind, term, index, offset))
             offset = stop

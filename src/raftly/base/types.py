@@ -30,6 +30,8 @@ class EntryType(IntEnum):
 
 
 TYPE_SET: Final = 1  # Entry.flags: the type counts in the encoded size although it is NORMAL
+PAYLOAD_START: Final = 22  # of a record without a context; `raftly.base.record` draws it
+PAYLOAD_STOP: Final = -4
 DATA_SET: Final = 2  # Entry.flags: the payload counts in the encoded size although it is empty
 
 
@@ -38,17 +40,18 @@ class Entry:
     """One slot of the log. Immutable once appended; `data` is opaque, `context` is the proposer's own (raft-rs).
 
     `record` is the framed form made once by the leader and spliced everywhere after (`raftly.base.record`); empty
-    until then. `flags` keeps what protobuf's field presence would say, so that sizes are computed as etcd does.
+    until then. An entry that came with its record keeps no second copy of the payload: `data` cuts it out.
+    `flags` keeps what protobuf's field presence would say, so that sizes are computed as etcd does.
     """
 
-    __slots__ = ("context", "data", "flags", "index", "record", "term", "type")
+    __slots__ = ("_data", "context", "flags", "index", "record", "term", "type")
 
     def __init__(
         self,
         term: int = 0,
         index: int = 0,
         type: EntryType = EntryType.NORMAL,
-        data: bytes = b"",
+        data: bytes | None = b"",
         context: bytes = b"",
         flags: int = 0,
         record: bytes = b"",
@@ -56,10 +59,25 @@ class Entry:
         self.term = term
         self.index = index
         self.type = type
-        self.data = data
+        self._data = data  # None: it is in the record
         self.context = context
         self.flags = flags
         self.record = record
+
+    @property
+    def data(self) -> bytes:
+        """The payload."""
+        data = self._data
+        return self.record[PAYLOAD_START:PAYLOAD_STOP] if data is None else data
+
+    @data.setter
+    def data(self, data: bytes) -> None:
+        self._data = data
+
+    def data_bytes(self) -> int:
+        """Size of the payload."""
+        data = self._data
+        return len(self.record) - PAYLOAD_START + PAYLOAD_STOP if data is None else len(data)
 
     def __eq__(self, other: object) -> bool:
         """Equal in what was proposed and where it stands; framing and presence flags do not count."""

@@ -20,8 +20,9 @@ def entry_bytes(entry: Entry) -> int:
     size = 2 + varint_bytes(entry.term) + varint_bytes(entry.index)
     if entry.type != 0 or entry.flags & TYPE_SET:
         size += 2
-    if entry.data or entry.flags & DATA_SET:
-        size += 1 + varint_bytes(len(entry.data)) + len(entry.data)
+    data_bytes = entry.data_bytes()
+    if data_bytes or entry.flags & DATA_SET:
+        size += 1 + varint_bytes(data_bytes) + data_bytes
     if entry.context:
         size += 1 + varint_bytes(len(entry.context)) + len(entry.context)
     return size
@@ -36,7 +37,7 @@ def payload_bytes(entries: list[Entry]) -> int:
     """Payload bytes of entries, nothing else counted."""
     total = 0
     for entry in entries:
-        total += len(entry.data)
+        total += entry.data_bytes()
     return total
 
 
@@ -50,7 +51,7 @@ def limit_slice(entries: list[Entry], start: int, stop: int, bytes_max: int) -> 
     bound = 0  # an upper bound first: cheap, and nearly always enough
     for position in range(start, stop):
         entry = entries[position]
-        bound += _OVERHEAD_MAX + len(entry.data) + len(entry.context)
+        bound += _OVERHEAD_MAX + entry.data_bytes() + len(entry.context)
         if bound > bytes_max:
             break
     else:
