@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from raftly.rpc.driver import Driver
-from raftly.rpc.grpc.heads import RequestHead, http_response, trailers_only
+from raftly.rpc.grpc.heads import RequestHead, trailers_only
 from raftly.rpc.grpc.status import RpcError, StatusCode
 from raftly.rpc.h2.events import ConnectionEnded, DataReceived, Event, HeadersReceived, HeadersTooLarge, StreamReset
 from raftly.rpc.h2.frames import ErrorCode
 from raftly.rpc.h2.headers import HeaderBlock, Shape
 from raftly.rpc.h2.stream import Stream
 from raftly.rpc.opening import HTTP1_ANSWER, Opening, classify
+from raftly.rpc.refusal import Refusal
 from raftly.rpc.server_call import ServerCall
 from raftly.rpc.service import Bound, Interceptor
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from raftly.rpc.server import Server
 
 __all__ = ["ServerConnection"]
-
-_NOT_GRPC: Final = b"This port speaks gRPC: POST, content-type application/grpc.\n"
 
 
 class ServerConnection(Driver):
@@ -131,7 +130,7 @@ class ServerConnection(Driver):
 
     def _on_headers(self, stream: Stream, block: HeaderBlock, end_stream: bool) -> None:
         if block.shape is Shape.TRAILERS:  # of a request: nothing for us but its end
-            if isinstance(stream.owner, ServerCall):
+            if stream.owner is not None:
                 stream.owner.on_input_end()
             return
         if stream.aborted:  # in the same read
@@ -141,7 +140,7 @@ class ServerConnection(Driver):
             head = block.parsed = RequestHead(block)
         bound = self._methods.get(head.path)
         if bound is None or head.refused:
-            self._refuse(stream, head)
+            self._refuse(stream, head, end_stream)
             return
         call = ServerCall(self, stream, head, bound)
         stream.owner = call
@@ -150,9 +149,11 @@ class ServerConnection(Driver):
         if end_stream:
             call.on_input_end()
 
-    def _refuse(self, stream: Stream, head: RequestHead) -> None:
+    def _refuse(self, stream: Stream, head: RequestHead, end_stream: bool) -> None:
         if head.http_status != 200:
-            self.h2.send_all(stream, http_response(head.http_status, _NOT_GRPC), _NOT_GRPC, None)
+            refusal = stream.owner = Refusal(self, stream, head.http_status)
+            if end_stream:
+                refusal.on_input_end()
             return
         error = head.problem
         if error is None:
@@ -161,9 +162,8 @@ class ServerConnection(Driver):
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, StreamReset):
-            owner = event.stream.owner
-            if isinstance(owner, ServerCall):
-                owner.on_reset()
+            if event.stream.owner is not None:
+                event.stream.owner.on_reset()
         elif isinstance(event, HeadersTooLarge):
             error = RpcError(
                 StatusCode.RESOURCE_EXHAUSTED, f"request metadata over {self.limits.header_list_bytes_max} bytes"
@@ -180,7 +180,7 @@ class ServerConnection(Driver):
         for call in self._open_calls():
             call.on_reset()
 
-    def _open_calls(self) -> list[ServerCall]:
+    def _open_calls(self) -> list[ServerCall | Refusal]:
         """Calls that have not ended: each owns its stream until then."""
         return [stream.owner for stream in self.h2.streams.values() if stream.owner is not None]
 

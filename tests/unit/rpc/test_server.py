@@ -12,7 +12,8 @@ import pytest
 from raftly.errors import ConfigError
 from raftly.rpc.grpc.message import frame_message
 from raftly.rpc.grpc.status import RpcError, StatusCode
-from raftly.rpc.h2.frames import HEADERS, PREFACE, SETTINGS, ErrorCode, frame
+from raftly.rpc.h2.frames import DATA, HEADERS, PREFACE, SETTINGS, ErrorCode, frame
+from raftly.rpc.h2.headers import encode_block
 from raftly.rpc.limits import Limits
 from raftly.rpc.opening import Opening, classify
 from raftly.rpc.server import Server
@@ -24,7 +25,7 @@ from tests.unit.rpc.memory import ECHO, MemoryTransport, Talk, echo, method
 
 def run(body: Callable[[], Awaitable[Any]]) -> Any:
     async def main() -> Any:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return await body()
 
     return asyncio.run(main())
@@ -244,7 +245,7 @@ def test_a_streaming_handler_waits_for_a_client_that_gives_no_window() -> None:
     sent: list[int] = []
 
     async def many(request: bytes) -> AsyncIterator[bytes]:
-        for number in range(1000):
+        for number in range(200):
             sent.append(number)
             yield bytes(10_000)
 
@@ -258,9 +259,10 @@ def test_a_streaming_handler_waits_for_a_client_that_gives_no_window() -> None:
         assert received == 65_535
         talk.client.release(talk.client.streams[1], received)
         talk.release = True
-        await talk.turns(3000)
+        while not talk.status:
+            await talk.turns(10)
         assert talk.status == {1: "0"}
-        assert len(talk.messages[1]) == 1000 * 10_005
+        assert len(talk.messages[1]) == 200 * 10_005
         await talk.finish()
 
     run(body)
@@ -305,7 +307,8 @@ def test_a_client_stream_that_nobody_reads_holds_the_client_back() -> None:
         assert talk.connection.h2.unread_bytes <= 65_535
         assert stream.backlog_bytes > 900_000
         gate[0].set()
-        await talk.turns(2000)
+        while not talk.status:
+            await talk.turns(10)
         assert talk.messages == {1: frame_message(b"1000000")}
         assert talk.connection.h2.unread_bytes == 0
         await talk.finish()
@@ -676,5 +679,36 @@ def test_http1_gets_an_answer_that_a_person_can_read_even_byte_by_byte() -> None
         connection.connection_lost(None)
         assert server._watch is not None
         server._watch.cancel()
+
+    run(body)
+
+
+def http_request(stream: int, *fields: tuple[bytes, bytes]) -> bytes:
+    base: list[tuple[bytes, bytes]] = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/")]
+    return frame(HEADERS, 4, stream, encode_block([*base, *fields]).block)
+
+
+def test_http2_that_is_not_grpc_is_heard_out_and_then_answered() -> None:
+    async def body() -> None:
+        talk = Talk([ECHO], Limits(message_bytes_max=1000, stall_s=30.0))
+        feed = talk.connection.data_received
+        feed(http_request(1))
+        feed(frame(DATA, 0, 1, bytes(900)))
+        assert talk.transport.writes == [], "the request has not ended"
+        feed(frame(DATA, 1, 1, b"x"))
+        assert b"This port speaks gRPC" in b"".join(talk.transport.writes)
+        feed(http_request(3))
+        talk.transport.writes.clear()
+        feed(frame(DATA, 0, 3, bytes(1001)))
+        assert b"This port speaks gRPC" in b"".join(talk.transport.writes), "long enough"
+        feed(http_request(5))
+        feed(http_request(7, (b"content-length", b"3")))
+        feed(frame(DATA, 1, 7, b"four"))
+        assert set(talk.connection.h2.streams) == {5}
+        watch(talk, 31.0)
+        assert talk.connection.h2.streams == {}
+        assert talk.connection.h2.unread_bytes == 0
+        assert not talk.transport.is_closing()
+        await talk.finish()
 
     run(body)
