@@ -416,7 +416,12 @@ class Simulation:
         for host in self.hosts.values():
             if leader.raft.log.committed == leader.applied_index and host.id not in members:
                 self._restart(host, lose_unsynced=False)  # switched off: its clock never gets anywhere
-        if round_ % self.config.election_tick == 0:
+        later = any(self.hosts[id_].raft.term > leader.raft.term for id_ in members)
+        if later and round_ % (10 * self.config.election_tick) == 0:
+            # Without pre-vote or check-quorum nobody answers a leader of an older term, so a learner that has heard
+            # of a later one, and cannot campaign, waits until this leader starts over.
+            self._restart(leader, lose_unsynced=False)
+        elif round_ % self.config.election_tick == 0:
             for id_ in members:
                 leader.node.adjust_max_inflight_msgs(id_, 8)
             self._propose_at(leader)
