@@ -229,7 +229,7 @@ def test_a_client_that_wants_http1_is_let_go(authority: Authority) -> None:
 
 def test_half_handshakes_are_counted_bounded_and_timed_out(authority: Authority) -> None:
     async def body() -> None:
-        limits = Limits(connections_max=50, handshake_s=0.5)
+        limits = Limits(connections_max=50, handshake_s=2.0)
         async with serving(ServerTls(*authority.issue("server")), limits) as (server, port):
             halves = [await asyncio.open_connection("127.0.0.1", port) for _ in range(60)]
             for _, writer in halves:

@@ -126,6 +126,23 @@ def test_a_failing_handler_tells_the_client_nothing_of_itself(caplog: pytest.Log
     assert "secret" in caplog.text
 
 
+@pytest.mark.parametrize("which", ["set_initial_metadata", "set_trailing_metadata"])
+def test_metadata_of_a_handler_that_cannot_be_sent(which: str, caplog: pytest.LogCaptureFixture) -> None:
+    async def careless(request: bytes, call: ServerCall) -> bytes:
+        getattr(call, which)((("Upper-Case", "x"),))
+        return request
+
+    async def body() -> None:
+        talk = Talk([bind(method("Careless"), careless)])
+        talk.open("Careless", b"x")
+        await talk.turns()
+        assert talk.status == {1: "13"}
+        await talk.finish()
+
+    run(body)
+    assert "Upper-Case" in caplog.text
+
+
 def test_a_message_that_does_not_decode_or_encode() -> None:
     def refuse(_data: bytes) -> bytes:
         raise ValueError
