@@ -228,9 +228,8 @@ class Wal:
         except StorageError as error:
             self.broken = error
             raise
-        except (
-            BaseException
-        ):  # the task was cancelled: the batch may become durable or not, and must not be overwritten
+        except BaseException:
+            # The task was cancelled: the batch may become durable or not, so nothing else may be written in its place.
             self.broken = StorageError("an append was interrupted")
             raise
         finally:

@@ -306,6 +306,33 @@ def test_an_interrupted_commit_breaks_the_log() -> None:
     run(work())
 
 
+def test_an_interrupted_removal_of_a_segment_breaks_the_log() -> None:
+    async def work() -> None:
+        inner = MemFs()
+        fs = FaultFs(inner)
+        store = open_store(fs)
+        for first in range(1, 25, 4):
+            await store.commit([EntriesItem(1, entries(first, 4, 1, 500))])
+        await store.commit([SnapshotItem(1, snapshot(24), keeps_entries=True)])
+        fs.add(Fault("sync_dir", Effect.STALL))
+        reclaim = asyncio.ensure_future(reclaim_all(store))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        reclaim.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reclaim
+        assert store.is_broken
+        store.close()
+        assert open_store(inner).group(1).first_index() == 25
+
+    run(work())
+
+
+async def reclaim_all(store: LogStore) -> None:
+    while store.reclaim_pending:
+        await store.commit([])
+
+
 def test_nothing_shows_before_it_is_durable() -> None:
     async def work() -> None:
         inner = MemFs()
