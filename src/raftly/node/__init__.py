@@ -9,7 +9,7 @@ Reading order: `group` and `driver` (any group), `values`, `shapes` and `command
 and its sessions), `reads` and `session` (callers), `replicated` (all of it together). `docs/node.md` is for users.
 """
 
-from raftly.node.commands import command, query
+from raftly.node.commands import command, query, schema
 from raftly.node.config import NodeConfig
 from raftly.node.driver import Driver, DriverOptions
 from raftly.node.group import Group, GroupHandler, Proposal
@@ -36,4 +36,5 @@ __all__ = [
     "bounded",
     "command",
     "query",
+    "schema",
 ]

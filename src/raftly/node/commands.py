@@ -32,12 +32,12 @@ from dataclasses import dataclass
 from enum import IntEnum
 from struct import Struct
 from struct import error as struct_error
-from typing import Final, TypeVar, final, overload
+from typing import Final, TypeVar, final
 
 from raftly.errors import ConfigError, DecodeError
 from raftly.node.errors import ValueTypeError
 from raftly.node.shapes import SCALARS, Check, checker, exact_type
-from raftly.node.values import decode_raw, encode_value
+from raftly.node.values import decode_raw, decode_scalars, encode_scalars, encode_value
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -45,11 +45,12 @@ VERSION: Final = 1
 _HEAD: Final = Struct("<BBQ")
 _COMMAND: Final = Struct("<BBQQQQ")  # the head, then session, number, done below
 _METHOD: Final = Struct("<HB")
+_WHOLE: Final = Struct("<BBQQQQHB")  # both
+_COMMAND_BYTES: Final = _WHOLE.size
 _U64: Final = Struct("<Q")
 _PAIR: Final = Struct("<QQ")
 _WHAT: Final = "command"
 _MARK: Final = "__raftly__"
-_NO_ARGUMENTS: Final = encode_value(())
 
 
 @final
@@ -61,23 +62,30 @@ class _Mark:
     schema: int
 
 
-@overload
-def command(function: F, /) -> F: ...
-@overload
-def command(*, schema: int = 1) -> Callable[[F], F]: ...
-def command(function: F | None = None, /, *, schema: int = 1) -> F | Callable[[F], F]:
+def command(function: F) -> F:
     """Mark a method whose calls go through the log.
 
-    It must depend on nothing but the state and its arguments: no clock, no randomness, no I/O, no order of a set. Raise
-    `schema` when the meaning of the arguments changes: a replica stops at a call of a newer schema than its own, so
-    update all of them before the first such call.
+    It must depend on nothing but the state and its arguments: no clock, no randomness, no I/O, no order of a set.
     """
-    if function is not None:
-        setattr(function, _MARK, _Mark(is_command=True, schema=schema))
-        return function
+    setattr(function, _MARK, _Mark(is_command=True, schema=1))
+    return function
+
+
+def schema(version: int) -> Callable[[F], F]:
+    """Above @command: the version of what the arguments mean, 1 (the default) to 65,535.
+
+    Raise it when that changes. A replica stops at a call of a newer version than its own, so update all of them before
+    the first such call; calls of older versions that are still in the log come as they are.
+
+    Raises:
+        ConfigError: the version is out of its bounds, or the method is no command.
+    """
 
     def mark(function: F) -> F:
-        setattr(function, _MARK, _Mark(is_command=True, schema=schema))
+        known = getattr(function, _MARK, None)
+        if not isinstance(known, _Mark) or not known.is_command or not 1 <= version <= 0xFFFF:
+            raise ConfigError(f"schema {version}", "goes above @command, and lies in [1, 65535]")
+        setattr(function, _MARK, _Mark(is_command=True, schema=version))
         return function
 
     return mark
@@ -105,7 +113,7 @@ class Kind(IntEnum):
 class Method:
     """One marked method: its function, and how its arguments and its result travel. Made once, used for every call."""
 
-    __slots__ = ("_checks", "_exact", "_head", "_result", "_result_exact", "_signature", "function", "mark", "name")
+    __slots__ = ("_checks", "_exact", "_result", "_result_exact", "_signature", "function", "head", "mark", "name")
 
     def __init__(self, name: str, function: Callable[..., object], mark: _Mark, signature: inspect.Signature) -> None:
         hints = typing.get_type_hints(function, include_extras=True)
@@ -120,7 +128,7 @@ class Method:
         self._exact = None if None in exact else exact
         self._result = checker(hints.get("return", object))
         self._result_exact = exact_type(hints.get("return", object))
-        self._head = _METHOD.pack(mark.schema, len(name.encode())) + name.encode()
+        self.head = _METHOD.pack(mark.schema, len(name.encode())) + name.encode()
 
     def bind(self, args: tuple[object, ...], kwargs: dict[str, object]) -> tuple[object, ...]:
         """All arguments, in order, each checked against its annotation.
@@ -148,9 +156,8 @@ class Method:
             LimitExceeded: they are too large.
             TypeError: they do not fit the method.
         """
-        if not self._checks and not args and not kwargs:
-            return self._head + _NO_ARGUMENTS
-        return self._head + encode_value(self.bind(args, kwargs))
+        values = self.bind(args, kwargs)
+        return self.head + (encode_scalars(values) or encode_value(values))
 
     def decode(self, data: bytes) -> tuple[object, ...]:
         """Arguments that were encoded, checked again.
@@ -159,9 +166,9 @@ class Method:
             DecodeError: malformed.
             ValueTypeError: not as many as the method takes, or one is not of its type.
         """
-        if data == _NO_ARGUMENTS and not self._checks:
-            return ()
-        values = decode_raw(data)
+        values: object = decode_scalars(data)
+        if values is None:
+            values = decode_raw(data)
         if type(values) is not tuple or len(values) != len(self._checks):
             raise ValueTypeError(f"{self.name} takes {len(self._checks)} arguments, others arrived")
         return self._conform(values)
@@ -279,6 +286,15 @@ def decode_close(payload: bytes) -> int:
     if len(payload) != _HEAD.size + _U64.size:
         raise DecodeError(_WHAT, _HEAD.size, "the payload is not of its size")
     return int(_U64.unpack_from(payload, _HEAD.size)[0])
+
+
+def split_call(payload: bytes) -> tuple[int, int, int, int, bytes, bytes] | None:
+    """Stamp, session, number, done below, `Method.head` and arguments of a COMMAND; None if it is no whole one."""
+    if len(payload) < _COMMAND_BYTES or payload[0] != VERSION or payload[1] != 1:
+        return None
+    _, _, stamp_us, session, number, done_below, _, size = _WHOLE.unpack_from(payload)
+    end = _COMMAND_BYTES + size
+    return stamp_us, session, number, done_below, payload[_COMMAND.size : end], payload[end:]
 
 
 def decode_call(payload: bytes) -> tuple[int, int, int, int, str, bytes]:

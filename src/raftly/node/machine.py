@@ -21,7 +21,16 @@ from typing import ClassVar, Final, Generic, TypeVar, cast, final
 
 from raftly.base.types import Entry, Index
 from raftly.errors import ConfigError, DecodeError, LimitExceeded, RaftlyError
-from raftly.node.commands import Kind, Method, decode_call, decode_close, decode_head, decode_open, methods_of
+from raftly.node.commands import (
+    Kind,
+    Method,
+    decode_call,
+    decode_close,
+    decode_head,
+    decode_open,
+    methods_of,
+    split_call,
+)
 from raftly.node.errors import MachineFailed, SessionExpired, UnknownCommand, ValueTypeError
 from raftly.node.shapes import Check, checker, decode_as
 from raftly.node.values import decode_raw, encode_value
@@ -55,6 +64,7 @@ class StateMachine(Generic[T]):
     """
 
     __slots__ = (
+        "_by_head",
         "_errors",
         "_expiry_us",
         "_factory",
@@ -78,6 +88,7 @@ class StateMachine(Generic[T]):
         self.instance = factory()
         cls = type(self.instance)
         self._methods = methods_of(cls)
+        self._by_head = {method.head: method for method in self._methods.values() if method.mark.is_command}
         self._errors: dict[str, type[Exception]] = {
             error.__qualname__: error for error in getattr(cls, "errors", ()) if issubclass(error, Exception)
         }
@@ -99,20 +110,29 @@ class StateMachine(Generic[T]):
         data = entry.data
         if not data:
             return None
+        call = split_call(data)
+        method = self._by_head.get(call[4]) if call is not None else None
+        if call is not None and method is not None:
+            self._let_time_pass(call[0])
+            return self._command(call[1], call[2], call[3], method, call[5])
         try:
             kind, stamp_us = decode_head(data)
         except DecodeError as error:
             raise MachineFailed(f"entry {entry.index} is not for this version of raftly: {error}") from error
+        self._let_time_pass(stamp_us)
+        try:
+            if kind == Kind.COMMAND:
+                session, number, done_below, schema, name, arguments = decode_call(data)
+                return self._command(session, number, done_below, self._older(name, schema), arguments)
+            return self._other(kind, entry)
+        except DecodeError as error:
+            return error  # the same on every replica, and nothing was changed by it
+
+    def _let_time_pass(self, stamp_us: int) -> None:
         if stamp_us > self.now_us:
             self.now_us = stamp_us
             if stamp_us > self._expiry_us:
                 self._expire()
-        try:
-            if kind == 1:
-                return self._command(data)
-            return self._other(kind, entry)
-        except DecodeError as error:
-            return error  # the same on every replica, and nothing was changed by it
 
     def _other(self, kind: int, entry: Entry) -> object:
         if kind == Kind.OPEN:
@@ -134,10 +154,19 @@ class StateMachine(Generic[T]):
         expiries = [session.active_us + session.ttl_us for session in self.sessions.values()]
         self._expiry_us = min(expiries, default=_NEVER)
 
-    def _command(self, data: bytes) -> object:
-        id_, number, done_below, schema, name, arguments = decode_call(data)
+    def _older(self, name: str, schema: int) -> Method:
+        """The command for a call of an older schema; a newer one was not known when this class was written."""
+        method = self._methods.get(name)
+        if method is None or not method.mark.is_command or schema > method.mark.schema:
+            raise MachineFailed(
+                f"{type(self.instance).__qualname__} has no command {name} of schema {schema}: a newer version of the "
+                "class proposed it; update this replica and start it again"
+            )
+        return method
+
+    def _command(self, id_: int, number: int, done_below: int, method: Method, arguments: bytes) -> object:
         if id_ == 0:
-            return self._run(name, schema, arguments)
+            return self._run(method, arguments)
         session = self.sessions.get(id_)
         if session is None:
             return SessionExpired(f"session {id_} has expired or was closed")
@@ -150,18 +179,12 @@ class StateMachine(Generic[T]):
         if number < session.done_below:
             return SessionExpired(f"call {number} of session {id_} was given up by its caller")
         if number in replies:
-            return self._again(name, replies[number])
-        reply = replies[number] = self._run(name, schema, arguments)
+            return self._again(method, replies[number])
+        reply = replies[number] = self._run(method, arguments)
         return reply
 
-    def _run(self, name: str, schema: int, arguments: bytes) -> object:
+    def _run(self, method: Method, arguments: bytes) -> object:
         """Call the method; its result, or the exception that is the result."""
-        method = self._methods.get(name)
-        if method is None or not method.mark.is_command or schema > method.mark.schema:
-            raise MachineFailed(
-                f"{type(self.instance).__qualname__} has no command {name} of schema {schema}: a newer version of the "
-                "class proposed it; update this replica and start it again"
-            )
         try:
             values = method.decode(arguments)
         except (DecodeError, ValueTypeError) as error:
@@ -171,16 +194,15 @@ class StateMachine(Generic[T]):
         except Exception as error:
             if self._errors.get(type(error).__qualname__) is type(error):
                 return _plain_error(error)
-            raise MachineFailed(f"{type(self.instance).__qualname__}.{name} raised {error!r}") from error
+            raise MachineFailed(f"{type(self.instance).__qualname__}.{method.name} raised {error!r}") from error
         try:
             return method.detach(result)
         except (ValueTypeError, LimitExceeded) as error:
             return error
 
-    def _again(self, name: str, reply: object) -> object:
+    def _again(self, method: Method, reply: object) -> object:
         """A reply once more; one that came in a snapshot holds records where its method gave dataclasses."""
-        method = self._methods.get(name)
-        if method is None or isinstance(reply, Exception):
+        if isinstance(reply, Exception):
             return reply
         try:
             return method.conform_result(reply)

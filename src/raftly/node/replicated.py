@@ -17,7 +17,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Concatenate, Generic, ParamSpec, TypeVar, cast, final
+from typing import Concatenate, Final, Generic, ParamSpec, TypeVar, cast, final
 
 from raftly.base.membership import ConfState, decode_conf_change, decode_conf_change_v2
 from raftly.base.rand import SplitMix64
@@ -44,7 +44,8 @@ T = TypeVar("T")
 P = ParamSpec("P")
 R = TypeVar("R")
 
-GROUP = 1
+GROUP: Final = 1
+NORMAL: Final = EntryType.NORMAL
 
 
 @final
@@ -240,7 +241,7 @@ class Replicated(Generic[T]):
 
     def calls_in_flight(self) -> int:
         """Calls that wait for their result here."""
-        return len(self._waiters) + len(self._group.proposals) + len(self._calls)
+        return len(self._waiters) + len(self._group.proposals) + len(self._calls.waiting)
 
     def _admit(self) -> None:
         if self.failure is not None:
@@ -275,10 +276,11 @@ class Replicated(Generic[T]):
     def on_committed(self, entries: list[Entry]) -> None:
         """See `GroupHandler.on_committed`."""
         waiters = self._waiters
+        calls = self._calls.waiting
         apply = self.machine.apply
         for entry in entries:
-            result = apply(entry) if entry.type == EntryType.NORMAL else self._apply_change(entry)
-            if self._calls:
+            result = apply(entry) if entry.type is NORMAL else self._apply_change(entry)
+            if calls:
                 self._calls.answer(entry.data, result)
             if waiters:
                 waiter = waiters.pop(entry.index, None)

@@ -41,16 +41,13 @@ class _Call:
 class Calls:
     """The calls of all sessions at one replica that wait for an answer."""
 
-    __slots__ = ("_calls", "_offer", "_retry", "_stamp")
+    __slots__ = ("_offer", "_retry", "_stamp", "waiting")
 
     def __init__(self, offer: Callable[[bytes], None], retry: float, stamp: Callable[[], int]) -> None:
         self._offer = offer
         self._retry = retry
         self._stamp = stamp
-        self._calls: dict[Key, _Call] = {}
-
-    def __len__(self) -> int:
-        return len(self._calls)
+        self.waiting: dict[Key, _Call] = {}
 
     async def make(self, key: Key, make: Make, within: float) -> object:
         """Offer until it is answered; the answer.
@@ -60,12 +57,12 @@ class Calls:
             Exception: the answer, when it is one.
         """
         loop = asyncio.get_running_loop()
-        call = self._calls[key] = _Call(make, loop.create_future(), loop.time() + within)
+        call = self.waiting[key] = _Call(make, loop.create_future(), loop.time() + within)
         self._offer_again(call, loop.time())
         try:
             result = await call.future
         finally:
-            self._calls.pop(key, None)
+            self.waiting.pop(key, None)
         if isinstance(result, Exception):
             raise result
         return result
@@ -80,19 +77,19 @@ class Calls:
 
     def answer(self, payload: bytes, result: object) -> None:
         """An entry was applied; perhaps somebody waits for it here."""
-        call = self._calls.get(call_key(payload))
+        call = self.waiting.get(call_key(payload))
         if call is not None and not call.future.done():
             call.future.set_result(result)
 
     def offer_all(self, now: float) -> None:
         """A leader appeared: what was offered before it may be lost."""
-        for call in self._calls.values():
+        for call in self.waiting.values():
             if not call.future.done():
                 self._offer_again(call, now)
 
     def on_tick(self, now: float) -> None:
         """End what waited too long, offer again what may be lost."""
-        for call in self._calls.values():
+        for call in self.waiting.values():
             if call.future.done():
                 continue
             if now >= call.deadline:
@@ -102,7 +99,7 @@ class Calls:
 
     def give_up(self, error: Exception) -> None:
         """Nobody will answer any more."""
-        for call in self._calls.values():
+        for call in self.waiting.values():
             if not call.future.done():
                 call.future.set_exception(error)
 

@@ -27,10 +27,12 @@ VALUE_BYTES_MAX: Final = 64 << 20
 _DEPTH_MAX: Final = 64
 _FLOAT: Final = Struct("<d")
 _WHAT: Final = "value"
+_CONSTANTS: Final = (None, False, True)
 # Kind and length of what is short, made once.
 _INT_HEADS: Final = [bytes((3, size)) for size in range(128)]
 _STR_HEADS: Final = [bytes((5, size)) for size in range(128)]
 _BYTES_HEADS: Final = [bytes((6, size)) for size in range(128)]
+_TUPLE_HEADS: Final = [bytes((8, size)) for size in range(128)]
 
 
 @final
@@ -59,10 +61,54 @@ def encode_value(value: object) -> bytes:
     return data
 
 
+def encode_scalars(values: tuple[object, ...]) -> bytes | None:
+    """As `encode_value` for a short tuple of scalars, several times faster; None when it is something else."""
+    if len(values) > 127:
+        return None
+    out = [_TUPLE_HEADS[len(values)]]
+    for value in values:
+        scalar = _SCALARS.get(type(value))
+        if scalar is None:
+            return None
+        out.append(scalar(value))
+    return b"".join(out)
+
+
+def _int_bytes(value: int) -> bytes:
+    size = value.bit_length() // 8 + 1
+    head = _INT_HEADS[size] if size < 128 else b"\x03" + encode_varint(size)
+    return head + value.to_bytes(size, "little", signed=True)
+
+
+def _str_bytes(value: str) -> bytes:
+    data = value.encode("utf-8", "surrogatepass")
+    size = len(data)
+    return (_STR_HEADS[size] if size < 128 else b"\x05" + encode_varint(size)) + data
+
+
+def _bytes_bytes(value: bytes) -> bytes:
+    size = len(value)
+    return (_BYTES_HEADS[size] if size < 128 else b"\x06" + encode_varint(size)) + value
+
+
+_SCALARS: Final[dict[type, Callable[[Any], bytes]]] = {
+    type(None): lambda _: b"\x00",
+    bool: lambda value: b"\x02" if value else b"\x01",
+    int: _int_bytes,
+    float: lambda value: b"\x04" + _FLOAT.pack(value),
+    str: _str_bytes,
+    bytes: _bytes_bytes,
+}
+
+
 def _encode(value: object, out: list[bytes], depth: int) -> None:
     if depth > _DEPTH_MAX:
         raise ValueTypeError(f"values are nested deeper than {_DEPTH_MAX}")
     kind = type(value)
+    scalar = _SCALARS.get(kind)
+    if scalar is not None:
+        out.append(scalar(value))
+        return
     encoder = _ENCODERS.get(kind)
     if encoder is not None:
         encoder(value, out, depth)
@@ -70,29 +116,12 @@ def _encode(value: object, out: list[bytes], depth: int) -> None:
         fields = dataclasses.fields(value)
         out.append(b"\x0c" + encode_varint(len(fields)))
         for field in fields:
-            _encode_str(field.name, out, depth)
+            out.append(_str_bytes(field.name))
             _encode(getattr(value, field.name), out, depth + 1)
     else:
         raise ValueTypeError(
             f"{kind.__qualname__} cannot travel in a command: use scalars, bytes, containers or dataclasses"
         )
-
-
-def _encode_int(value: int, out: list[bytes], _: int) -> None:
-    size = value.bit_length() // 8 + 1
-    head = _INT_HEADS[size] if size < 128 else b"\x03" + encode_varint(size)
-    out.append(head + value.to_bytes(size, "little", signed=True))
-
-
-def _encode_str(value: str, out: list[bytes], _: int) -> None:
-    data = value.encode("utf-8", "surrogatepass")
-    size = len(data)
-    out.append((_STR_HEADS[size] if size < 128 else b"\x05" + encode_varint(size)) + data)
-
-
-def _encode_bytes(value: bytes, out: list[bytes], _: int) -> None:
-    size = len(value)
-    out.append((_BYTES_HEADS[size] if size < 128 else b"\x06" + encode_varint(size)) + value)
 
 
 def _encode_sequence(kind: bytes) -> Callable[[Sequence[object], list[bytes], int], None]:
@@ -127,17 +156,11 @@ def _encode_set(kind: bytes) -> Callable[[AbstractSet[object], list[bytes], int]
 def _encode_record(value: Record, out: list[bytes], depth: int) -> None:
     out.append(b"\x0c" + encode_varint(len(value.fields)))
     for name, item in value.fields.items():
-        _encode_str(name, out, depth)
+        out.append(_str_bytes(name))
         _encode(item, out, depth + 1)
 
 
 _ENCODERS: Final[dict[type, Callable[[Any, list[bytes], int], None]]] = {
-    type(None): lambda _value, out, _depth: out.append(b"\x00"),
-    bool: lambda value, out, _depth: out.append(b"\x02" if value else b"\x01"),
-    int: _encode_int,
-    float: lambda value, out, _depth: out.append(b"\x04" + _FLOAT.pack(value)),
-    str: _encode_str,
-    bytes: _encode_bytes,
     list: _encode_sequence(b"\x07"),
     tuple: _encode_sequence(b"\x08"),
     dict: _encode_dict,
@@ -164,6 +187,41 @@ def decode_raw(data: bytes) -> Any:
     return value
 
 
+def decode_scalars(data: bytes) -> tuple[object, ...] | None:
+    """As `decode_raw` for a short tuple of short scalars, several times faster; None when it is anything else."""
+    try:
+        if data[0] != 8:
+            return None
+        count = data[1]
+        at = 2
+        values: list[object] = []
+        for _ in range(count):
+            kind = data[at]
+            if kind == 3 or kind == 5 or kind == 6:
+                size = data[at + 1]
+                at += 2
+                if size > 127:
+                    if data[at] > 127:
+                        return None
+                    size = size & 0x7F | data[at] << 7
+                    at += 1
+                raw = data[at : at + size]
+                at += size
+                if kind == 3:
+                    values.append(int.from_bytes(raw, "little", signed=True))
+                else:
+                    values.append(raw if kind == 6 else raw.decode())
+            elif kind <= 2:
+                values.append(_CONSTANTS[kind])
+                at += 1
+            else:
+                return None
+    except (IndexError, UnicodeDecodeError):
+        return None  # whoever looks closer will say what is wrong
+    # A value that was cut short moved `at` beyond the end.
+    return tuple(values) if at == len(data) and count < 128 else None
+
+
 def _decode(data: bytes, at: int, depth: int) -> tuple[object, int]:
     if depth > _DEPTH_MAX:
         raise DecodeError(_WHAT, at, f"values are nested deeper than {_DEPTH_MAX}")
@@ -172,7 +230,7 @@ def _decode(data: bytes, at: int, depth: int) -> tuple[object, int]:
     kind = data[at]
     at += 1
     if kind <= 2:
-        return (None, False, True)[kind], at
+        return _CONSTANTS[kind], at
     if kind == 4:
         if len(data) - at < 8:
             raise DecodeError(_WHAT, at, "the bytes end inside a float")

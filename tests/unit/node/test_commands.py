@@ -19,6 +19,7 @@ from raftly.node.commands import (
     methods_of,
     open_payload,
     query,
+    schema,
 )
 from raftly.node.errors import ValueTypeError
 
@@ -30,7 +31,8 @@ class Shelf:
     def put(self, name: str, count: int = 1, tags: list[str] | None = None) -> int:
         return count
 
-    @command(schema=3)
+    @schema(3)
+    @command
     def clear(self) -> None: ...
 
     @query
@@ -107,6 +109,11 @@ def test_classes_that_cannot_be_replicated_are_refused() -> None:
         def get(self) -> complex:
             return 1j
 
+    for version in (0, 65536):
+        with pytest.raises(ConfigError):
+            schema(version)(command(Shelf.helper))
+    with pytest.raises(ConfigError):
+        schema(2)(Shelf.get)
     for cls in (Nothing, Variable, Untravelled, Unreturned):
         with pytest.raises(ConfigError, match=cls.__name__):
             methods_of(cls)

@@ -7,7 +7,7 @@ import pytest
 from raftly.base.types import Entry
 from raftly.errors import ConfigError, DecodeError, LimitExceeded
 from raftly.node import values
-from raftly.node.commands import call_payload, clock_payload, close_payload, command, open_payload, query
+from raftly.node.commands import call_payload, clock_payload, close_payload, command, open_payload, query, schema
 from raftly.node.errors import MachineFailed, SessionExpired, UnknownCommand, ValueTypeError
 from raftly.node.machine import StateMachine
 from raftly.node.values import encode_value
@@ -51,7 +51,8 @@ class Shop:
         self.log.append(text)
         return self.log
 
-    @command(schema=2)
+    @schema(2)
+    @command
     def set_limit(self, limit: int) -> None:
         self.limit = limit
 

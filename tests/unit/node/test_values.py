@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from raftly.errors import DecodeError, LimitExceeded
 from raftly.node import values
 from raftly.node.errors import ValueTypeError
-from raftly.node.values import Record, decode_raw, encode_value
+from raftly.node.values import Record, decode_raw, decode_scalars, encode_scalars, encode_value
 
 HASHABLE = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),
@@ -149,3 +149,34 @@ def test_damage_gives_a_value_or_a_decode_error(value: object, data: st.DataObje
 def test_malformed_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(DecodeError):
         decode_raw(data)
+
+
+# --- the short cuts ---
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(max_size=300)
+
+
+@given(st.lists(SCALARS | st.just([]), max_size=5).map(tuple))
+def test_the_short_cut_gives_the_same_bytes_or_nothing(value: tuple[object, ...]) -> None:
+    data = encode_scalars(value)
+    assert data in {None, encode_value(value)}
+    assert (data is None) == ([] in value)
+
+
+@given(st.lists(SCALARS, max_size=5).map(tuple), st.data())
+def test_the_short_cut_reads_the_same_value_or_nothing(value: tuple[object, ...], data: st.DataObject) -> None:
+    good = encode_value(value)
+    at = data.draw(st.integers(0, len(good) - 1))
+    for some in (good, good[:at], good + b"\x00", good[:at] + bytes([data.draw(st.integers(0, 255))]) + good[at + 1 :]):
+        short = decode_scalars(some)
+        if short is not None:
+            assert same(short, decode_raw(some))
+    if not any(isinstance(item, float) or (isinstance(item, str) and not item.isascii()) for item in value):
+        assert decode_scalars(good) == value
+
+
+@given(st.binary(max_size=24))
+def test_the_short_cut_takes_nothing_that_the_long_way_refuses(data: bytes) -> None:
+    short = decode_scalars(b"\x08" + data)
+    if short is not None:
+        assert same(short, decode_raw(b"\x08" + data))
