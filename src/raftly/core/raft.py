@@ -37,7 +37,6 @@ from raftly.core.trace import (
     MessageSent,
     NodeCreated,
     RoleChanged,
-    StateInitialised,
     Tracer,
     TraceSink,
     UncommittedLimitReached,
@@ -139,8 +138,6 @@ class Raft:
     def _load(self, config: Config, reader: LogReader) -> None:
         """Take up the stored state."""
         hard_state, conf_state = reader.initial_state()
-        if self.trace is not None:
-            self.trace.emit(StateInitialised(hard_state.term, hard_state.vote, hard_state.commit))
         switched, progress = confchange.restore(
             config.max_inflight_msgs, config.max_inflight_bytes, conf_state, self.log.last_index
         )

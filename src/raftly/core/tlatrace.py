@@ -4,7 +4,9 @@
 
 Ids are decimal strings, "0" is nobody. Receipts show the state before the message was handled, role changes the state
 after it; a configuration is shown before its switch, with the new voters in `prop`. Pre-candidates, reads and transfers
-are not part of the specification: their messages and role changes give nothing.
+are not part of the specification: their messages and role changes give nothing. Nor does it know joint configurations,
+messages that arrive twice, appends that grow while they wait (`Config.batch_append`), or the answers that
+`Config.check_quorum` gives to an older term: it rejects traces that show them.
 
 Source: etcd-io/raft state_trace.go and tla/ (the form), "Validating Traces of Distributed Programs Against TLA+
 Specifications" (the method).
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, final
 from raftly.base.membership import AnyConfChange, ConfChangeType
 from raftly.base.types import EntryType, NodeId
 from raftly.core.fields import to_fields
-from raftly.core.messages import Message, MessageType
+from raftly.core.messages import Message, MessageType, MsgApp
 from raftly.core.role import Role
 from raftly.core.trace import (
     CommitAttempted,
@@ -28,9 +30,9 @@ from raftly.core.trace import (
     LeaderElected,
     MessageReceived,
     MessageSent,
+    NodeCreated,
     ReadyAccepted,
     RoleChanged,
-    StateInitialised,
     TraceEvent,
 )
 
@@ -41,6 +43,7 @@ TlaValue: TypeAlias = "int | str | bool | list[TlaValue] | dict[str, TlaValue]"
 TlaRecord: TypeAlias = "dict[str, TlaValue]"
 
 _PLAIN_NAMES: Final[dict[type[TraceEvent], str]] = {
+    NodeCreated: "InitState",
     LeaderElected: "BecomeLeader",
     CommitAttempted: "Commit",
     ReadyAccepted: "Ready",
@@ -64,15 +67,24 @@ _ACTIONS: Final = {
 
 @final
 class TlaTracer:
-    """A Tracer that hands each record to `write` in the order of events; one for all nodes of a group."""
+    """A Tracer that hands each record to `write` in the order of events; one for all nodes of a group.
 
-    __slots__ = ("_write",)
+    To the specification a start is one step, so what a node does while it takes up its stored state is not told:
+    InitState comes when that is done, with all of it.
+    """
+
+    __slots__ = ("_created", "_write")
 
     def __init__(self, write: Callable[[TlaRecord], None]) -> None:
         self._write = write
+        self._created: dict[NodeId, Raft] = {}
 
     def on_event(self, node: Raft, event: TraceEvent) -> None:
         """Pass the event on, if the specification knows it."""
+        if type(event) is NodeCreated:
+            self._created[node.id] = node
+        elif self._created.get(node.id) is not node:
+            return
         record = tla_record(node, event)
         if record is not None:
             self._write(record)
@@ -92,8 +104,6 @@ def tla_record(node: Raft, event: TraceEvent) -> TlaRecord | None:
     if isinstance(event, RoleChanged):
         name = _ROLE_NAMES.get(event.role)
         return None if name is None else _record(node, name)
-    if isinstance(event, StateInitialised):
-        return _initial_record(node, event)
     if isinstance(event, ConfigSwitching):
         return _record(node, "ApplyConfChange", {"cc": {"newconf": _ids(event.voters)}})
     if isinstance(event, ConfChangeAccepted):
@@ -106,7 +116,7 @@ def _record(node: Raft, name: str, prop: TlaRecord | None = None) -> TlaRecord:
     event: TlaRecord = {
         "name": name,
         "nid": str(node.id),
-        "state": _state(node.term, node.vote, node.log.committed),
+        "state": {"term": node.term, "vote": str(node.vote), "commit": node.log.committed},
         "role": node.role.value,
         "log": node.log.last_index,
         "conf": [_ids(voters.incoming.ids), _ids(voters.outgoing.ids)],
@@ -116,21 +126,8 @@ def _record(node: Raft, name: str, prop: TlaRecord | None = None) -> TlaRecord:
     return {"tag": "trace", "event": event}
 
 
-def _state(term: int, vote: NodeId, commit: int) -> TlaRecord:
-    return {"term": term, "vote": str(vote), "commit": commit}
-
-
 def _ids(ids: tuple[NodeId, ...]) -> list[TlaValue]:
     return [str(id_) for id_ in ids]
-
-
-def _initial_record(node: Raft, event: StateInitialised) -> TlaRecord:
-    """The node has not taken up its stored state yet; the event has it. A snapshot commits what it covers."""
-    record = _record(node, "InitState")
-    inner = record["event"]
-    assert isinstance(inner, dict)
-    inner["state"] = _state(event.term, event.vote, max(event.commit, node.log.committed))
-    return record
 
 
 def _conf_change_record(node: Raft, change: AnyConfChange) -> TlaRecord | None:
@@ -156,6 +153,9 @@ def _message_record(node: Raft, verb: str, message: Message) -> TlaRecord | None
 def _message(message: Message) -> TlaRecord:
     fields = to_fields(message)
     entries = len(fields.entries)
+    commit = fields.commit
+    if isinstance(message, MsgApp):
+        commit = min(commit, message.index + entries)  # the specification's leader clamps what ours leaves to clamp
     if fields.snapshot is not None:
         entries = fields.snapshot.meta.index  # a snapshot is an append of everything from the start of the log
     return {
@@ -166,7 +166,7 @@ def _message(message: Message) -> TlaRecord:
         "entries": entries,
         "logTerm": fields.log_term,
         "index": fields.index,
-        "commit": fields.commit,
+        "commit": commit,
         "vote": str(fields.vote),
         "reject": fields.reject,
         "rejectHint": fields.reject_hint,

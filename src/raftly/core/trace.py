@@ -52,17 +52,8 @@ class TraceSink:
 
 
 @dataclass(slots=True)
-class StateInitialised(TraceEvent):
-    """The node object exists, built from its stored hard state; nothing else was read yet."""
-
-    term: Term
-    vote: NodeId
-    commit: Index
-
-
-@dataclass(slots=True)
 class NodeCreated(TraceEvent):
-    """The node is ready to be stepped."""
+    """The node has taken up its stored state and is ready to be stepped."""
 
 
 @dataclass(slots=True)

@@ -23,7 +23,6 @@ PROGRESS = Progress(8, Inflights(1), match=5, active=True)
 VOTE = MsgVote(10, 27, 5, 2, 9)
 AT = "[logterm: 3, index: 4, vote: b]"
 MUTE = {
-    trace.StateInitialised: trace.StateInitialised(1, 2, 3),
     trace.LeaderElected: trace.LeaderElected(),
     trace.ReadyAccepted: trace.ReadyAccepted(),
     trace.EntryReplicated: trace.EntryReplicated(EntryType.NORMAL),

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from raftly.base.membership import ConfChange, ConfChangeType, ConfChangeV2, ConfState, parse_changes
-from raftly.base.types import HardState, Snapshot, SnapshotMeta
+from raftly.base.types import Entry, HardState, Snapshot, SnapshotMeta
 from raftly.core import trace
 from raftly.core.config import Config
-from raftly.core.messages import MsgSnap
+from raftly.core.messages import MsgApp, MsgSnap
 from raftly.core.raw_node import RawNode
 from raftly.core.tlatrace import TlaRecord, TlaTracer, tla_record
 from tests.support.network import storage_with
@@ -53,22 +53,37 @@ class Traced:
 
 def test_a_start_is_told_with_the_stored_state() -> None:
     traced = Traced(voters=(1, 2, 3), terms=(1, 2), term=3, vote=2, commit=1)
-    init, switch, follower = traced.told
-    assert init == {
-        "name": "InitState",
-        "nid": "1",
-        "state": {"term": 3, "vote": "2", "commit": 1},
-        "role": "StateFollower",
-        "log": 2,
-        "conf": [[], []],
-    }
-    assert (switch["name"], switch["conf"], switch["prop"]) == (
-        "ApplyConfChange",
-        [[], []],
-        {"cc": {"newconf": ["1", "2", "3"]}},
-    )
-    assert (follower["name"], follower["state"]) == ("BecomeFollower", {"term": 3, "vote": "2", "commit": 1})
-    assert follower["conf"] == [["1", "2", "3"], []]
+    # To the specification a start is one step: what was stored is all there at once, and nothing else is told.
+    assert traced.told == [
+        {
+            "name": "InitState",
+            "nid": "1",
+            "state": {"term": 3, "vote": "2", "commit": 1},
+            "role": "StateFollower",
+            "log": 2,
+            "conf": [["1", "2", "3"], []],
+        }
+    ]
+
+
+def test_a_restarted_node_is_told_of_from_its_start_on() -> None:
+    traced = Traced(voters=(1,))
+    tracer = TlaTracer(traced._take)
+    traced.told.clear()
+    RawNode(CONFIG, traced.storage, tracer).campaign()
+    RawNode(CONFIG, traced.storage, tracer).campaign()
+    assert traced.names() == ["InitState", "BecomeCandidate", "SendRequestVoteResponse"] * 2
+
+
+def test_an_append_commits_no_more_than_it_brings() -> None:
+    raft = Traced(voters=(1, 2)).node.raft
+    for entries, told in ((2, 5), (3, 6), (4, 6)):
+        append = MsgApp(2, 1, 4, 4, 3, [Entry()] * entries, 6)
+        record = tla_record(raft, trace.MessageSent(append))
+        assert record is not None
+        assert isinstance(record["event"], dict)
+        assert isinstance(record["event"]["msg"], dict)
+        assert record["event"]["msg"]["commit"] == told
 
 
 def test_a_snapshot_commits_what_it_covers() -> None:
@@ -190,6 +205,6 @@ def test_pre_votes_are_not_modelled() -> None:
 
 def test_events_that_are_not_modelled() -> None:
     raft = Traced(voters=(1, 2)).node.raft
-    told = {trace.RoleChanged}
+    told = {trace.RoleChanged, trace.NodeCreated}
     assert [event for event, _ in LINES if type(event) not in told and tla_record(raft, event) is not None] == []
     assert [event for event in MUTE.values() if tla_record(raft, event) is None] == [MUTE[trace.ConfChangeAccepted]]
