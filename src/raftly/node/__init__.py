@@ -6,7 +6,8 @@
 4. Replicas that applied the same entries are equal to the last byte; one that cannot be sure of that stops.
 
 Reading order: `group` and `driver` (any group), `values`, `shapes` and `commands` (calls as bytes), `machine` (a class
-and its sessions), `reads` and `session` (callers), `replicated` (all of it together). `docs/node.md` is for users.
+and its sessions), `reads` and `session` (callers), `replicated` (all of it together), `replicate`
+(the short way in). `docs/node.md` is for users.
 """
 
 from raftly.node.commands import command, query, schema
@@ -14,6 +15,7 @@ from raftly.node.config import NodeConfig
 from raftly.node.driver import Driver, DriverOptions
 from raftly.node.group import Group, GroupHandler, Proposal
 from raftly.node.reads import FOLLOWER, LEASE, LOCAL, STRONG, Freshness, Proof, Read, bounded
+from raftly.node.replicate import replicate
 from raftly.node.replicated import Replicated
 from raftly.node.session import Session
 
@@ -36,5 +38,6 @@ __all__ = [
     "bounded",
     "command",
     "query",
+    "replicate",
     "schema",
 ]
