@@ -4,7 +4,8 @@
 
 Each line: a frame of n messages. `encode` and `decode` are the pure part (messages to a frame, and back); `both ways`
 is two TcpTransports in one process on loopback, a frame there and an answer of as many acknowledgements back, all CPU
-of both nodes, system calls and event loop included, divided by two frames. `floor` is two bare asyncio protocols that
+of both nodes, system calls and event loop included, divided by two frames; `at once` the same with
+`write_at_once`. `floor` is two bare asyncio protocols that
 exchange as many bytes and look at none. Best of five: noise only ever adds.
 """
 
@@ -22,6 +23,7 @@ from raftly.core.messages import Message, MsgApp, MsgAppResp
 from raftly.transport.codec import encode_messages
 from raftly.transport.frame import FrameReader
 from raftly.transport.groups import decode_groups
+from raftly.transport.options import TcpOptions
 from raftly.transport.send_queue import SendQueue
 from raftly.transport.tcp import TcpTransport
 
@@ -82,10 +84,10 @@ def void(_value: object) -> None:
     """Drop a value."""
 
 
-async def both_ways(there: Batch, back: Batch, in_flight: int) -> float:
+async def both_ways(there: Batch, back: Batch, options: TcpOptions) -> float:
     """Microseconds of CPU a frame, of both nodes together."""
-    one = TcpTransport(7, 1, ("127.0.0.1", 0), {})
-    two = TcpTransport(7, 2, ("127.0.0.1", 0), {})
+    one = TcpTransport(7, 1, ("127.0.0.1", 0), {}, options)
+    two = TcpTransport(7, 2, ("127.0.0.1", 0), {}, options)
     done = asyncio.Event()
     left = 0
 
@@ -95,9 +97,9 @@ async def both_ways(there: Batch, back: Batch, in_flight: int) -> float:
     def at_one(_from: int, _batch: Batch) -> None:
         nonlocal left
         left -= 1
-        if left >= in_flight:
+        if left > 0:
             one.send(2, there)
-        elif left == 0:
+        else:
             done.set()
 
     await one.start(at_one, void)
@@ -111,8 +113,7 @@ async def both_ways(there: Batch, back: Batch, in_flight: int) -> float:
         left = FRAMES
         done.clear()
         start = time.process_time()
-        for _ in range(in_flight):
-            one.send(2, there)
+        one.send(2, there)
         await done.wait()
         least = min(least, (time.process_time() - start) / (2 * FRAMES) * 1e6)
     await one.close()
@@ -180,18 +181,20 @@ def main() -> None:
         import uvloop  # noqa: PLC0415 - only when asked for
 
         factory = uvloop.new_event_loop
-    print(f"{'microseconds of CPU a frame of':>34} {'encode':>8} {'decode':>8} {'both ways':>10} {'floor':>8}")
+    print(
+        f"{'microseconds of CPU a frame of':>34} {'encode':>8} {'decode':>8} {'both ways':>10} {'at once':>8} {'floor':>8}"
+    )
     for count, groups in ((1, 1), (16, 1), (16, 16), (64, 1)):
         there, back = appends(count, groups), answers(count, groups)
         encode, decode = pure(there)
         encode_back, decode_back = pure(back)
         with asyncio.Runner(loop_factory=factory) as runner:
-            wire = runner.run(both_ways(there, back, 1))
+            wire = runner.run(both_ways(there, back, TcpOptions()))
+            at_once = runner.run(both_ways(there, back, TcpOptions(write_at_once=True)))
             least = runner.run(floor(size_of(there), size_of(back)))
         print(f"{count:>3} MsgApp of 128 bytes, {groups:>2} groups {encode:>8.2f} {decode:>8.2f}")
-        print(
-            f"{count:>3} MsgAppResp,           {groups:>2} groups {encode_back:>8.2f} {decode_back:>8.2f} {wire:>10.2f}"
-        )
+        figures = f"{encode_back:>8.2f} {decode_back:>8.2f} {wire:>10.2f} {at_once:>8.2f} {least:>8.2f}"
+        print(f"{count:>3} MsgAppResp,           {groups:>2} groups {figures}", flush=True)
 
 
 if __name__ == "__main__":

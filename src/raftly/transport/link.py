@@ -81,7 +81,9 @@ class Link(Session):
                 self._push_singly(group, messages)
             elif not queue.push(group, encoded):
                 self._on_full()
-        if not self._flushing:
+        if self._hub.options.write_at_once:
+            self.flush()
+        elif not self._flushing:
             self._flushing = True
             self._hub.flush_soon(self)
 

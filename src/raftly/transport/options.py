@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass, fields
-from typing import TypeAlias, final
+from typing import Final, TypeAlias, final
 
 from raftly.base.limits import FRAME_BYTES_MAX
 from raftly.errors import ConfigError
 from raftly.transport.tls import PeerTls
+
+_FLAGS: Final = {"tls", "allow_plaintext", "bind_senders", "write_at_once"}
 
 Address: TypeAlias = tuple[str, int]
 """Host, a name or a number, and port."""
@@ -24,6 +26,9 @@ class TcpOptions:
     """Without TLS, may the port or a peer be anywhere but on loopback?"""
     bind_senders: bool = True
     """Must each message be from the node at the other end? Off where messages name peers of a store, not nodes."""
+    write_at_once: bool = False
+    """Write in `send` itself, not once a turn of the loop: for a driver that sends once a turn anyway. It saves a turn of
+    the loop, which costs as much as the rest of a small frame; a second `send` in one turn is a second write."""
     connect_s: float = 5.0
     """A connection that is dialed: name, TCP, TLS and handshake together."""
     handshake_s: float = 5.0
@@ -65,7 +70,7 @@ class TcpOptions:
         """
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name not in {"tls", "allow_plaintext", "bind_senders"} and not value > 0:
+            if field.name not in _FLAGS and not value > 0:
                 raise ConfigError(field.name, f"is {value}, it must be more than 0")
         if self.backoff_s_max < self.backoff_s_min:
             raise ConfigError("backoff_s_max", "must not be less than backoff_s_min")

@@ -67,6 +67,20 @@ def test_messages_of_many_groups_arrive_in_order_as_one_frame_a_turn() -> None:
     run(main)
 
 
+def test_a_driver_that_sends_once_a_turn_may_have_it_written_at_once() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        one, two = await pair(options=TcpOptions(write_at_once=True))
+        wire = next(here for here, _ in loop.wires if here.port == 4002)
+        before = len(wire.writes)
+        one.beat(2, 1)
+        assert len(wire.writes) == before + 1
+        one.beat(2, 2)
+        await two.until(lambda n: n.commits == [1, 2])
+        await close(one, two)
+
+    run(main)
+
+
 def test_what_is_sent_while_the_first_connection_is_made_is_not_lost() -> None:
     async def main(_loop: VirtualLoop) -> None:
         two = await Node(2, 4002, {}).start()
