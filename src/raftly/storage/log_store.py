@@ -73,7 +73,7 @@ class LogStore:
         self._fs = fs
         self._wal = Wal(fs, WAL_DIR, cluster_id, node_id, self._options.segment_bytes)
         self._groups: dict[int, GroupLog] = {}
-        self._live: dict[int, int] = {}  # bytes of entries in each segment that are still needed
+        self._live: dict[int, int] = {}  # bytes of entries and snapshots in each segment that are still needed
         self._holders: dict[int, set[int]] = {}  # groups that may have something in a segment, and all that have
         self._victim = 0  # the segment that is being reclaimed
         self._cached: dict[int, GroupLog] = {}  # groups with cached entries, that appended last at the end
@@ -122,6 +122,8 @@ class LogStore:
                 self._holders[segment].add(number)
             for segment in filter(None, log.state_segments):
                 self._holders[segment].add(number)
+            if log.state_segments[2]:
+                self._live[log.state_segments[2]] += len(log.snapshot_meta.data)
 
     def close(self) -> None:
         """Close the files and let the directory go."""
@@ -158,7 +160,7 @@ class LogStore:
         return self._wal.size_bytes()
 
     def live_bytes(self) -> int:
-        """Bytes of entries that are still needed."""
+        """Bytes of entries and snapshots that are still needed."""
         return sum(self._live.values())
 
     # --- writing ---
@@ -250,6 +252,8 @@ class LogStore:
         meta = item.snapshot.meta
         stop = min(meta.index + 1, log.places.stop) if item.keeps_entries else log.places.stop
         self._forget(log, log.places.first, stop)
+        self._forget_snapshot(log)
+        self._live[segment] += len(item.snapshot.data)
         before = log.cache_bytes
         log.restart_at(item.snapshot, item.keeps_entries)
         self._cached_bytes += log.cache_bytes - before
@@ -262,6 +266,7 @@ class LogStore:
         log = self._groups.pop(group, None)
         if log is not None:
             self._forget(log, log.places.first, log.places.stop)
+            self._forget_snapshot(log)
             self._cached_bytes -= log.cache_bytes
             self._cached.pop(group, None)
 
@@ -271,6 +276,11 @@ class LogStore:
             return
         for segment, _, _, size in log.places.segments(lo, hi):
             self._live[segment] -= size
+
+    def _forget_snapshot(self, log: GroupLog) -> None:
+        """Its data is not needed where it stands."""
+        if log.state_segments[2]:
+            self._live[log.state_segments[2]] -= len(log.snapshot_meta.data)
 
     def _bound_cache(self) -> None:
         """Cut the caches of the groups that appended longest ago; in large steps, since cutting in front costs."""

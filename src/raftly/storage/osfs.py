@@ -252,7 +252,7 @@ class OsFs:
         except OSError as error:
             os.close(fd)
             raise DirectoryInUse(
-                f"{path or '.'} is in use by another process; give every node a directory of its own"
+                f"{self._root / path} is in use by another process; give every node a directory of its own"
             ) from error
         return OsLock(fd)
 

@@ -1,6 +1,7 @@
 """Survey: what a log on disk holds and what is wrong with it, read without an owner and without changing anything.
 
-`survey` reads; `cut` gives up what lies behind the first damage, and is only for an operator who asked for it.
+`survey` reads. `plan_cut` says what cutting at the first damage would give up, and `carry_out` does it: only for an
+operator who asked for it.
 """
 
 from __future__ import annotations
@@ -122,11 +123,20 @@ def _read(
     report.segments.append(entry)
     try:
         entry.found = read_segment(fs, WAL_DIR, number, sequence, take, last=last)
+        _check_owner(entry, report)
     except Corruption as error:
         entry.damage = error
         if report.damage is None:
             report.damage = error
     return entry.found
+
+
+def _check_owner(entry: SegmentReport, report: LogReport) -> None:
+    owners = [(it.found.header.cluster_id, it.found.header.node_id) for it in report.segments if it.found is not None]
+    if owners[0] != owners[-1]:
+        raise Corruption(
+            entry.path, 16, f"it belongs to node {owners[-1][1]}, the log before it to node {owners[0][1]}"
+        )
 
 
 def _note_behind(batch: Batch, report: LogReport) -> None:

@@ -38,6 +38,7 @@ SEGMENT_BYTES: Final = 64 << 20
 _SEGMENT_BYTES_MIN: Final = 4096
 _SEGMENT_BYTES_MAX: Final = 1 << 30
 _AHEAD_BYTES: Final = 1 << 20
+_FILE_BYTES_MAX: Final = _SEGMENT_BYTES_MAX + PAYLOAD_BYTES_MAX + 4 * _AHEAD_BYTES
 _SUFFIX: Final = ".seg"
 _UNFINISHED: Final = ".tmp"
 
@@ -94,7 +95,10 @@ def read_segment(
     path = segment_path(directory, number)
     file = fs.open(path)
     try:
-        data = file.read(0, file.size())
+        size = file.size()
+        if size > _FILE_BYTES_MAX:
+            raise Corruption(path, size, "no segment is as large")
+        data = file.read(0, size)
     finally:
         file.close()
     header = decode_header(path, data)

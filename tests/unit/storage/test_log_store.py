@@ -56,7 +56,28 @@ def recount(store: LogStore) -> dict[int, int]:
         for segment, _, _, size in log.places.segments(log.first_index(), log.last_index() + 1):
             live[segment] += size
             assert number in store._holders[segment]
+        if log.state_segments[2]:
+            live[log.state_segments[2]] += len(log.snapshot_meta.data)
+            assert number in store._holders[log.state_segments[2]]
     return live
+
+
+def test_a_large_snapshot_in_the_log_is_not_moved_again_and_again() -> None:
+    async def work() -> None:
+        fs = MemFs()
+        store = open_store(fs)
+        await store.commit([SnapshotItem(1, snapshot(5, 1, b"s" * 50_000), keeps_entries=False)])
+        sequence = store._wal._sequence
+        written = 0
+        for first in range(6, 40):
+            before = store.size_bytes()
+            await store.commit([EntriesItem(1, entries(first, 1, 1, 500))])
+            written += max(store.size_bytes() - before, 0)
+        assert store._wal._sequence == sequence + 34
+        assert written < 50_000  # moved once, it would be more than that alone
+        assert store.group(1).snapshot_meta.data == b"s" * 50_000
+
+    run(work())
 
 
 def test_the_cache_is_bounded_for_all_groups_together() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from raftly.errors import DirectoryInUse, StorageError, SyncFailed
+from raftly.errors import Corruption, DirectoryInUse, StorageError, SyncFailed
 from raftly.storage import osfs as osfs_module
 from raftly.storage.aio import AioSync
 from raftly.storage.items import EntriesItem, Item, SnapshotItem
@@ -143,6 +143,15 @@ def test_a_segment_that_is_a_link_or_a_pipe_is_refused(tmp_path: Path) -> None:
     open_store(fs).close()
 
 
+def test_a_file_too_large_for_a_segment_is_not_read(tmp_path: Path) -> None:
+    fs = OsFs(tmp_path)
+    open_store(fs).close()
+    with (tmp_path / "wal" / "00000001.seg").open("r+b") as file:
+        file.truncate(1 << 40)  # takes no space
+    with pytest.raises(Corruption, match="no segment is as large"):
+        open_store(fs)
+
+
 def test_another_process_may_not_use_the_directory(tmp_path: Path) -> None:
     program = (
         "import sys; from raftly.storage import OsFs; lock = OsFs(sys.argv[1]).lock('');"
@@ -153,7 +162,7 @@ def test_another_process_may_not_use_the_directory(tmp_path: Path) -> None:
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"taken\n"
-        with pytest.raises(DirectoryInUse, match="in use by another process"):
+        with pytest.raises(DirectoryInUse, match=f"{tmp_path.name} is in use by another process"):
             open_store(OsFs(tmp_path))
         other.kill()  # the kernel releases what a dead process held
         other.wait()

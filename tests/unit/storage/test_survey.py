@@ -6,6 +6,7 @@ from raftly.base.rand import SplitMix64
 from raftly.base.types import SnapshotMeta
 from raftly.errors import StorageError
 from raftly.storage.items import EntriesItem, Item, SnapshotItem
+from raftly.storage.segment import SegmentHeader, decode_header
 from raftly.storage.snapshot import SnapshotStore
 from raftly.storage.survey import LogReport, carry_out, check_snapshots, plan_cut, survey
 from raftly.testing.memfs import MemFs
@@ -141,6 +142,17 @@ def test_what_cutting_cannot_repair_is_refused() -> None:
     fs, _, _ = built()
     fs.put("wal/7.seg", b"")
     assert "none of the log's files" in str(plan_cut(survey(fs)).refusal)
+
+
+def test_a_segment_of_another_node_is_told() -> None:
+    fs, _, _ = built()
+    content = fs.content("wal/00000002.seg")
+    header = decode_header("", content)
+    other = SegmentHeader(header.cluster_id, 77, header.number, header.first_sequence).encode()
+    fs.put("wal/00000002.seg", other + content[len(other) :])
+    report = survey(fs)
+    assert report.damage is not None
+    assert report.damage.problem == "it belongs to node 77, the log before it to node 3"
 
 
 def test_snapshots_are_read_through() -> None:
