@@ -23,7 +23,8 @@ _MODULES: Final = Path(__file__).parent / "modules"
 _MEMORY: Final = ("-Xmx2g", "-Xss64m")  # folding a trace goes as deep as the trace is long
 _REACHED_END: Final = '<<"Progress %:", 100>>'
 _NO_ERROR: Final = "No error has been found"
-_SECONDS_MAX: Final = 300
+_VIOLATED: Final = "violated"
+_SECONDS_MAX: Final = 900
 # Older tools know neither how they were called nor the length of their queue, and do not read this option from the
 # file: we call them as the specification demands, and ask ourselves whether the last event was reached.
 _UNKNOWN: Final = {'TLCGet("config")': '[mode |-> "bfs", worker |-> 1]', 'TLCGet("queue") = 1': "TRUE"}
@@ -64,7 +65,12 @@ def missing(spec: Path | None, jar: Path | None) -> str:
 
 
 def replay(records: list[TlaRecord], spec: Path, jar: Path) -> Verdict:
-    """Can the specification do what the trace says, to its last event?"""
+    """Can the specification do what the trace says, to its last event?
+
+    Raises:
+        RuntimeError: TLC came to no verdict.
+        subprocess.TimeoutExpired: it took too long.
+    """
     with tempfile.TemporaryDirectory(prefix="tla-") as name:
         directory = Path(name)
         _lay_out(directory, spec, records)
@@ -83,10 +89,21 @@ def _lay_out(directory: Path, spec: Path, records: list[TlaRecord]) -> None:
 
 
 def _run(directory: Path, jar: Path) -> Verdict:
-    command = ["java", *_MEMORY, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", str(jar.resolve()), "tlc2.TLC"]
+    command = [
+        "java",
+        *_MEMORY,
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",
+        f"-Djava.io.tmpdir={directory}",
+        "-cp",
+        str(jar.resolve()),
+        "tlc2.TLC",
+    ]
     command += ["-workers", "1", "-deadlock", "-lncheck", "final", "-metadir", str(directory / "states"), ROOT_MODULE]
     run = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=_SECONDS_MAX, check=False)
     accepted = run.returncode == 0 and _REACHED_END in run.stdout and _NO_ERROR in run.stdout
+    if _NO_ERROR not in run.stdout and _VIOLATED not in run.stdout:
+        raise RuntimeError(f"TLC came to no verdict:\n{run.stdout}{run.stderr}")
     return Verdict(accepted, run.stdout + run.stderr)
 
 
