@@ -31,7 +31,7 @@ endif
 GOLDEN := $(wildcard tests/datadriven) $(wildcard $(addprefix ../shared/raft-conformance/,interaction quorum confchange))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit-plain unit-compiled golden-plain golden-compiled bench bench-core behaviours docs clean \
+.PHONY: help run test unit-plain unit-compiled golden-plain golden-compiled bench bench-core bench-log bench-node bench-rpc behaviours docs clean \
         check check-format check-lint check-types check-docs format
 .DELETE_ON_ERROR:
 
@@ -75,10 +75,19 @@ format: $(READY) ## rewrite the sources the way `make check` wants them
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-core ## every benchmark
+bench: bench-core bench-log bench-node bench-rpc ## every benchmark
 
 bench-core: $(READY) $(if $(filter compiled,$(FORMS)),$(BUILT)) ## CPU per committed entry of the core, plain and compiled
 	@$(BIN)/python bench/core.py $(ARGS)
+
+bench-log: $(READY) ## the durable log beside the disk's own rate of syncs
+	@$(BIN)/python bench/log.py $(ARGS)
+
+bench-node: $(READY) ## commands a second of a replicated class
+	@$(BIN)/python bench/node.py $(ARGS)
+
+bench-rpc: $(READY) ## CPU a call of raftly.rpc beside grpcio
+	@$(BIN)/python -m bench.rpc $(ARGS)
 
 behaviours: $(READY) ## write docs/behaviours.md from the tests; fails when a behaviour has none
 	@$(BIN)/python tools/behaviours.py --write

@@ -14,6 +14,8 @@ may sensibly do next, and carries a stable `code` that logs, metrics and documen
       LogError                 Compacted, Unavailable, SnapshotOutOfDate, SnapshotNotReady, LogNotReady
       StorageError             Corruption, DiskFull, SyncFailed, DirectoryInUse
 
+Packages hang errors of their own below these: `rpc` has RpcError, `node` SessionExpired and others.
+
 A broken invariant of our own is none of these: it is an `InvariantError`, an assertion, and the group must stop.
 """
 

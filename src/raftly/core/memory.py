@@ -98,7 +98,7 @@ class MemoryStorage:
             self._entries = held[:at] + entries
 
     def compact(self, index: Index) -> None:
-        """Forget entries up to `index`; it becomes the dummy.
+        """Forget entries up to `index`, which the core must know to be applied; it becomes the dummy.
 
         Raises:
             Compacted: that was done before.

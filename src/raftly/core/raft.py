@@ -228,6 +228,7 @@ class Raft:
         self.leader = leader
         self.role = _FOLLOWER
         self.pending_request_snapshot = requested
+        self.pending_reads = []  # whoever asked asks the next leader
         self.log.apply_ahead = 0
         if self.trace is not None:
             self.trace.emit(RoleChanged(_FOLLOWER))
