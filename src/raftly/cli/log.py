@@ -108,8 +108,9 @@ def verify(directory: Path, *, as_json: bool) -> None:
             click.secho(f"damaged: {damage}", fg="red")
         if torn:
             click.echo(f"the last batch was never completed: {torn} bytes, cut when the node starts")
-        count = f"{len(report.segments)} segments, {len(report.groups)} groups, {len(snapshots)} snapshots"
-        click.echo(f"{count}: {'damaged' if damages else 'sound'}")
+        counts = (len(report.segments), "segment"), (len(report.groups), "group"), (len(snapshots), "snapshot")
+        told_counts = ", ".join(f"{count} {what}{'' if count == 1 else 's'}" for count, what in counts)
+        click.echo(f"{told_counts}: {'damaged' if damages else 'sound'}")
     sys.exit(1 if damages else 0)
 
 
@@ -246,10 +247,11 @@ def _table(title: str, rows: Sequence[dict[str, object]]) -> None:
     if not rows:
         click.echo(f"no {title}")
     elif sys.stdout.isatty():
+        from rich import box
         from rich.console import Console
         from rich.table import Table
 
-        table = Table(*columns, title=title, title_justify="left")
+        table = Table(*columns, title=title, box=box.SIMPLE, title_justify="left", pad_edge=False, show_edge=False)
         for row in cells:
             table.add_row(*row)
         Console(highlight=False).print(table)

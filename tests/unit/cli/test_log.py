@@ -82,7 +82,7 @@ def test_inspect_lists_the_entries_of_a_group(data: Path) -> None:
 
 def test_verify_finds_a_log_sound_or_says_where_it_is_damaged(data: Path) -> None:
     ran = call("verify", data)
-    assert (ran.exit_code, ran.output) == (0, "3 segments, 2 groups, 1 snapshots: sound\n")
+    assert (ran.exit_code, ran.output) == (0, "3 segments, 2 groups, 1 snapshot: sound\n")
     path = damage(data)
     ran = call("verify", data)
     assert ran.exit_code == 1
