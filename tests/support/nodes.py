@@ -11,6 +11,7 @@ import asyncio
 from types import TracebackType
 from typing import Any, Self
 
+from raftly.base.rand import SplitMix64
 from raftly.core.role import Role
 from raftly.errors import NotLeader, RaftlyError
 from raftly.node import NodeConfig, Replicated, command, query
@@ -64,6 +65,7 @@ class Nodes:
         self.network = MemoryNetwork()
         self.disks = {id_: MemFs() for id_ in self.ids}
         self.faults = {id_: FaultFs(self.disks[id_]) for id_ in self.ids}
+        self.random = SplitMix64(self.options["seed"])
         self.nodes: dict[int, Replicated[Register]] = {}
 
     async def __aenter__(self) -> Self:
@@ -93,7 +95,7 @@ class Nodes:
         await self.nodes.pop(id_).stop()
 
     def crash(self, id_: int) -> None:
-        """The process is gone; its disk keeps what was synced (and here all that was written)."""
+        """The process is gone, with it what its disk had not synced, in part or whole."""
         node = self.nodes.pop(id_)
         self.network.nodes.pop(id_, None)
         driver = node._driver
@@ -102,7 +104,8 @@ class Nodes:
         if driver._writer is not None:
             driver._writer.cancel()
         driver.failure = RaftlyError("crashed")
-        self.disks[id_] = self.disks[id_].copy()
+        node._give_up("crashed")
+        self.disks[id_] = self.disks[id_].crash(self.random)
         self.faults[id_] = FaultFs(self.disks[id_])
 
     async def leader(self, *, but: int = 0) -> Replicated[Register]:
