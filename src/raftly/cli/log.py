@@ -251,7 +251,9 @@ def _table(title: str, rows: Sequence[dict[str, object]]) -> None:
         from rich.console import Console
         from rich.table import Table
 
-        table = Table(*columns, title=title, box=box.SIMPLE, title_justify="left", pad_edge=False, show_edge=False)
+        table = Table(title=title, box=box.SIMPLE, title_justify="left", show_edge=False, padding=(0, 1, 0, 0))
+        for column in columns:
+            table.add_column(column, overflow="fold")
         for row in cells:
             table.add_row(*row)
         Console(highlight=False).print(table)
