@@ -39,6 +39,10 @@ class _Moved:
         self.stop = item.stop  # lowered when entries are cut
 
 
+def _first_of(moved: _Moved) -> Index:
+    return moved.item.first
+
+
 @final
 class _Group:
     """One group in the making."""
@@ -61,9 +65,10 @@ class _Group:
             return f"entry {self.tail.stop} of group {item.group} is missing before entry {item.first}"
         if item.first < self.tail.stop:
             self.tail.cut(item.first)
-        for moved in self.moved:
-            moved.stop = min(moved.stop, item.first)
-        self.moved = [moved for moved in self.moved if moved.item.first < moved.stop]
+        if item.first == self.tail.first:  # the tail begins here, so nothing that was moved reaches further
+            for moved in self.moved:
+                moved.stop = min(moved.stop, item.first)
+            self.moved = [moved for moved in self.moved if moved.item.first < moved.stop]
         self.tail.append(item.sizes, item.terms, place)
         return None
 
@@ -105,16 +110,20 @@ class _Group:
         self.tail.drop(begin)
 
     def _prepend_moved(self, path: str, begin: Index, group: int) -> None:
+        reached = begin
+        for moved in sorted(self.moved, key=_first_of):
+            if moved.item.first <= reached:
+                reached = max(reached, moved.stop)
+        if reached < self.tail.first:
+            raise Corruption(path, 0, f"entry {reached} of group {group} is nowhere in the log")
         places = array("Q", bytes(8 * (self.tail.first - begin)))
         sizes = array("I", bytes(4 * (self.tail.first - begin)))
         terms = array("Q", bytes(8 * (self.tail.first - begin)))
         for moved in self.moved:  # one that was moved twice stands where it was moved last
             self._overlay(moved, begin, places, sizes, terms)
         runs: Runs = []
-        for at, place in enumerate(places):
-            if place == 0:
-                raise Corruption(path, 0, f"entry {begin + at} of group {group} is nowhere in the log")
-            add_run(runs, begin + at, terms[at])
+        for at, term in enumerate(terms):
+            add_run(runs, begin + at, term)
         self.tail.prepend(places, sizes, runs)
 
     def _overlay(self, moved: _Moved, begin: Index, places: array[int], sizes: array[int], terms: array[int]) -> None:

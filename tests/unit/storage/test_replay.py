@@ -128,6 +128,8 @@ def test_a_removed_group_begins_anew() -> None:
     [
         ({1: [appended(1, 2)], 2: [appended(4, 1)]}, "entry 3 of group 1 is missing before entry 4"),
         ({1: [appended(2, 2)]}, "entry 1 of group 1 is nowhere"),
+        ({1: [appended(1 << 60, 2)]}, "entry 1 of group 1 is nowhere"),
+        ({1: [moved(1, 2), moved(1 << 60, 2)]}, "entry 3 of group 1 is nowhere"),
         ({1: [compacted(3)], 2: [appended(6, 1)]}, "entry 4 of group 1 is nowhere"),
         ({1: [appended(5, 2)], 2: [moved(1, 2)]}, "entry 3 of group 1 is nowhere"),
         ({1: [moved(1, 2), moved(4, 1)]}, "entry 3 of group 1 is nowhere"),
