@@ -34,7 +34,8 @@ from struct import Struct
 from struct import error as struct_error
 from typing import Final, TypeVar, final
 
-from raftly.errors import ConfigError, DecodeError
+from raftly.base.limits import PAYLOAD_BYTES_MAX
+from raftly.errors import ConfigError, DecodeError, LimitExceeded
 from raftly.node.errors import ValueTypeError
 from raftly.node.shapes import SCALARS, Check, checker, exact_type
 from raftly.node.values import decode_raw, decode_scalars, encode_scalars, encode_value
@@ -47,6 +48,7 @@ _COMMAND: Final = Struct("<BBQQQQ")  # the head, then session, number, done belo
 _METHOD: Final = Struct("<HB")
 _WHOLE: Final = Struct("<BBQQQQHB")  # both
 _COMMAND_BYTES: Final = _WHOLE.size
+CALL_BYTES_MAX: Final = PAYLOAD_BYTES_MAX - _COMMAND.size
 _U64: Final = Struct("<Q")
 _PAIR: Final = Struct("<QQ")
 _WHAT: Final = "command"
@@ -157,7 +159,10 @@ class Method:
             TypeError: they do not fit the method.
         """
         values = self.bind(args, kwargs)
-        return self.head + (encode_scalars(values) or encode_value(values))
+        data = self.head + (encode_scalars(values) or encode_value(values))
+        if len(data) > CALL_BYTES_MAX:
+            raise LimitExceeded("call_bytes", len(data), CALL_BYTES_MAX)
+        return data
 
     def decode(self, data: bytes) -> tuple[object, ...]:
         """Arguments that were encoded, checked again.

@@ -27,7 +27,7 @@ from raftly.base.types import NO_NODE, Index, Term
 from raftly.core.readindex import ReadState
 from raftly.core.role import Role
 from raftly.errors import ConfigError, NotLeader
-from raftly.node.errors import LeaseNotHeld, ReadTimeout
+from raftly.node.errors import Busy, LeaseNotHeld, ReadTimeout
 from raftly.node.group import Group
 
 
@@ -104,10 +104,12 @@ class _Question:
 class Reads:
     """The reads of one group at one replica. Time is the loop's."""
 
-    def __init__(self, group: Group, lease: float, retry: float) -> None:
+    def __init__(self, group: Group, lease: float, retry: float, waiting_max: int) -> None:
         self._group = group
         self._lease = lease
         self._retry = retry  # a question without an answer is asked again after so long
+        self._waiting_max = waiting_max
+        self._waiting = 0
         self._number = 0
         self._gathering: list[_Waiter] | None = None  # ask at the end of this turn
         self._asked: dict[bytes, _Question] = {}
@@ -147,6 +149,7 @@ class Reads:
             NotLeader: STRONG and LEASE are for leaders.
             LeaseNotHeld: LEASE without one; it was asked for, so try again.
             ReadTimeout: nobody confirmed it in time.
+            Busy: too many reads wait.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within
@@ -177,13 +180,19 @@ class Reads:
 
     async def _confirmed(self, deadline: float) -> float:
         """Ask, wait for the answer, wait until that is applied; the moment of asking."""
+        if self._waiting >= self._waiting_max:
+            raise Busy("reads_waiting", self._waiting + 1, self._waiting_max)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[float] = loop.create_future()
         if self._gathering is None:
             self._gathering = []
             loop.call_soon(self._ask_gathered)
         self._gathering.append((deadline, future))
-        return await future
+        self._waiting += 1
+        try:
+            return await future
+        finally:
+            self._waiting -= 1
 
     # --- questions and answers ---
 

@@ -29,7 +29,7 @@ from raftly.errors import ConfChangeError, NotLeader, OutcomeUnknown, RaftlyErro
 from raftly.node.commands import call_payload, clock_payload, open_payload, with_stamp
 from raftly.node.config import NodeConfig
 from raftly.node.driver import Driver, DriverOptions
-from raftly.node.errors import Busy, MachineFailed, NodeStopped
+from raftly.node.errors import Busy, MachineFailed, NodeStopped, ReadTimeout
 from raftly.node.group import Group, Proposal
 from raftly.node.machine import StateMachine
 from raftly.node.reads import STRONG, Freshness, Read, Reads
@@ -77,12 +77,12 @@ class Replicated(Generic[T]):
         self._snapshot_index: Index = self._log.snapshot_meta.meta.index
         self._pending_snapshot: Snapshot | None = None
         self._group: Group = self._driver.add_group(GROUP, config.core(self.machine.applied), self)
-        self._reads = Reads(self._group, config.lease, 2 * config.heartbeat_tick * config.tick)
+        self._reads = Reads(self._group, config.lease, 2 * config.heartbeat_tick * config.tick, config.calls_max)
         self._reads.on_applied(self.machine.applied)
         self._calls = Calls(self._group.offer, config.tick * config.election_tick, self._stamp)
         self._nonces = SplitMix64(config.seed ^ config.id << 32)
         self._waiters: dict[Index, Proposal] = {}
-        self._waiters_term: Term = 0  # of the newest of them
+        self._oldest_term: Term = 0  # no waiter is of an older one
         self._clock_asked = 0.0
         self._leader_changed = asyncio.Event()
         self._idle = asyncio.Event()
@@ -216,6 +216,7 @@ class Replicated(Generic[T]):
             NotLeader: STRONG and LEASE are for leaders.
             LeaseNotHeld: LEASE, and this leader holds none.
             ReadTimeout: it was not to be had in time.
+            Busy: `calls_max` reads wait.
         """
         if self.failure is not None:
             raise self.failure
@@ -231,12 +232,22 @@ class Replicated(Generic[T]):
             return Status(BasicStatus(NO_NODE, HardState(), SoftState(), 0, 0, NO_NODE), ConfState())
         return self._group.raw.status()
 
-    async def wait_leader(self) -> NodeId:
-        """Wait until a leader is known; its id."""
+    async def wait_leader(self, *, within: float | None = None) -> NodeId:
+        """Wait until a leader is known; its id.
+
+        Raises:
+            ReadTimeout: none was, within so many seconds (`call_timeout`).
+        """
         raft = self._group.raw.raft
-        while raft.leader == NO_NODE:
-            self._leader_changed.clear()
-            await self._leader_changed.wait()
+        try:
+            async with asyncio.timeout(within or self.config.call_timeout):
+                while raft.leader == NO_NODE:
+                    self._leader_changed.clear()
+                    await self._leader_changed.wait()
+                    if self.failure is not None:
+                        raise self.failure
+        except TimeoutError as error:
+            raise ReadTimeout("no leader became known in time") from error
         return raft.leader
 
     def calls_in_flight(self) -> int:
@@ -264,10 +275,11 @@ class Replicated(Generic[T]):
     def on_placed(self, first: Index, proposals: list[Proposal]) -> None:
         """See `GroupHandler.on_placed`."""
         waiters = self._waiters
+        if not waiters:
+            self._oldest_term = proposals[0].term
         for proposal in proposals:
             waiters[first] = proposal
             first += 1
-        self._waiters_term = proposals[-1].term
 
     def on_passed_on(self, payload: bytes) -> bytes:
         """See `GroupHandler.on_passed_on`: the clock that counts is the leader's."""
@@ -286,7 +298,7 @@ class Replicated(Generic[T]):
                 waiter = waiters.pop(entry.index, None)
                 if waiter is not None:
                     self._resolve(waiter, entry, result)
-                if entry.term > self._waiters_term:
+                if entry.term > self._oldest_term:
                     self._drop_overwritten(entry.term)
         if not waiters:
             self._idle.set()
@@ -303,6 +315,7 @@ class Replicated(Generic[T]):
         """An entry of a later term was applied: terms do not fall, so what waits from before can never follow it."""
         for index in [index for index, waiter in self._waiters.items() if waiter.term < term]:
             self._waiters.pop(index).refuse(NotLeader(self._group.raw.raft.leader))
+        self._oldest_term = term
 
     def _apply_change(self, entry: Entry) -> object:
         self.machine.applied = entry.index

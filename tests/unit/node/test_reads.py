@@ -9,7 +9,7 @@ from raftly.core.messages import Message, MsgHeartbeat, MsgReadIndex, MsgVote
 from raftly.core.role import Role
 from raftly.errors import ConfigError, NotLeader
 from raftly.node import FOLLOWER, LEASE, LOCAL, STRONG, Proof, Replicated, bounded
-from raftly.node.errors import LeaseNotHeld, ReadTimeout
+from raftly.node.errors import Busy, LeaseNotHeld, ReadTimeout
 from raftly.transport.base import Receiver, Transport
 from tests.support.nodes import Nodes, Register
 from tests.support.virtual import run
@@ -190,6 +190,18 @@ def test_a_read_that_nobody_confirms_ends_with_its_deadline() -> None:
                 with pytest.raises(ReadTimeout):
                     await node.fresh(FOLLOWER, within=0.5)
                 assert 0.5 <= loop.time() - started <= 0.61
+
+    run(main())
+
+
+def test_too_many_reads_are_refused_and_room_comes_back() -> None:
+    async def main() -> None:
+        async with Nodes(calls_max=5) as nodes:
+            leader = await nodes.leader()
+            follower = nodes.others(leader)[0]
+            results = await asyncio.gather(*(follower.fresh(FOLLOWER) for _ in range(7)), return_exceptions=True)
+            assert [isinstance(result, Busy) for result in results] == [False] * 5 + [True] * 2
+            await follower.fresh(FOLLOWER)
 
     run(main())
 

@@ -11,12 +11,13 @@ from raftly.errors import (
     ConfigError,
     DirectoryInUse,
     DiskFull,
+    LimitExceeded,
     NotLeader,
     OutcomeUnknown,
     ProposalDropped,
     SyncFailed,
 )
-from raftly.node import FOLLOWER, LOCAL, NodeConfig, Replicated
+from raftly.node import FOLLOWER, LOCAL, NodeConfig, Proposal, Replicated, commands
 from raftly.node.errors import Busy, MachineFailed, NodeStopped, ReadTimeout, UnknownCommand, ValueTypeError
 from raftly.testing.faultfs import Effect, Fault
 from tests.support.nodes import Nodes, Register, Taken
@@ -483,6 +484,74 @@ def test_a_leader_whose_disk_stalls_for_an_election_time_gives_way() -> None:
             stall.go_on.set()
             assert await call == 2  # a majority had it; its own disk has it at last
             await nodes.equal()
+
+    run(main())
+
+
+def test_a_node_with_a_full_disk_can_be_stopped() -> None:
+    async def main() -> None:
+        async with Nodes(1, call_timeout=2.0) as nodes:
+            leader = await nodes.leader()
+            fill(nodes, 1)
+            with pytest.raises((OutcomeUnknown, DiskFull)):
+                await write_until_full(leader)
+            await asyncio.wait_for(leader.stop(), 2)
+
+    run(main())
+
+
+def test_a_call_too_large_is_refused_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with Nodes(1) as nodes:
+            leader = await nodes.leader()
+            monkeypatch.setattr(commands, "CALL_BYTES_MAX", 100)
+            session = await leader.open_session()
+            results = await asyncio.gather(
+                leader.call(Register.set, "x" * 100, 1),
+                leader.call(Register.set, "a", 1),
+                session.call(Register.set, "x" * 100, 1),
+                return_exceptions=True,
+            )
+            assert [type(result) for result in results] == [LimitExceeded, int, LimitExceeded]
+
+    run(main())
+
+
+def test_waiting_for_a_leader_has_an_end() -> None:
+    async def main() -> None:
+        async with Nodes() as nodes:
+            nodes.network.isolate(1)
+            with pytest.raises(ReadTimeout):
+                await nodes.nodes[1].wait_leader(within=0.5)
+            assert await nodes.nodes[2].wait_leader() in {2, 3}
+            waiting = asyncio.ensure_future(nodes.nodes[1].wait_leader(within=100))
+            await asyncio.sleep(0.01)
+            await nodes.nodes[1].stop()
+            with pytest.raises(NodeStopped):
+                await waiting
+
+    run(main())
+
+
+def test_calls_of_two_leaderships_that_were_lost_all_end() -> None:
+    """It leads, loses that, and leads again before it has applied what came between."""
+
+    async def main() -> None:
+        async with Nodes() as nodes:
+            node = await nodes.leader()
+            loop = asyncio.get_running_loop()
+            term = node._group.raw.raft.term
+            old, new = (Proposal(b"", loop.create_future(), 1e9) for _ in range(2))
+            applied = node.machine.applied
+            old.term, new.term = term, term + 2
+            node.on_placed(applied + 9, [old])
+            node.on_placed(applied + 3, [new])
+            node.on_committed([Entry(term + 1, applied + 1)])
+            assert isinstance(old.future.exception(), NotLeader)
+            assert not new.future.done()
+            node.on_committed([Entry(term + 2, applied + 2), Entry(term + 2, applied + 3)])
+            assert new.future.result() is None
+            await node._driver.stop()
 
     run(main())
 
