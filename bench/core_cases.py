@@ -94,18 +94,24 @@ class Cluster:
             self._carry(outside)
 
     def _carry(self, messages: list[Message]) -> None:
-        """One frame a peer, as a transport would."""
+        """One batch of bytes a peer, as a transport would."""
         frames: dict[int, list[Message]] = {}
         for message in messages:
-            frames.setdefault(message.to, []).append(message)
+            batch = frames.get(message.to)
+            if batch is None:
+                frames[message.to] = [message]
+            else:
+                batch.append(message)
+        nodes = self.nodes
         for to, batch in frames.items():
-            node = self.nodes.get(to)
+            node = nodes.get(to)
             if node is None:
                 continue
             self.dirty[to] = node
             frame = encode_messages(batch)
+            step = node.step
             for message in decode_messages(frame, 0, len(frame)):
-                node.step(message)
+                step(message)
 
     def one_at_a_time(self, count: int) -> None:
         """Every proposal is committed before the next one is made."""
