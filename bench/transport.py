@@ -181,9 +181,7 @@ def main() -> None:
         import uvloop  # noqa: PLC0415 - only when asked for
 
         factory = uvloop.new_event_loop
-    print(
-        f"{'microseconds of CPU a frame of':>34} {'encode':>8} {'decode':>8} {'both ways':>10} {'at once':>8} {'floor':>8}"
-    )
+    print(f"{'us of CPU a frame':>34} {'encode':>8} {'decode':>8} {'both ways':>10} {'at once':>8} {'floor':>8}")
     for count, groups in ((1, 1), (16, 1), (16, 16), (64, 1)):
         there, back = appends(count, groups), answers(count, groups)
         encode, decode = pure(there)

@@ -11,10 +11,10 @@ Invariants:
 1. Bytes from outside give a value or a DecodeError, nothing else, in time and memory linear in their number.
 2. A message that is local to a node has no form in `codec`.
 3. An entry's record is made once, by the leader; `codec` splices it and cuts it out again, and never rebuilds it.
-4. Messages may be lost, never damaged, and are from the node whose connection they came on. Each snapshot is reported.
+4. Messages may be lost, never damaged; they are from the node whose connection they came on. Snapshots are reported.
 5. What a peer or a stranger can make this node hold is bounded, and so is how long it can be kept waiting.
 
-Reading order: `base`; `frame`, `codec`, `groups`, `handshake`, `send_queue` (bytes and decisions); `connection`, `dial`,
+Reading order: `base`; `frame`, `codec`, `groups`, `handshake`, `send_queue` (bytes, decisions); `connection`, `dial`,
 `link`, `accept` (what acts); `transfer`, `sending`, `taking` (snapshots); `hub` and `tcp` join them. Then `protobuf`,
 `raftpb`, `eraftpb`. docs/formats.md and docs/formats-transport.md draw the formats, docs/transport.md tells the rest.
 """

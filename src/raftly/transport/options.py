@@ -27,8 +27,9 @@ class TcpOptions:
     bind_senders: bool = True
     """Must each message be from the node at the other end? Off where messages name peers of a store, not nodes."""
     write_at_once: bool = False
-    """Write in `send` itself, not once a turn of the loop: for a driver that sends once a turn anyway. It saves a turn of
-    the loop, which costs as much as the rest of a small frame; a second `send` in one turn is a second write."""
+    """Write in `send` itself, not once a turn of the loop: for a driver that sends once a turn anyway.
+
+    It saves a turn of the loop, much of what a small frame costs; a second `send` in a turn is a second write."""
     connect_s: float = 5.0
     """A connection that is dialed: name, TCP, TLS and handshake together."""
     handshake_s: float = 5.0

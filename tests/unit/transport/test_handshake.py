@@ -34,6 +34,15 @@ TWO = Identity(7, 2, 222, features=0b110)
 HELLO = make_hello(ONE, 2, Purpose.MESSAGES)
 WELCOME = Welcome(1, 7, 2, 1, 222, 0b010)
 
+HELLO_HEX = (
+    "72660103350000007638d26c0100020001070000000000000001000000000000000200000000000000030000000000000004"
+    "000000000000000500000000000000"
+)
+WELCOME_HEX = (
+    "726601042a000000d5beb634010007000000000000000200000000000000010000000000000003000000000000000400000000000000"
+)
+REFUSAL_HEX = "7266010513000000b4b1999502070000000000000001000000000000006e6f"
+
 u64 = st.integers(0, (1 << 64) - 1)
 u16 = st.integers(0, (1 << 16) - 1)
 hellos = st.builds(Hello, u16, u16, st.integers(0, 255), u64, u64, u64, u64, u64, u64)
@@ -53,6 +62,14 @@ def test_a_refusal_says_why_in_what_can_be_printed(reason: int, cluster: int, no
     assert heard.text.isprintable()
     assert len(heard.text) == len(text)
     assert heard.error(node).reason == (Reason(reason).name if 1 <= reason <= 8 else str(reason))
+
+
+def test_the_bytes_of_version_1_stay() -> None:
+    said = Hello(1, 2, 1, 7, 1, 2, 3, 4, 5).encode()
+    assert said.hex() == HELLO_HEX
+    welcome = Welcome(1, 7, 2, 1, 3, 4).encode()
+    assert welcome.hex() == WELCOME_HEX
+    assert Refusal(2, 7, 1, "no").encode().hex() == REFUSAL_HEX
 
 
 def test_too_long_a_reason_is_cut_and_what_would_deceive_a_log_is_replaced() -> None:

@@ -7,6 +7,8 @@ import struct
 from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from raftly.base.types import Entry
 from raftly.core.messages import MsgApp, MsgHeartbeat, MsgTransferLeader
@@ -289,6 +291,18 @@ def test_a_foreign_cluster_is_refused_on_both_sides_with_a_reason() -> None:
     run(main)
 
 
+def test_who_was_refused_does_not_come_back_quickly() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        two = await Node(2, 4002, {}, cluster_id=8).start()
+        one = await Node(1, 4001, {2: 4002}).start()
+        await one.until(lambda n: len(n.told(IdentityRefused)) == 4)
+        times = [time for time, _, _ in loop.dials]
+        assert all(after - before >= 2.0 for before, after in pairwise(times))
+        await close(one, two)
+
+    run(main)
+
+
 def test_the_wrong_node_at_an_address_is_refused() -> None:
     async def main(_loop: VirtualLoop) -> None:
         three = await Node(3, 4002, {}).start()
@@ -492,6 +506,30 @@ def test_bad_messages_of_a_node_that_shook_hands_are_garbage_too(body: bytes) ->
         await gone.wait()
         assert one.received == []
         assert one.transport.stats.garbage == 1
+        await close(one)
+
+    run(main)
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.binary(max_size=80),
+            st.builds(encode_frame, st.integers(0, 13), st.binary(max_size=80)),
+            st.just(hello()),
+        ),
+        max_size=6,
+    )
+)
+def test_whatever_comes_harms_nobody_else(pieces: list[bytes]) -> None:
+    async def main(loop: VirtualLoop) -> None:
+        one = await Node(1, 4001, {}).start()
+        wire, _, gone = await stranger(loop, 4001)
+        for piece in pieces:
+            wire.write(piece)
+        await gone.wait()  # garbage at once, silence by its time-out
+        assert one.received == []
+        assert one.transport.stats.garbage + one.transport.stats.timeouts == 1
         await close(one)
 
     run(main)
