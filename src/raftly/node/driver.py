@@ -172,6 +172,12 @@ class Driver:
                 group.raw.report_unreachable(peer)
                 self.wake(group)
 
+    def report_snapshot(self, id_: int, peer: NodeId, *, failed: bool) -> None:
+        """A snapshot that was sent to `peer` arrived, or not; without this the peer may wait for it for ever."""
+        group = self.groups.get(id_)
+        if group is not None and self.failure is None:
+            group.act(lambda raw: raw.report_snapshot(peer, failed=failed))
+
     def _tick(self) -> None:
         """One tick for every group, however late the loop is: time that this process lost is not the leader's fault."""
         loop = self._loop

@@ -9,6 +9,7 @@ from raftly.base.types import NodeId
 from raftly.errors import ConfigError
 from raftly.node.config import NodeConfig
 from raftly.node.replicated import Replicated
+from raftly.transport.events import SnapshotReported, TransportEvent, log_event
 from raftly.transport.options import Address, TcpOptions
 from raftly.transport.tcp import TcpTransport
 
@@ -38,5 +39,14 @@ async def replicate(
         raise ConfigError("addresses", f"has no node {id}")
     config = config or NodeConfig(id, tuple(sorted(addresses)))
     others = {node: address for node, address in addresses.items() if node != id}
-    transport = TcpTransport(config.cluster_id, id, addresses[id], others, tcp)
-    return await Replicated.start(factory, config, transport, directory=directory)
+    running: list[Replicated[T]] = []
+
+    def on_event(event: TransportEvent) -> None:
+        log_event(event)
+        if isinstance(event, SnapshotReported):
+            for node in running:
+                node.report_snapshot(event.group, event.node_id, failed=bool(event.problem))
+
+    transport = TcpTransport(config.cluster_id, id, addresses[id], others, tcp, on_event=on_event)
+    running.append(await Replicated.start(factory, config, transport, directory=directory))
+    return running[0]

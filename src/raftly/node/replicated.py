@@ -250,6 +250,10 @@ class Replicated(Generic[T]):
             raise ReadTimeout("no leader became known in time") from error
         return raft.leader
 
+    def report_snapshot(self, group: int, peer: NodeId, *, failed: bool) -> None:
+        """What the transport has to say about a snapshot that this node sent."""
+        self._driver.report_snapshot(group, peer, failed=failed)
+
     def calls_in_flight(self) -> int:
         """Calls that wait for their result here."""
         return len(self._waiters) + len(self._group.proposals) + len(self._calls.waiting)
