@@ -305,7 +305,10 @@ class RaftLog:
 
     def next_committed(self, allow_unstable: bool) -> list[Entry]:
         """Committed entries not handed out yet, within the byte budget."""
-        if not self.has_next_committed(allow_unstable):
+        if self.applying_paused or self.unstable.snapshot is not None:
+            return []
+        last = self.committed if allow_unstable else self.max_appliable(allow_unstable)
+        if self.applying >= last:
             return []
         budget = self.applying_bytes_max
         if budget < NO_LIMIT:
@@ -315,7 +318,7 @@ class RaftLog:
                     f"applying entry size ({self.applying_bytes_max}-{self.applying_bytes})={budget} not positive"
                 )
         try:
-            return self.slice(self.applying + 1, self.max_appliable(allow_unstable) + 1, budget)
+            return self.slice(self.applying + 1, last + 1, budget)
         except LogError as error:
             raise InvariantError(f"unexpected error when getting unapplied entries ({error!r})") from error
 

@@ -199,19 +199,15 @@ class RawNode:
         """Is there anything to do?"""
         raft = self.raft
         log = raft.log
-        return bool(
-            raft.messages
-            or raft.after_append
-            or log.unstable.has_next_entries()
-            or raft.leader != self._prev_leader
-            or raft.role is not self._prev_role
-            or log.committed != self._prev_commit
-            or raft.term != self._prev_term
-            or raft.vote != self._prev_vote
-            or log.has_next_committed(not self._async_writes)
-            or raft.read_states
-            or log.unstable.next_snapshot() is not None
-        )
+        if raft.messages or raft.after_append or raft.read_states:
+            return True
+        if log.committed != self._prev_commit or raft.term != self._prev_term or raft.vote != self._prev_vote:
+            return True
+        if raft.leader != self._prev_leader or raft.role is not self._prev_role:
+            return True
+        if log.unstable.has_next_entries() or log.unstable.next_snapshot() is not None:
+            return True
+        return log.applying < log.committed and log.has_next_committed(not self._async_writes)
 
     def ready(self) -> Ready:
         """All there is to do, which now counts as being done."""

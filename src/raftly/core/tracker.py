@@ -192,10 +192,11 @@ class Progress:
     def sent_entries(self, count: int, payload_bytes: int) -> None:
         """An append with `count` entries was sent."""
         if self.state is _REPLICATE:
+            inflights = self.inflights
             if count > 0:
                 self.next += count
-                self.inflights.add(self.next - 1, payload_bytes)
-            self.flow_paused = self.inflights.full()
+                inflights.add(self.next - 1, payload_bytes)
+            self.flow_paused = inflights.full()
         elif self.state is _PROBE:
             # An empty probe does not pause: it may only have carried the commit index.
             if count > 0:
