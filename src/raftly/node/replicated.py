@@ -21,7 +21,7 @@ from typing import Concatenate, Final, Generic, ParamSpec, TypeVar, cast, final
 
 from raftly.base.membership import ConfState, decode_conf_change, decode_conf_change_v2
 from raftly.base.rand import SplitMix64
-from raftly.base.types import NO_NODE, Entry, EntryType, HardState, Index, NodeId, Snapshot, SnapshotMeta, Term
+from raftly.base.types import NO_NODE, Entry, EntryType, HardState, Index, NodeId, Snapshot, SnapshotMeta
 from raftly.core.readindex import ReadState
 from raftly.core.role import Role
 from raftly.core.status import BasicStatus, SoftState, Status
@@ -34,6 +34,7 @@ from raftly.node.group import Group, Proposal
 from raftly.node.machine import StateMachine
 from raftly.node.reads import STRONG, Freshness, Read, Reads
 from raftly.node.session import Calls, Session
+from raftly.node.waiting import Waiting
 from raftly.storage.items import MembershipItem, SnapshotItem
 from raftly.storage.log_store import LogStore
 from raftly.storage.osfs import OsFs
@@ -81,8 +82,7 @@ class Replicated(Generic[T]):
         self._reads.on_applied(self.machine.applied)
         self._calls = Calls(self._group.offer, config.tick * config.election_tick, self._stamp)
         self._nonces = SplitMix64(config.seed ^ config.id << 32)
-        self._waiters: dict[Index, Proposal] = {}
-        self._oldest_term: Term = 0  # no waiter is of an older one
+        self._waiting = Waiting()
         self._clock_asked = 0.0
         self._leader_changed = asyncio.Event()
         self._idle = asyncio.Event()
@@ -130,7 +130,7 @@ class Replicated(Generic[T]):
         self._stopped = True
         patience = self.config.tick * self.config.election_tick
         if self._group.raw.raft.role is Role.LEADER and self.failure is None and self._driver.disk_full is None:
-            if self._waiters or self._group.proposals:
+            if self._waiting.places or self._group.proposals:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._idle.wait(), patience)
             await self._hand_over(patience)
@@ -256,7 +256,7 @@ class Replicated(Generic[T]):
 
     def calls_in_flight(self) -> int:
         """Calls that wait for their result here."""
-        return len(self._waiters) + len(self._group.proposals) + len(self._calls.waiting)
+        return len(self._waiting.places) + len(self._group.proposals) + len(self._calls.waiting)
 
     def _admit(self) -> None:
         if self.failure is not None:
@@ -278,12 +278,7 @@ class Replicated(Generic[T]):
 
     def on_placed(self, first: Index, proposals: list[Proposal]) -> None:
         """See `GroupHandler.on_placed`."""
-        waiters = self._waiters
-        if not waiters:
-            self._oldest_term = proposals[0].term
-        for proposal in proposals:
-            waiters[first] = proposal
-            first += 1
+        self._waiting.place(first, proposals)
 
     def on_passed_on(self, payload: bytes) -> bytes:
         """See `GroupHandler.on_passed_on`: the clock that counts is the leader's."""
@@ -291,35 +286,19 @@ class Replicated(Generic[T]):
 
     def on_committed(self, entries: list[Entry]) -> None:
         """See `GroupHandler.on_committed`."""
-        waiters = self._waiters
+        waiting = self._waiting
         calls = self._calls.waiting
         apply = self.machine.apply
         for entry in entries:
             result = apply(entry) if entry.type is NORMAL else self._apply_change(entry)
             if calls:
                 self._calls.answer(entry.data, result)
-            if waiters:
-                waiter = waiters.pop(entry.index, None)
-                if waiter is not None:
-                    self._resolve(waiter, entry, result)
-                if entry.term > self._oldest_term:
-                    self._drop_overwritten(entry.term)
-        if not waiters:
+            if waiting.places:
+                waiting.resolve(entry, result, self._group.raw.raft.leader)
+        if not waiting.places:
             self._idle.set()
         self._reads.on_applied(self.machine.applied)
         self._maybe_snapshot()
-
-    def _resolve(self, waiter: Proposal, entry: Entry, result: object) -> None:
-        if waiter.term != entry.term:
-            waiter.refuse(NotLeader(self._group.raw.raft.leader))  # another's entry took its place
-        elif not waiter.future.done():
-            waiter.future.set_result(result)
-
-    def _drop_overwritten(self, term: Term) -> None:
-        """An entry of a later term was applied: terms do not fall, so what waits from before can never follow it."""
-        for index in [index for index, waiter in self._waiters.items() if waiter.term < term]:
-            self._waiters.pop(index).refuse(NotLeader(self._group.raw.raft.leader))
-        self._oldest_term = term
 
     def _apply_change(self, entry: Entry) -> object:
         self.machine.applied = entry.index
@@ -338,10 +317,7 @@ class Replicated(Generic[T]):
         self.machine.restore(snapshot.data)
         self._snapshot_index = self._conf_index = snapshot.meta.index
         self._pending_snapshot = None
-        for index in [index for index in self._waiters if index <= snapshot.meta.index]:
-            self._waiters.pop(index).refuse(
-                OutcomeUnknown("a snapshot covers the entry; whether it was this call is unknown")
-            )
+        self._waiting.cover(snapshot.meta.index)
         self._reads.on_applied(self.machine.applied)
 
     def on_soft_state(self, state: SoftState) -> None:
@@ -356,8 +332,7 @@ class Replicated(Generic[T]):
 
     def on_tick(self, now: float) -> None:
         """See `GroupHandler.on_tick`."""
-        for index in [index for index, waiter in self._waiters.items() if now >= waiter.deadline]:
-            self._waiters.pop(index).refuse(OutcomeUnknown("no result in time; the call may still be applied"))
+        self._waiting.on_tick(now)
         self._reads.on_tick(now)
         self._calls.on_tick(now)
         self._let_time_pass(now)
@@ -385,9 +360,7 @@ class Replicated(Generic[T]):
     def _give_up(self, why: str) -> None:
         """Nobody will answer those who still wait."""
         unknown = OutcomeUnknown(why)
-        waiters, self._waiters = self._waiters, {}
-        for waiter in waiters.values():
-            waiter.refuse(unknown)
+        self._waiting.give_up(unknown)
         self._calls.give_up(unknown)
         self._reads.give_up(self.failure or unknown)
         self._idle.set()

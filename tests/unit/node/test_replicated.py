@@ -240,7 +240,7 @@ def test_proposals_do_not_queue_with_messages_and_local_messages_are_dropped() -
             receive(2, [(1, [*local, MsgAppResp(leader.config.id, 99, term, 1)])])
             call = asyncio.ensure_future(leader.call(Register.add, "a", 1))
             await asyncio.sleep(0)
-            assert len(leader._group.proposals) + len(leader._waiters) == 1
+            assert len(leader._group.proposals) + len(leader._waiting.places) == 1
             assert len(leader._group.inbox) in {0, 5}  # messages only
             assert await call == 1
             assert leader._driver.peer_errors >= 5
