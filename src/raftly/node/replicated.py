@@ -32,6 +32,7 @@ from raftly.node.driver import Driver, DriverOptions
 from raftly.node.errors import Busy, MachineFailed, NodeStopped, ReadTimeout
 from raftly.node.group import Group, Proposal
 from raftly.node.machine import StateMachine
+from raftly.node.observed import Observed, Observer
 from raftly.node.reads import STRONG, Freshness, Read, Reads
 from raftly.node.session import Calls, Session
 from raftly.node.waiting import Waiting
@@ -50,7 +51,7 @@ NORMAL: Final = EntryType.NORMAL
 
 
 @final
-class Replicated(Generic[T]):
+class Replicated(Observed, Generic[T]):
     """One replica. Made by `start`; everything on one event loop."""
 
     def __init__(
@@ -80,6 +81,7 @@ class Replicated(Generic[T]):
         self._group: Group = self._driver.add_group(GROUP, config.core(self.machine.applied), self)
         self._reads = Reads(self._group, config.lease, 2 * config.heartbeat_tick * config.tick, config.calls_max)
         self._reads.on_applied(self.machine.applied)
+        self._observer = Observer(config, self._group, self.machine.applied)
         self._calls = Calls(self._group.offer, config.tick * config.election_tick, self._stamp)
         self._nonces = SplitMix64(config.seed ^ config.id << 32)
         self._waiting = Waiting()
@@ -298,6 +300,7 @@ class Replicated(Generic[T]):
         if not waiting.places:
             self._idle.set()
         self._reads.on_applied(self.machine.applied)
+        self._observer.on_applied(self.machine.applied)
         self._maybe_snapshot()
 
     def _apply_change(self, entry: Entry) -> object:
@@ -319,10 +322,12 @@ class Replicated(Generic[T]):
         self._pending_snapshot = None
         self._waiting.cover(snapshot.meta.index)
         self._reads.on_applied(self.machine.applied)
+        self._observer.on_applied(self.machine.applied)
 
     def on_soft_state(self, state: SoftState) -> None:
         """See `GroupHandler.on_soft_state`."""
         self._leader_changed.set()
+        self._observer.on_soft_state()
         if state.leader != NO_NODE:
             self._calls.offer_all(asyncio.get_running_loop().time())
 
@@ -335,6 +340,7 @@ class Replicated(Generic[T]):
         self._waiting.on_tick(now)
         self._reads.on_tick(now)
         self._calls.on_tick(now)
+        self._observer.on_tick()
         self._let_time_pass(now)
 
     def _let_time_pass(self, now: float) -> None:
@@ -363,6 +369,7 @@ class Replicated(Generic[T]):
         self._waiting.give_up(unknown)
         self._calls.give_up(unknown)
         self._reads.give_up(self.failure or unknown)
+        self._observer.close(self.failure or unknown)
         self._idle.set()
         self._leader_changed.set()
 
