@@ -37,7 +37,7 @@ from typing import Final, TypeVar, final
 from raftly.base.limits import PAYLOAD_BYTES_MAX
 from raftly.errors import ConfigError, DecodeError, LimitExceeded
 from raftly.node.errors import ValueTypeError
-from raftly.node.shapes import SCALARS, Check, checker, exact_type
+from raftly.node.shapes import SCALARS, Check, TypeArguments, checker, exact_type, substitute
 from raftly.node.values import decode_raw, decode_scalars, encode_scalars, encode_value
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -117,8 +117,18 @@ class Method:
 
     __slots__ = ("_checks", "_exact", "_result", "_result_exact", "_signature", "function", "head", "mark", "name")
 
-    def __init__(self, name: str, function: Callable[..., object], mark: _Mark, signature: inspect.Signature) -> None:
-        hints = typing.get_type_hints(function, include_extras=True)
+    def __init__(
+        self,
+        name: str,
+        function: Callable[..., object],
+        mark: _Mark,
+        signature: inspect.Signature,
+        arguments: TypeArguments,
+    ) -> None:
+        hints = {
+            parameter: substitute(hint, arguments)
+            for parameter, hint in typing.get_type_hints(function, include_extras=True).items()
+        }
         wanted = [hints.get(parameter, object) for parameter in signature.parameters]
         self.name = name
         self.function = function
@@ -200,8 +210,8 @@ class Method:
         return self._result(reply)
 
 
-def methods_of(cls: type) -> dict[str, Method]:
-    """The marked methods of a class.
+def methods_of(cls: type, arguments: TypeArguments | None = None) -> dict[str, Method]:
+    """The marked methods of a class; `arguments` are what its type variables stand for.
 
     Raises:
         ConfigError: there are none, or one cannot be called by position, or an annotation is of what cannot travel.
@@ -219,7 +229,7 @@ def methods_of(cls: type) -> dict[str, Method]:
         if len(name.encode()) > 255:
             raise ConfigError(f"{cls.__qualname__}.{name}", "has too long a name")
         try:
-            found[name] = Method(name, function, mark, signature.replace(parameters=parameters))
+            found[name] = Method(name, function, mark, signature.replace(parameters=parameters), arguments or {})
         except ConfigError as error:
             raise ConfigError(f"{cls.__qualname__}.{name}", f"cannot be called from elsewhere: {error}") from error
     if not found:

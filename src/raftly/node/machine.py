@@ -32,10 +32,12 @@ from raftly.node.commands import (
     split_call,
 )
 from raftly.node.errors import MachineFailed, SessionExpired, UnknownCommand, ValueTypeError
-from raftly.node.shapes import Check, checker, decode_as
+from raftly.node.log_time import CURRENT, Timed
+from raftly.node.shapes import Check, checker, decode_as, substitute, type_arguments
 from raftly.node.values import decode_raw, encode_value
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 SNAPSHOT_VERSION: Final = 1
 _NEVER: Final = 1 << 63
@@ -70,6 +72,7 @@ class StateMachine(Generic[T]):
         "_factory",
         "_fields",
         "_methods",
+        "_timed",
         "applied",
         "instance",
         "now_us",
@@ -87,12 +90,16 @@ class StateMachine(Generic[T]):
         self._factory = factory
         self.instance = factory()
         cls = type(self.instance)
-        self._methods = methods_of(cls)
+        arguments = type_arguments(factory) if typing.get_origin(factory) is cls else type_arguments(cls)
+        self._methods = methods_of(cls, arguments)
         self._by_head = {method.head: method for method in self._methods.values() if method.mark.is_command}
         self._errors: dict[str, type[Exception]] = {
             error.__qualname__: error for error in getattr(cls, "errors", ()) if issubclass(error, Exception)
         }
-        self._fields: dict[str, Check] = {name: checker(hint) for name, hint in _field_types(cls).items()}
+        self._fields: dict[str, Check] = {
+            name: checker(substitute(hint, arguments)) for name, hint in _field_types(cls).items()
+        }
+        self._timed = issubclass(cls, Timed)
         self.applied: Index = 0
         self.now_us = 0  # log time
         self.sessions: dict[int, SessionState] = {}
@@ -133,6 +140,30 @@ class StateMachine(Generic[T]):
             self.now_us = stamp_us
             if stamp_us > self._expiry_us:
                 self._expire()
+            if self._timed:
+                self._do_what_is_due()
+
+    def due_us(self) -> int | None:
+        """The log time that something waits for, which has not come yet: a class that is `Timed` has plans."""
+        if not self._timed:
+            return None
+        due_us = self._of_timed(cast("Timed", self.instance).due_us)
+        return due_us if due_us is not None and due_us > self.now_us else None
+
+    def _do_what_is_due(self) -> None:
+        timed = cast("Timed", self.instance)
+        due_us = self._of_timed(timed.due_us)
+        if due_us is not None and due_us <= self.now_us:
+            self._of_timed(timed.on_time)
+
+    def _of_timed(self, hook: Callable[[], R]) -> R:
+        CURRENT.now_us = self.now_us
+        try:
+            return hook()
+        except Exception as error:
+            raise MachineFailed(f"{hook.__qualname__} raised {error!r}") from error
+        finally:
+            CURRENT.now_us = None
 
     def _other(self, kind: int, entry: Entry) -> object:
         if kind == Kind.OPEN:
@@ -189,12 +220,15 @@ class StateMachine(Generic[T]):
             values = method.decode(arguments)
         except (DecodeError, ValueTypeError) as error:
             return error
+        CURRENT.now_us = self.now_us
         try:
             result = method.function(self.instance, *values)
         except Exception as error:
             if self._errors.get(type(error).__qualname__) is type(error):
                 return _plain_error(error)
             raise MachineFailed(f"{type(self.instance).__qualname__}.{method.name} raised {error!r}") from error
+        finally:
+            CURRENT.now_us = None
         try:
             return method.detach(result)
         except (ValueTypeError, LimitExceeded) as error:
@@ -219,7 +253,13 @@ class StateMachine(Generic[T]):
             ValueTypeError: an argument or the result is not of its type.
         """
         method = self._method(name, is_command=False)
-        return method.detach(method.function(self.instance, *method.bind(args, kwargs)))
+        values = method.bind(args, kwargs)
+        CURRENT.now_us = self.now_us
+        try:
+            result = method.function(self.instance, *values)
+        finally:
+            CURRENT.now_us = None
+        return method.detach(result)
 
     def encode(self, name: str, args: tuple[object, ...], kwargs: dict[str, object]) -> bytes:
         """A call to put into a payload, checked before it goes anywhere.

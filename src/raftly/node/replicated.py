@@ -26,6 +26,7 @@ from raftly.core.readindex import ReadState
 from raftly.core.role import Role
 from raftly.core.status import BasicStatus, SoftState, Status
 from raftly.errors import ConfChangeError, NotLeader, OutcomeUnknown, RaftlyError
+from raftly.node.clock import Clock
 from raftly.node.commands import call_payload, clock_payload, open_payload, with_stamp
 from raftly.node.config import NodeConfig
 from raftly.node.driver import Driver, DriverOptions
@@ -85,7 +86,7 @@ class Replicated(Observed, Generic[T]):
         self._calls = Calls(self._group.offer, config.tick * config.election_tick, self._stamp)
         self._nonces = SplitMix64(config.seed ^ config.id << 32)
         self._waiting = Waiting()
-        self._clock_asked = 0.0
+        self._log_clock = Clock(config.clock_interval, config.tick * config.election_tick)
         self._leader_changed = asyncio.Event()
         self._idle = asyncio.Event()
         self._stopped = False
@@ -344,13 +345,13 @@ class Replicated(Observed, Generic[T]):
         self._let_time_pass(now)
 
     def _let_time_pass(self, now: float) -> None:
-        """A leader with sessions puts the clock into the log, so that they can expire."""
-        interval = self.config.clock_interval
-        if not self.machine.sessions or now < self._clock_asked + interval:
-            return
+        """A leader puts the clock into the log when something waits for time to pass."""
+        machine = self.machine
         stamp_us = self._stamp()
-        if stamp_us >= self.machine.now_us + int(interval * 1e6):
-            self._clock_asked = now
+        due_us = machine.due_us()
+        if stamp_us and self._log_clock.wants_entry(
+            now, stamp_us, machine.now_us, due_us, sessions=bool(machine.sessions)
+        ):
             self._group.offer(clock_payload(stamp_us))
 
     def on_failed(self, error: Exception) -> None:

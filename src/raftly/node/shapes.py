@@ -11,14 +11,15 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Callable
-from typing import Any, Final, TypeAlias, Union
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias, TypeVar, Union
 
 from raftly.errors import ConfigError
 from raftly.node.errors import ValueTypeError
 from raftly.node.values import Record, decode_raw
 
 Check: TypeAlias = Callable[[Any], Any]
+TypeArguments: TypeAlias = Mapping[object, object]  # what type variables stand for
 
 SCALARS: Final = frozenset((type(None), bool, int, float, str, bytes))
 _CONTAINERS: Final = frozenset((list, tuple, dict, set, frozenset))
@@ -57,9 +58,34 @@ def decode_as(data: bytes, annotation: object) -> Any:
     return checker(annotation)(decode_raw(data))
 
 
+def type_arguments(generic: object) -> TypeArguments:
+    """What the type variables of a class stand for: in `Dict[str, int]`, or in `class Stock(Dict[str, int])`."""
+    origin = typing.get_origin(generic)
+    cls = origin if isinstance(origin, type) else generic
+    found = dict(zip(getattr(cls, "__parameters__", ()), typing.get_args(generic), strict=False))
+    for derived in getattr(cls, "__mro__", ()):
+        for base in derived.__dict__.get("__orig_bases__", ()):
+            variables = getattr(typing.get_origin(base), "__parameters__", ())
+            for variable, argument in zip(variables, typing.get_args(base), strict=False):
+                found.setdefault(variable, substitute(argument, found))
+    return found
+
+
+def substitute(annotation: Any, arguments: TypeArguments) -> object:
+    """The annotation with its type variables replaced, as far as they are known."""
+    if isinstance(annotation, TypeVar):
+        return arguments.get(annotation, annotation)
+    parameters = () if isinstance(annotation, type) else getattr(annotation, "__parameters__", ())
+    if not parameters or not arguments:
+        return annotation
+    return annotation[tuple(arguments.get(parameter, parameter) for parameter in parameters)]
+
+
 def _compile(annotation: object) -> Check:
     if annotation is object or annotation is Any:
         return plain
+    if isinstance(annotation, TypeVar):
+        return plain if annotation.__bound__ is None else checker(annotation.__bound__)
     if annotation is None:
         return _scalar(type(None))
     origin = typing.get_origin(annotation)
@@ -72,6 +98,8 @@ def _compile(annotation: object) -> Check:
         return checker(arguments[0])
     if origin is typing.Literal:
         return _literal(annotation, arguments)
+    if isinstance(origin, type) and dataclasses.is_dataclass(origin):
+        return _dataclass(origin, type_arguments(annotation))
     make = _GENERIC.get(origin)
     if make is None:
         raise ConfigError(f"annotation {annotation}", "is nothing that a command can carry")
@@ -91,7 +119,7 @@ def _compile_class(annotation: object) -> Check:
     if annotation in _CONTAINERS:
         return _bare(annotation)
     if dataclasses.is_dataclass(annotation):
-        return _dataclass(annotation)
+        return _dataclass(annotation, type_arguments(annotation))
     raise ConfigError(
         f"annotation {annotation.__qualname__}", "cannot travel: use scalars, bytes, containers or dataclasses"
     )
@@ -223,7 +251,7 @@ def _tuple(annotation: object, arguments: tuple[object, ...]) -> Check:
     return check
 
 
-def _dataclass(cls: type) -> Check:
+def _dataclass(cls: type, arguments: TypeArguments) -> Check:
     """Fields are looked at when the first value comes, so that a class may contain itself."""
     for field in dataclasses.fields(cls):
         if not field.init:
@@ -232,7 +260,9 @@ def _dataclass(cls: type) -> Check:
 
     def look() -> None:
         hints = typing.get_type_hints(cls)
-        fields.update({field.name: checker(hints[field.name]) for field in dataclasses.fields(cls)})
+        fields.update(
+            {field.name: checker(substitute(hints[field.name], arguments)) for field in dataclasses.fields(cls)}
+        )
 
     def check(value: Any) -> Any:
         if not fields:
