@@ -3,6 +3,10 @@
 A sync handed to a thread collapses under a busy event loop: the thread needs the GIL to tell that it is done, and
 loses the race for it again and again (docs/performance.md). Here nothing but the loop's own poll wakes up.
 
+A disk that answers at once is waited for on the spot: to go back to the loop, and to be called from there, would cost
+more than the sync. It has PATIENCE_S for that. Once it took longer, the next HASTY syncs go to the loop without waiting,
+so a slow disk takes no more than a few hundredths of the loop's time, and one that stalls takes PATIENCE_S.
+
 Source: Linux io_submit(2), io_getevents(2), eventfd(2); linux/aio_abi.h for the numbers.
 """
 
@@ -13,6 +17,7 @@ import ctypes
 import os
 import platform
 import sys
+from contextlib import suppress
 from typing import ClassVar, Final, final
 
 _NUMBERS: Final = {  # io_setup, io_destroy, io_getevents, io_submit
@@ -22,6 +27,12 @@ _NUMBERS: Final = {  # io_setup, io_destroy, io_getevents, io_submit
 _FDSYNC: Final = 3
 _FLAG_RESFD: Final = 1
 _DEPTH: Final = 128
+PATIENCE_S: Final = 0.001
+HASTY: Final = 32
+
+
+class _Timespec(ctypes.Structure):
+    _fields_: ClassVar = [("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long)]
 
 
 class _Iocb(ctypes.Structure):
@@ -58,7 +69,20 @@ class AioSync:
         OSError: this system has no such thing, or no more of it.
     """
 
-    __slots__ = ("_context", "_eventfd", "_events", "_libc", "_loop", "_next", "_numbers", "_waiting")
+    __slots__ = (
+        "_block",
+        "_blocks",
+        "_context",
+        "_eventfd",
+        "_events",
+        "_hasty",
+        "_libc",
+        "_loop",
+        "_next",
+        "_numbers",
+        "_patience",
+        "_waiting",
+    )
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         numbers = _NUMBERS.get(platform.machine())
@@ -71,24 +95,31 @@ class AioSync:
         self._call(numbers[0], _DEPTH, ctypes.byref(self._context))
         self._eventfd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._events = (_Event * _DEPTH)()
+        # The kernel copies the control block when it is submitted, so one serves all.
+        self._block = _Iocb(opcode=_FDSYNC, flags=_FLAG_RESFD, resfd=self._eventfd)
+        self._blocks = (ctypes.POINTER(_Iocb) * 1)(ctypes.pointer(self._block))
+        self._patience = ctypes.byref(_Timespec(0, int(PATIENCE_S * 1e9)))
+        self._hasty = 0  # so many syncs are not waited for on the spot
         self._next = 0
-        # The control block must live until the kernel is done with it.
-        self._waiting: dict[int, tuple[_Iocb, asyncio.Future[None]]] = {}
+        self._waiting: dict[int, asyncio.Future[None]] = {}
         self._loop = loop
-        loop.add_reader(self._eventfd, self._collect)
+        loop.add_reader(self._eventfd, self._on_signal)
 
     def sync(self, fd: int) -> asyncio.Future[None]:
-        """Start an fdatasync; the future fails with the disk's OSError."""
+        """Start an fdatasync, and wait a moment for it; the future, done perhaps, fails with the disk's OSError."""
         self._next += 1
-        block = _Iocb(data=self._next, opcode=_FDSYNC, fd=fd, flags=_FLAG_RESFD, resfd=self._eventfd)
-        pointers = (ctypes.POINTER(_Iocb) * 1)(ctypes.pointer(block))
-        future: asyncio.Future[None] = self._loop.create_future()
-        self._waiting[self._next] = (block, future)
-        try:
-            self._call(self._numbers[3], self._context, 1, pointers)
-        except OSError:
-            del self._waiting[self._next]
-            raise
+        self._block.data = self._next
+        self._block.fd = fd
+        self._call(self._numbers[3], self._context, 1, self._blocks)
+        future = self._waiting[self._next] = self._loop.create_future()
+        if self._hasty:
+            self._hasty -= 1
+            return future
+        if self._collect(1, self._patience):
+            with suppress(BlockingIOError):
+                os.eventfd_read(self._eventfd)  # or the loop would be woken for nothing
+        if not future.done():
+            self._hasty = HASTY
         return future
 
     def close(self) -> None:
@@ -96,21 +127,30 @@ class AioSync:
         self._loop.remove_reader(self._eventfd)
         self._call(self._numbers[1], self._context)  # waits for what is under way
         os.close(self._eventfd)
-        for _, future in self._waiting.values():
+        for future in self._waiting.values():
             future.cancel()
         self._waiting.clear()
 
-    def _collect(self) -> None:
-        os.eventfd_read(self._eventfd)
-        count = self._call(self._numbers[2], self._context, 0, _DEPTH, self._events, None)
+    def _on_signal(self) -> None:
+        with suppress(BlockingIOError):  # it was looked at on the spot meanwhile
+            os.eventfd_read(self._eventfd)
+        self._collect(0, None)
+
+    def _collect(self, at_least: int, patience: object) -> int:
+        """Tell of the syncs that ended; how many. Waits for so many of them, as long as its patience lasts."""
+        try:
+            count = self._call(self._numbers[2], self._context, at_least, _DEPTH, self._events, patience)
+        except InterruptedError:  # a signal came; the loop will hear of the rest
+            return 0
         for event in self._events[:count]:
-            _, future = self._waiting.pop(event.data)
+            future = self._waiting.pop(event.data)
             if future.cancelled():
                 continue
             if event.res < 0:
                 future.set_exception(OSError(-event.res, os.strerror(-event.res)))
             else:
                 future.set_result(None)
+        return count
 
     def _call(self, number: int, *arguments: object) -> int:
         result = int(self._libc.syscall(number, *arguments))

@@ -10,7 +10,7 @@ import pytest
 
 from raftly.errors import Corruption, DirectoryInUse, StorageError, SyncFailed
 from raftly.storage import osfs as osfs_module
-from raftly.storage.aio import AioSync
+from raftly.storage.aio import HASTY, AioSync
 from raftly.storage.items import EntriesItem, Item, SnapshotItem
 from raftly.storage.osfs import OsFs, SyncMode
 from tests.unit.storage.kit import Model, apply, entries, open_store, read_back, run, snapshot
@@ -89,6 +89,38 @@ def test_aio_does_not_lose_a_cancelled_wait(tmp_path: Path) -> None:
         os.close(fd)
         aio.close()
         assert not aio._waiting
+
+    run(work())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="AIO is Linux's")
+def test_a_disk_that_answers_is_waited_for_on_the_spot_and_a_slow_one_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work() -> None:
+        waits: list[int] = []
+        answers = False
+        call = AioSync._call
+
+        def disk(aio: AioSync, number: int, *arguments: object) -> int:
+            if number != aio._numbers[2]:
+                return call(aio, number, *arguments)
+            waits.append(int(arguments[1]))  # type: ignore[call-overload]
+            return call(aio, number, *arguments) if answers else 0  # 0: its patience ran out
+
+        monkeypatch.setattr(AioSync, "_call", disk)
+        aio = AioSync(asyncio.get_running_loop())
+        fd = os.open(tmp_path / "f", os.O_RDWR | os.O_CREAT)
+        futures = [aio.sync(fd) for _ in range(HASTY + 1)]
+        assert waits == [1], "the first was waited for, and then no other"
+        assert not any(future.done() for future in futures)
+        answers = True
+        while not (last := aio.sync(fd)).done():  # the next is waited for again
+            futures.append(last)
+        assert waits[1:] == [1] * (len(waits) - 1)
+        await asyncio.gather(*futures)
+        os.close(fd)
+        aio.close()
 
     run(work())
 
