@@ -8,7 +8,8 @@ may sensibly do next, and carries a stable `code` that logs, metrics and documen
       ProposalError            NotLeader, ProposalDropped, RequestSnapshotDropped, LimitExceeded
       ConfigError              names the option and its bound
       ConfChangeError          a membership change that cannot be applied to this configuration
-      PeerError                a remote broke the protocol: StepLocalMessage, PeerNotFound, DamagedMessage, PeerRefused
+      PeerError                a remote broke the protocol: StepLocalMessage, PeerNotFound, DamagedMessage, PeerRefused,
+                               RequestLost
       TransferFailed           a snapshot did not reach a peer
       DecodeError              bytes that are not what they claim to be
       LogError                 Compacted, Unavailable, SnapshotOutOfDate, SnapshotNotReady, LogNotReady
@@ -46,6 +47,7 @@ __all__ = [
     "ProposalDropped",
     "ProposalError",
     "RaftlyError",
+    "RequestLost",
     "RequestSnapshotDropped",
     "Retry",
     "SnapshotNotReady",
@@ -287,6 +289,21 @@ class TransferFailed(RaftlyError):
 
     def __str__(self) -> str:
         return f"snapshot and node {self.node_id}: {self.problem}"
+
+
+class RequestLost(PeerError):
+    """A connection broke before the response came. `sent`: the request may have arrived, and been carried out."""
+
+    code: ClassVar[str] = "request_lost"
+    retry: ClassVar[Retry] = Retry.REFRESH_ROUTE
+
+    def __init__(self, problem: str, *, sent: bool) -> None:
+        super().__init__(problem, sent)
+        self.problem: Final = problem
+        self.sent: Final = sent
+
+    def __str__(self) -> str:
+        return f"no response to a request that was {'' if self.sent else 'not '}sent: {self.problem}"
 
 
 class DecodeError(RaftlyError):

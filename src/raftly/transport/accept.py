@@ -1,4 +1,4 @@
-"""The answerer's side: who may come in, who is told to go, and what the others send.
+"""The answerer's side: who may come in, who is told to go, and what the other nodes send.
 
 Two processes that claim one id are told from one that restarted: the one that is connected is asked whether it lives.
 If it answers, the newcomer is refused; if it does not in time, the newcomer takes its place.
@@ -14,6 +14,7 @@ from raftly.base.limits import FRAME_BYTES_MAX
 from raftly.base.types import NodeId
 from raftly.core.messages import Message, MsgTransferLeader
 from raftly.errors import DecodeError
+from raftly.transport.base import RequestHandler
 from raftly.transport.connection import Connection, Session
 from raftly.transport.events import IdentityRefused
 from raftly.transport.frame import FRAME_GROUPS, FRAME_HELLO
@@ -28,13 +29,24 @@ from raftly.transport.handshake import (
     judge_hello,
 )
 from raftly.transport.hub import Hub
+from raftly.transport.serving import Serving
 
 
 @final
 class Acceptor:
     """All connections that came in."""
 
-    __slots__ = ("_hub", "_make_transfer", "_nodes", "_on_node", "_tasks", "accepted", "pending")
+    __slots__ = (
+        "_clients",
+        "_hub",
+        "_make_transfer",
+        "_nodes",
+        "_on_node",
+        "_tasks",
+        "accepted",
+        "handler",
+        "pending",
+    )
 
     def __init__(
         self,
@@ -44,10 +56,12 @@ class Acceptor:
     ) -> None:
         self.pending = 0  # that have not shaken hands
         self.accepted = 0  # open, those included
+        self.handler: RequestHandler | None = None  # of what clients ask
         self._hub = hub
         self._make_transfer = make_transfer  # the session that takes a snapshot
         self._on_node = on_node  # told who came in
         self._nodes: dict[NodeId, Incoming] = {}
+        self._clients: dict[Serving, None] = {}
         self._tasks: set[asyncio.Task[None]] = set()  # TLS handshakes
 
     # --- TCP and TLS ---
@@ -121,12 +135,21 @@ class Acceptor:
         """Somebody says who it is: answer, or have the one that already is it prove that it lives."""
         hub = self._hub
         tls = hub.options.tls
-        if tls is not None and (problem := tls.find_problem(hello.node_id, connection.certificate)):
-            self.refuse(connection, hello, Reason.CERTIFICATE, problem)
-            return
+        is_client = hello.purpose == Purpose.CLIENT
+        if tls is not None:
+            certificate = connection.certificate
+            problem = (
+                tls.find_client_problem(certificate) if is_client else tls.find_problem(hello.node_id, certificate)
+            )
+            if problem:
+                self.refuse(connection, hello, Reason.CERTIFICATE, problem)
+                return
         answer = judge_hello(hub.identity, hello)
         if isinstance(answer, Refusal):
             self.refuse(connection, hello, Reason(answer.reason), answer.text)
+            return
+        if is_client:
+            self._on_client(connection, hello, answer)
             return
         present = self._nodes.get(hello.node_id)
         if present is None or present.incarnation == hello.incarnation or not present.connection.is_open:
@@ -141,8 +164,33 @@ class Acceptor:
         if isinstance(connection.session, Accepting):
             connection.session.told = True
         connection.write(Refusal(reason, hub.identity.cluster_id, hub.identity.node_id, text).encode())
-        hub.emit(IdentityRefused(hello.node_id, reason.name, text, here=True))
+        if hello.purpose == Purpose.CLIENT:
+            hub.tell_stranger(connection.peer, text)
+        else:
+            hub.emit(IdentityRefused(hello.node_id, reason.name, text, here=True))
         connection.close(text)
+
+    def _on_client(self, connection: Connection, hello: Hello, answer: Welcome) -> None:
+        hub = self._hub
+        handler = self.handler
+        if handler is None:
+            self.refuse(connection, hello, Reason.NO_SERVICE, f"node {hub.identity.node_id} serves no clients now")
+        elif len(self._clients) >= hub.options.clients_max:
+            text = f"node {hub.identity.node_id} has {len(self._clients)} clients and takes no more"
+            self.refuse(connection, hello, Reason.BUSY, text)
+        else:
+            if isinstance(connection.session, Accepting):
+                connection.session.leave()
+            connection.reader.limit = hub.options.client_frame_bytes_max
+            serving = connection.session = Serving(hub, connection, handler, self._on_client_lost)
+            self._clients[serving] = None
+            hub.stats.clients += 1
+            connection.write(answer.encode())
+
+    def _on_client_lost(self, serving: Serving) -> None:
+        del self._clients[serving]
+        self._hub.stats.clients -= 1
+        self.forget(serving.connection)
 
     def welcome(self, connection: Connection, hello: Hello, answer: Welcome) -> None:
         """Take the connection in."""
@@ -177,7 +225,9 @@ class Acceptor:
         return sorted(self._nodes)
 
     async def close(self) -> None:
-        """Stop the TLS handshakes; the hub closes what has passed them."""
+        """Stop the TLS handshakes, and tell clients; the hub closes what has passed them."""
+        for serving in self._clients:
+            serving.stop()
         for task in self._tasks:
             task.cancel()
         if self._tasks:

@@ -38,6 +38,10 @@ class Session:
     def on_lost(self, problem: str) -> None:
         """The connection is gone; the last call."""
 
+    def last_words(self, problem: str, *, slow: bool) -> bytes:
+        """What to tell the other side before it is let go for garbage, or for being `slow`: a frame, or nothing."""
+        return b""
+
     def check(self, now: float) -> None:
         """The watch, twice a second or so."""
 
@@ -128,7 +132,7 @@ class Connection(asyncio.Protocol):
                     return
         except DecodeError as error:
             stats.garbage += 1
-            self.abort(str(error))
+            self._let_go(str(error), slow=False)
 
     def pause_writing(self) -> None:
         """The socket's own buffer is full."""
@@ -163,6 +167,11 @@ class Connection(asyncio.Protocol):
         return self._closing_at >= 0
 
     @property
+    def buffered_bytes(self) -> int:
+        """What was written and has not left."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
+    @property
     def peer(self) -> str:
         """Address of the other side, for people."""
         name = None if self._transport is None else self._transport.get_extra_info("peername")
@@ -179,6 +188,16 @@ class Connection(asyncio.Protocol):
             self.stats.bytes_sent += len(frames)
             self.bytes_written += len(frames)
             self._transport.write(frames)
+
+    def pause_reading(self) -> None:
+        """Take no more bytes for now; the other side has to wait."""
+        if self._transport is not None and self._closing_at < 0:
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Take bytes again."""
+        if self._transport is not None and self._closing_at < 0:
+            self._transport.resume_reading()
 
     def close(self, problem: str) -> None:
         """Let go when what was written has left, or soon after."""
@@ -200,7 +219,15 @@ class Connection(asyncio.Protocol):
     def time_out(self, problem: str) -> None:
         """Let go of a peer that is too slow."""
         self.stats.timeouts += 1
-        self.abort(problem)
+        self._let_go(problem, slow=True)
+
+    def _let_go(self, problem: str, *, slow: bool) -> None:
+        words = self.session.last_words(problem, slow=slow)
+        if words and self.is_open:
+            self.write(words)
+            self.close(problem)
+        else:
+            self.abort(problem)
 
     # --- the watch ---
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import final
 
 from raftly.base.rand import RandomSource
-from raftly.base.types import NodeId
+from raftly.base.types import NO_NODE, NodeId
 from raftly.errors import DecodeError, PeerRefused
 from raftly.transport.connection import Connection, Session
 from raftly.transport.frame import FRAME_REFUSAL, FRAME_WELCOME
@@ -69,9 +69,11 @@ class Dialing(Session):
         """See `Session.on_open`."""
         self._connection = connection
         tls = self._hub.options.tls
-        if tls is not None and (problem := tls.find_problem(self._node, connection.certificate)):
-            self._fail(PeerRefused(self._node, Reason.CERTIFICATE.name, problem))
-            return
+        if tls is not None and self._node != NO_NODE:
+            problem = tls.find_problem(self._node, connection.certificate)
+            if problem:
+                self._fail(PeerRefused(self._node, Reason.CERTIFICATE.name, problem))
+                return
         connection.write(make_hello(self._hub.identity, self._node, self._purpose).encode())
 
     def on_frame(self, kind: int, buf: bytes, start: int, stop: int) -> None:
@@ -84,6 +86,11 @@ class Dialing(Session):
                 raise DecodeError("handshake", start, f"a frame of kind {kind} is no answer to a hello")
             welcome = decode_welcome(buf[start:stop])
             check_welcome(self._hub.identity, self._node, welcome)
+            tls = self._hub.options.tls
+            if tls is not None and self._node == NO_NODE:  # who it should be is known only now
+                problem = tls.find_problem(welcome.node_id, self._connection.certificate)
+                if problem:
+                    raise PeerRefused(welcome.node_id, Reason.CERTIFICATE.name, problem)
         except PeerRefused as error:
             self._fail(error)
             return
@@ -108,7 +115,7 @@ class Dialing(Session):
 async def dial(
     hub: Hub, node: NodeId, address: Address, purpose: Purpose, then: Callable[[Connection, Welcome], Session]
 ) -> Connection:
-    """Connect to a node and shake hands. A host name is resolved each time.
+    """Connect to a node (NO_NODE: to whichever is there) and shake hands. A host name is resolved each time.
 
     Raises:
         PeerRefused: either side refuses the other.

@@ -92,6 +92,9 @@ class TransportStats:
     snapshots_sent: int = 0
     snapshots_taken: int = 0
     snapshots_failed: int = 0  # sent or taken
+    clients: int = 0  # that are connected
+    requests: int = 0  # of clients
+    requests_excess: int = 0  # that were answered with Busy, since their client had too many in flight
 
 
 @final

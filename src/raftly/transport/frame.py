@@ -31,11 +31,13 @@ FRAME_WELCOME: Final = 4
 FRAME_REFUSAL: Final = 5
 FRAME_PING: Final = 6  # any body; comes back as it is in a pong
 FRAME_PONG: Final = 7
-FRAME_BEGIN: Final = 8  # this and all that follow: `raftly.transport.transfer`
+FRAME_BEGIN: Final = 8  # these five: `raftly.transport.transfer`
 FRAME_CHUNK: Final = 9
 FRAME_TAKEN: Final = 10
 FRAME_DONE: Final = 11
 FRAME_FAILED: Final = 12
+FRAME_REQUESTS: Final = 13  # these two: `raftly.transport.exchange`
+FRAME_RESPONSES: Final = 14
 HEADER_BYTES: Final = 12
 
 _MAGIC: Final = 0x6672  # 'r', 'f'

@@ -14,6 +14,9 @@ Little-endian, bodies of frames (`raftly.transport.frame`); bytes behind these a
     45  u64  features required
 
 An incarnation is a number drawn by each process: it tells a node that restarted from a second node with its id.
+
+A client (purpose 3) is no node: its id is 0, and it may expect 0, whoever is at the address; the welcome tells who is.
+A refusal may also come later on its connection, as the last frame: why it is closed.
 """
 
 from __future__ import annotations
@@ -42,10 +45,11 @@ class Purpose(IntEnum):
 
     MESSAGES = 1  # from the dialer to the answerer, never back
     SNAPSHOT = 2  # one snapshot, from the dialer to the answerer
+    CLIENT = 3  # requests from the dialer, which is no node, and responses to it
 
 
 class Feature(IntFlag):
-    """What a node can do beyond its version. Used between two nodes when both have it."""
+    """What a node can do beyond its version. Used between two when both have it."""
 
     RESUME = 1  # a snapshot may go on where an earlier connection broke
 
@@ -63,7 +67,11 @@ class Reason(IntEnum):
     SELF = 5  # a node dialed itself
     FEATURES = 6  # one lacks what the other requires
     CERTIFICATE = 7  # its certificate is not that of the node it says it is
-    BUSY = 8
+    BUSY = 8  # too many clients are connected
+    NO_SERVICE = 9  # clients are not served here, or not yet
+    BROKEN = 10  # the caller broke the protocol: garbage, or a frame over the limit
+    SILENT = 11  # the caller was silent, or read too slowly, for too long
+    STOPPING = 12  # this node stops
 
 
 @final
@@ -226,6 +234,8 @@ def _find_problem(local: Identity, hello: Hello) -> tuple[Reason, str] | None:
         return Reason.VERSION, f"{here} does not know connections for purpose {hello.purpose}"
     if hello.cluster_id != local.cluster_id:
         return Reason.CLUSTER, f"this is {here}; the caller belongs to cluster {hello.cluster_id}: check its addresses"
+    if hello.purpose == Purpose.CLIENT:
+        return _find_client_problem(local, hello, here)
     if hello.node_id == local.node_id and hello.incarnation == local.incarnation:
         return Reason.SELF, f"node {local.node_id} dialed itself; another node's address points here"
     if hello.expected != local.node_id:
@@ -235,14 +245,25 @@ def _find_problem(local: Identity, hello: Hello) -> tuple[Reason, str] | None:
             Reason.DUPLICATE,
             f"this is {here}: no other may use id {hello.node_id}, so give the caller one of its own",
         )
-    missing = (hello.required & ~local.features) | (local.required & ~hello.features)
+    return _find_missing(hello.required & ~local.features | local.required & ~hello.features, here)
+
+
+def _find_client_problem(local: Identity, hello: Hello, here: str) -> tuple[Reason, str] | None:
+    if hello.node_id != NO_NODE:
+        return Reason.DUPLICATE, f"this is {here}: a client is no node, and must not call itself node {hello.node_id}"
+    if hello.expected not in {local.node_id, NO_NODE}:
+        return Reason.WRONG_NODE, f"this is {here}, not node {hello.expected}"
+    return _find_missing(hello.required & ~local.features, here)  # what nodes require of each other is not asked of it
+
+
+def _find_missing(missing: int, here: str) -> tuple[Reason, str] | None:
     if missing:
         return Reason.FEATURES, f"{here} and the caller do not both have the required features {missing:#x}"
     return None
 
 
 def check_welcome(local: Identity, expected: NodeId, welcome: Welcome) -> None:
-    """Is this the node that was dialed, and can it do what is needed?
+    """Is this the node that was dialed (any, if `expected` is NO_NODE), and can it do what is needed?
 
     Raises:
         PeerRefused: it is not, or cannot.
@@ -251,7 +272,7 @@ def check_welcome(local: Identity, expected: NodeId, welcome: Welcome) -> None:
         raise PeerRefused(expected, Reason.VERSION.name, f"it chose version {welcome.version}, which was not offered")
     if welcome.cluster_id != local.cluster_id:
         raise PeerRefused(expected, Reason.CLUSTER.name, f"the address leads to a node of cluster {welcome.cluster_id}")
-    if welcome.node_id != expected or welcome.to != local.node_id:
+    if expected not in {welcome.node_id, NO_NODE} or welcome.to != local.node_id:
         problem = f"the address leads to node {welcome.node_id}, which takes us for node {welcome.to}"
         raise PeerRefused(expected, Reason.WRONG_NODE.name, problem)
     if local.required & ~welcome.features or welcome.features & ~local.features:

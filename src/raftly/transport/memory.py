@@ -8,7 +8,7 @@ from typing import final
 
 from raftly.base.types import NodeId
 from raftly.core.messages import Message
-from raftly.transport.base import Receiver
+from raftly.transport.base import Receiver, RequestHandler
 from raftly.transport.codec import decode_messages, encode_messages
 
 
@@ -16,10 +16,11 @@ from raftly.transport.codec import decode_messages, encode_messages
 class MemoryNetwork:
     """Joins the MemoryTransports made from it. `cut` holds pairs (from, to) that do not reach each other."""
 
-    __slots__ = ("cut", "nodes")
+    __slots__ = ("cut", "handlers", "nodes")
 
     def __init__(self) -> None:
         self.nodes: dict[NodeId, Receiver] = {}
+        self.handlers: dict[NodeId, RequestHandler] = {}  # of those that serve clients (`memory_client`)
         self.cut: set[tuple[NodeId, NodeId]] = set()
 
     def isolate(self, id_: NodeId) -> None:
@@ -61,6 +62,13 @@ class MemoryTransport:
         """See `Transport.start`."""
         self._unreachable = unreachable
         self._network.nodes[self._id] = receive
+
+    def serve(self, handler: RequestHandler | None) -> None:
+        """Let `handler` answer clients from now on; None: nobody does."""
+        if handler is None:
+            self._network.handlers.pop(self._id, None)
+        else:
+            self._network.handlers[self._id] = handler
 
     async def close(self) -> None:
         """See `Transport.close`."""

@@ -52,6 +52,14 @@ class TcpOptions:
     """Connections that came in and have not shaken hands; more are closed at once."""
     connections_max: int = 1024
     """Connections that came in."""
+    clients_max: int = 512
+    """Of these, clients; more are told that this node is busy."""
+    client_frame_bytes_max: int = 16 << 20
+    """Of a frame from or to a client, so no request and no response is larger. The same on both sides."""
+    client_in_flight_max: int = 1024
+    """Requests of one client that are not answered; more are answered with Busy at once."""
+    client_bytes_max: int = 64 << 20
+    """Bytes of those, and bytes of responses that a client does not read before it is cut."""
     chunk_bytes: int = 256 << 10
     """Of a snapshot."""
     window_bytes: int = 1 << 20
@@ -75,6 +83,8 @@ class TcpOptions:
                 raise ConfigError(field.name, f"is {value}, it must be more than 0")
         if self.backoff_s_max < self.backoff_s_min:
             raise ConfigError("backoff_s_max", "must not be less than backoff_s_min")
+        if not self.client_frame_bytes_max <= FRAME_BYTES_MAX:
+            raise ConfigError("client_frame_bytes_max", f"must be at most {FRAME_BYTES_MAX}")
         if not self.chunk_bytes <= self.window_bytes <= FRAME_BYTES_MAX:
             raise ConfigError("window_bytes", f"must be in [chunk_bytes, {FRAME_BYTES_MAX}]")
 

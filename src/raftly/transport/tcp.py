@@ -21,7 +21,7 @@ from raftly.base.types import NO_NODE, NodeId
 from raftly.core.messages import Message, MsgSnap
 from raftly.errors import ConfigError, TransferFailed
 from raftly.transport.accept import Acceptor
-from raftly.transport.base import Receiver
+from raftly.transport.base import Receiver, RequestHandler
 from raftly.transport.connection import Connection, Session
 from raftly.transport.events import PeerStatus, SnapshotReported, TransportEvent, TransportStats, log_event
 from raftly.transport.handshake import FEATURES, Hello, Identity, Welcome
@@ -79,6 +79,7 @@ class TcpTransport:
         self._take_snapshot = take_snapshot
         self._links: dict[NodeId, Link] = {}
         self._retired: set[asyncio.Task[None]] = set()  # links that are closing
+        self._handler: RequestHandler | None = None
         self._hub: Hub | None = None
         self._acceptor: Acceptor | None = None
         self._sender: SnapshotSender | None = None
@@ -104,6 +105,7 @@ class TcpTransport:
             return receiver.make_session(connection, hello, welcome, acceptor.forget)
 
         acceptor = Acceptor(hub, make_transfer, self._on_node)
+        acceptor.handler = self._handler
         host, port = self._listen
         try:
             self._server = await loop.create_server(acceptor.accept, host, port)
@@ -132,6 +134,12 @@ class TcpTransport:
         await self._receiver.close()
         await self._acceptor.close()
         await hub.close()
+
+    def serve(self, handler: RequestHandler | None) -> None:
+        """Let `handler` answer clients on the same port from now on; None: let no more of them in."""
+        self._handler = handler
+        if self._acceptor is not None:
+            self._acceptor.handler = handler
 
     # --- who is where ---
 

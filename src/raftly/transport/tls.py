@@ -22,15 +22,22 @@ _Signature = tuple[tuple[int, int, int], ...]
 
 @final
 class PeerTls:
-    """A node's certificate, key and authorities (PEM files), and the names that each node's certificate may carry.
+    """A certificate, its key and authorities (PEM files), and the names that each node's certificate may carry.
 
-    Certificates must be good for servers and clients both.
+    A node's certificate must be good for servers and clients both. `clients` are the names that certificates of callers
+    who are no nodes may carry: without any, none is let in.
     """
 
-    __slots__ = ("_client", "_paths", "_server", "_signature", "names", "reload_problem", "reloads")
+    __slots__ = ("_client", "_paths", "_server", "_signature", "clients", "names", "reload_problem", "reloads")
 
     def __init__(
-        self, certificate: Path, key: Path, authorities: Path, names: Callable[[NodeId], Collection[str]]
+        self,
+        certificate: Path,
+        key: Path,
+        authorities: Path,
+        names: Callable[[NodeId], Collection[str]],
+        *,
+        clients: Collection[str] = (),
     ) -> None:
         """Load the files.
 
@@ -38,6 +45,7 @@ class PeerTls:
             ConfigError: they do not load.
         """
         self.names = names
+        self.clients = frozenset(clients)
         self.reloads = 0
         self.reload_problem = ""  # why the last change did not load; "" when it did
         self._paths = (certificate, key, authorities)
@@ -59,12 +67,11 @@ class PeerTls:
 
     def find_problem(self, node_id: NodeId, certificate: dict[str, Any] | None) -> str:
         """Why a verified certificate does not speak for a node; "" when it does."""
-        if not certificate:
-            return "it showed no certificate"
-        shown = {name for kind, name in certificate.get("subjectAltName", ()) if kind in ("DNS", "URI")}
-        if shown.isdisjoint(self.names(node_id)):
-            return f"its certificate is for {', '.join(sorted(shown)) or 'nobody'}, not for node {node_id}"
-        return ""
+        return _find_problem(certificate, self.names(node_id), f"node {node_id}")
+
+    def find_client_problem(self, certificate: dict[str, Any] | None) -> str:
+        """Why a verified certificate is not that of a client; "" when it is."""
+        return _find_problem(certificate, self.clients, "a client of this node")
 
     def _refresh(self) -> None:
         try:
@@ -95,3 +102,12 @@ class PeerTls:
         context.load_cert_chain(certificate, key)
         context.load_verify_locations(authorities)
         return context
+
+
+def _find_problem(certificate: dict[str, Any] | None, names: Collection[str], who: str) -> str:
+    if not certificate:
+        return "it showed no certificate"
+    shown = {name for kind, name in certificate.get("subjectAltName", ()) if kind in ("DNS", "URI")}
+    if shown.isdisjoint(names):
+        return f"its certificate is for {', '.join(sorted(shown)) or 'nobody'}, not for {who}"
+    return ""

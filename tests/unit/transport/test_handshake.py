@@ -102,7 +102,7 @@ def test_a_later_version_is_answered_with_ours() -> None:
 REFUSED: list[tuple[dict[str, int], Reason, str]] = [
     ({"version_lo": 2, "version_hi": 3}, Reason.VERSION, "versions 1 to 1, the caller 2 to 3"),
     ({"version_hi": 0}, Reason.VERSION, "the caller 1 to 0"),
-    ({"purpose": 3}, Reason.VERSION, "purpose 3"),
+    ({"purpose": 4}, Reason.VERSION, "purpose 4"),
     ({"cluster_id": 8}, Reason.CLUSTER, "node 2 of cluster 7; the caller belongs to cluster 8"),
     ({"expected": 3}, Reason.WRONG_NODE, "not node 3"),
     ({"node_id": 2}, Reason.DUPLICATE, "no other may use id 2"),
