@@ -15,12 +15,11 @@ from __future__ import annotations
 
 import typing
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ClassVar, Final, Generic, TypeVar, cast, final
+from collections.abc import Callable, Iterator
+from typing import Final, Generic, TypeVar, cast, final
 
-from raftly.base.types import Entry, Index
-from raftly.errors import ConfigError, DecodeError, LimitExceeded, RaftlyError
+from raftly.base.types import Entry, Index, NodeId
+from raftly.errors import DecodeError, LimitExceeded
 from raftly.node.commands import (
     Kind,
     Method,
@@ -33,29 +32,13 @@ from raftly.node.commands import (
 )
 from raftly.node.errors import MachineFailed, SessionExpired, UnknownCommand, ValueTypeError
 from raftly.node.log_time import CURRENT, Timed
-from raftly.node.shapes import Check, checker, decode_as, substitute, type_arguments
-from raftly.node.values import decode_raw, encode_value
+from raftly.node.shapes import type_arguments
+from raftly.node.state import SessionState, State, StateCodec, plain_error
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-SNAPSHOT_VERSION: Final = 1
 _NEVER: Final = 1 << 63
-_OUR_ERRORS: Final[dict[str, type[Exception]]] = {
-    error.__qualname__: error for error in (ValueTypeError, DecodeError, LimitExceeded)
-}
-_Stored = tuple[int, int, int, int, list[tuple[int, str, object]]]  # a session in a snapshot
-
-
-@final
-@dataclass(slots=True)
-class SessionState:
-    """A caller, as all replicas see it."""
-
-    ttl_us: int
-    active_us: int  # log time of its last call
-    done_below: int  # replies below it are gone, and calls below it refused
-    replies: dict[int, object]  # number -> result, or the exception that is the result
 
 
 @final
@@ -69,17 +52,15 @@ class StateMachine(Generic[T]):
         "_by_head",
         "_errors",
         "_expiry_us",
-        "_factory",
-        "_fields",
         "_methods",
         "_timed",
         "applied",
+        "codec",
         "instance",
+        "members",
         "now_us",
         "sessions",
     )
-
-    VERSION: ClassVar[int] = SNAPSHOT_VERSION
 
     def __init__(self, factory: Callable[[], T]) -> None:
         """Make the first instance.
@@ -87,7 +68,6 @@ class StateMachine(Generic[T]):
         Raises:
             ConfigError: the class has no commands, or one that cannot travel.
         """
-        self._factory = factory
         self.instance = factory()
         cls = type(self.instance)
         arguments = type_arguments(factory) if typing.get_origin(factory) is cls else type_arguments(cls)
@@ -96,13 +76,12 @@ class StateMachine(Generic[T]):
         self._errors: dict[str, type[Exception]] = {
             error.__qualname__: error for error in getattr(cls, "errors", ()) if issubclass(error, Exception)
         }
-        self._fields: dict[str, Check] = {
-            name: checker(substitute(hint, arguments)) for name, hint in _field_types(cls).items()
-        }
+        self.codec: StateCodec[T] = StateCodec(factory, cls, self._methods, arguments)
         self._timed = issubclass(cls, Timed)
         self.applied: Index = 0
         self.now_us = 0  # log time
         self.sessions: dict[int, SessionState] = {}
+        self.members: dict[NodeId, tuple[str, int]] = {}  # where they are
         self._expiry_us = _NEVER  # no session expires before
 
     # --- entries ---
@@ -225,7 +204,7 @@ class StateMachine(Generic[T]):
             result = method.function(self.instance, *values)
         except Exception as error:
             if self._errors.get(type(error).__qualname__) is type(error):
-                return _plain_error(error)
+                return plain_error(error)
             raise MachineFailed(f"{type(self.instance).__qualname__}.{method.name} raised {error!r}") from error
         finally:
             CURRENT.now_us = None
@@ -278,132 +257,45 @@ class StateMachine(Generic[T]):
             raise UnknownCommand(f"{type(self.instance).__qualname__} has no {kind} {name}")
         return method
 
-    # --- snapshots ---
+    # --- the whole state ---
 
-    def snapshot(self) -> bytes:
-        """The whole state, sessions included.
+    def _state(self) -> State[T]:
+        return State(self.instance, self.applied, self.now_us, self.sessions, self.members)
+
+    def stream(self) -> Iterator[bytes]:
+        """The whole state as of now, sessions included, in pieces; entries may be applied before all are read.
 
         Raises:
             ValueTypeError: a field of the instance cannot travel, so it could not be restored.
             LimitExceeded: larger than a value may be.
+            SnapshotFailed: the class's own `snapshot` failed; also while the pieces are read.
         """
-        fields = _state_of(self.instance)
-        for name, value in fields.items():
-            try:
-                self._check_of(name)(value)
-            except ValueTypeError as error:
-                raise ValueTypeError(f"{type(self.instance).__qualname__}.{name}: {error}") from error
-        sessions = [
-            (
-                id_,
-                session.ttl_us,
-                session.active_us,
-                session.done_below,
-                [(number, *_reply_parts(reply)) for number, reply in session.replies.items()],
-            )
-            for id_, session in self.sessions.items()
-        ]
-        return encode_value((SNAPSHOT_VERSION, self.applied, self.now_us, sessions, fields))
+        return self.codec.stream(self._state())
 
-    def restore(self, data: bytes) -> None:
-        """Become what the snapshot says; on an error stay as before.
+    def head(self) -> bytes:
+        """All of it but the instance.
 
         Raises:
-            DecodeError: malformed, or of a newer version.
-            ValueTypeError: it does not fit the class.
+            LimitExceeded: larger than a value may be.
         """
-        parts = decode_raw(data)
-        if type(parts) is not tuple or len(parts) != 5 or type(parts[4]) is not dict:
-            raise DecodeError("snapshot", 0, "it is not of the form of a snapshot")
-        version, applied, now_us, sessions, fields = parts
-        if version != SNAPSHOT_VERSION:
-            raise DecodeError("snapshot", 0, f"version {version} is unknown")
-        instance = self._factory()
-        for name in _state_of(instance).keys() - fields.keys():
-            delattr(instance, name)
-        for name, value in fields.items():
-            setattr(instance, name, self._check_of(name)(value))
-        try:
-            restored = {
-                id_: SessionState(
-                    ttl_us, active_us, done_below, {number: self._reply(kind, reply) for number, kind, reply in replies}
-                )
-                for id_, ttl_us, active_us, done_below, replies in cast("list[_Stored]", sessions)
-            }
-        except (TypeError, ValueError) as error:
-            raise DecodeError("snapshot", 0, "its sessions are not of their form") from error
-        self.instance = instance
-        self.applied = applied
-        self.now_us = now_us
-        self.sessions = restored
+        return self.codec.head(self._state())
+
+    def adopt(self, state: State[T]) -> None:
+        """Become what was read; the instance of before is the caller's."""
+        self.instance = state.instance
+        self.applied = state.applied
+        self.now_us = state.now_us
+        self.sessions = state.sessions
+        self.members = state.members
         self._expire()
 
-    def _check_of(self, field: str) -> Check:
-        check = self._fields.get(field)
-        if check is None:
-            check = self._fields[field] = checker(object)
-        return check
-
-    def _reply(self, name: str, value: object) -> object:
-        if not name:
-            return value
-        arguments = value if isinstance(value, tuple) else (value,)
-        cls = self._errors.get(name) or _OUR_ERRORS.get(name, RaftlyError)
-        try:
-            return cls(*arguments)
-        except TypeError:  # its __init__ takes something else than what it hands on
-            error = cls.__new__(cls)
-            error.args = arguments
-            return error
-
     def digest(self) -> int:
-        """CRC-32 of the snapshot: equal on replicas that applied the same entries.
+        """CRC-32 of `stream`: equal on replicas that applied the same entries. Reads all of it at once, piece by piece.
 
         Raises:
-            ValueTypeError: as `snapshot`.
-            LimitExceeded: as `snapshot`.
+            RaftlyError: as `stream`.
         """
-        return zlib.crc32(self.snapshot())
-
-
-def _plain_error(error: Exception) -> Exception:
-    """A registered exception as a result: no traceback, so no way back into the state; arguments that can travel."""
-    arguments: list[object] = []
-    for argument in error.args:
-        try:
-            arguments.append(decode_as(encode_value(argument), object))
-        except RaftlyError:
-            arguments.append(str(argument))
-    error.args = tuple(arguments)
-    return error.with_traceback(None)
-
-
-def _reply_parts(reply: object) -> tuple[str, object]:
-    if isinstance(reply, Exception):
-        return type(reply).__qualname__, reply.args
-    return "", reply
-
-
-def _field_types(cls: type) -> dict[str, object]:
-    """Annotations of the class's fields, where it has any.
-
-    Raises:
-        ConfigError: one names what is not there when the class runs.
-    """
-    try:
-        hints = typing.get_type_hints(cls)
-    except NameError as error:
-        raise ConfigError(cls.__qualname__, f"has an annotation that cannot be resolved: {error}") from error
-    return {
-        name: hint for name, hint in hints.items() if hint is not ClassVar and typing.get_origin(hint) is not ClassVar
-    }
-
-
-def _state_of(instance: object) -> dict[str, object]:
-    """The fields of an instance by name, in order of their names; of `__slots__` too."""
-    names = set(getattr(instance, "__dict__", ()))
-    for cls in type(instance).__mro__:
-        slots = cls.__dict__.get("__slots__", ())
-        names |= {slots} if isinstance(slots, str) else set(slots)
-    names -= {"__dict__", "__weakref__"}
-    return {name: getattr(instance, name) for name in sorted(names) if hasattr(instance, name)}
+        crc = 0
+        for piece in self.stream():
+            crc = zlib.crc32(piece, crc)
+        return crc
