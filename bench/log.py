@@ -21,6 +21,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from disk import run_raw, steal
+
 from raftly.base.record import record_of
 from raftly.base.types import Entry
 from raftly.storage import EntriesItem, LogStore, OsFs, SyncMode
@@ -28,10 +30,8 @@ from raftly.storage.segment import batch_bytes
 
 ENTRIES = 64
 PAYLOAD = os.urandom(128)
-AHEAD = bytes(1 << 20)
 SLICE_S = 100e-6
 GOAL = 0.8  # of the raw rate
-_fdatasync = getattr(os, "fdatasync", os.fsync)
 
 
 def framed(first: int) -> list[Entry]:
@@ -42,23 +42,7 @@ def framed(first: int) -> list[Entry]:
     return entries
 
 
-def run_raw(directory: str, seconds: float) -> list[float]:
-    """Durations of writing a batch's bytes and syncing them, with nothing around it."""
-    data = os.urandom(batch_bytes(17 + sum(len(entry.record) for entry in framed(1))))
-    fd = os.open(Path(directory) / "raw", os.O_RDWR | os.O_CREAT)
-    filled = offset = 0
-    took: list[float] = []
-    started = time.perf_counter()
-    while (now := time.perf_counter()) - started < seconds:
-        if filled < offset + len(AHEAD) // 4:
-            os.pwrite(fd, AHEAD, filled)
-            filled += len(AHEAD)
-        os.pwrite(fd, data, offset)
-        _fdatasync(fd)
-        offset += len(data)
-        took.append(time.perf_counter() - now)
-    os.close(fd)
-    return took
+BATCH_BYTES = batch_bytes(17 + sum(len(entry.record) for entry in framed(1)))
 
 
 async def run_log(directory: str, mode: SyncMode, seconds: float, *, busy: bool) -> tuple[list[float], str]:
@@ -105,15 +89,6 @@ def figures(took: list[float]) -> dict[str, float]:
     }
 
 
-def steal() -> float:
-    """Seconds that the host took away from this machine since it started, all processors."""
-    try:
-        fields = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()
-        return int(fields[8]) / os.sysconf("SC_CLK_TCK")
-    except (OSError, IndexError):
-        return 0.0
-
-
 def measure(directory: Path, rounds: int, seconds: float) -> dict[str, dict[str, float]]:
     """The median figures of every case, with the median of its ratios to the raw rate of the same round."""
     cases = [(mode, busy) for busy in (False, True) for mode in SyncMode]
@@ -122,7 +97,7 @@ def measure(directory: Path, rounds: int, seconds: float) -> dict[str, dict[str,
         if sys.stderr.isatty():
             print(f"\rround {number + 1} of {rounds}", end="", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory(dir=directory) as folder:
-            raw = figures(run_raw(folder, seconds))
+            raw = figures(run_raw(folder, seconds, BATCH_BYTES))
         seen.setdefault("raw fdatasync", []).append(raw | {"of_raw": 1.0})
         turn = number % len(cases)
         for mode, busy in cases[turn:] + cases[:turn]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
@@ -47,6 +48,7 @@ async def replicate(
             for node in running:
                 node.report_snapshot(event.group, event.node_id, failed=bool(event.problem))
 
-    transport = TcpTransport(config.cluster_id, id, addresses[id], others, tcp, on_event=on_event)
+    options = dataclasses.replace(tcp or TcpOptions(), write_at_once=True)  # the driver sends once a turn
+    transport = TcpTransport(config.cluster_id, id, addresses[id], others, options, on_event=on_event)
     running.append(await Replicated.start(factory, config, transport, directory=directory))
     return running[0]

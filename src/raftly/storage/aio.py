@@ -4,8 +4,8 @@ A sync handed to a thread collapses under a busy event loop: the thread needs th
 loses the race for it again and again (docs/performance.md). Here nothing but the loop's own poll wakes up.
 
 A disk that answers at once is waited for on the spot: to go back to the loop, and to be called from there, would cost
-more than the sync. It has PATIENCE_S for that. Once it took longer, the next HASTY syncs go to the loop without waiting,
-so a slow disk takes no more than a few hundredths of the loop's time, and one that stalls takes PATIENCE_S.
+more than the sync. It has PATIENCE_S for that. Once it took longer, the next HASTY syncs go to the loop without
+waiting, so a slow disk takes no more than a few hundredths of the loop's time, and one that stalls PATIENCE_S.
 
 Source: Linux io_submit(2), io_getevents(2), eventfd(2); linux/aio_abi.h for the numbers.
 """

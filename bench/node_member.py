@@ -1,0 +1,218 @@
+"""One process of a benchmark of nodes: a member of a group of three, driven by lines on its standard input.
+
+    python bench/node_member.py raftly ID PORT,PORT,PORT DIRECTORY        or, instead of raftly, a name of PYSYNCOBJ
+
+Each line is a request in JSON, each answer a line: {"do": "leads"} says whether this member leads; {"do": "usage"} what
+CPU it used so far, its resident memory, and how often it warned; {"do": "call" or "ask", "in_flight": n, "seconds": s}
+lets so many callers call again and again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import logging
+import resource
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from raftly.core.role import Role
+from raftly.node import Replicated, command, query, replicate
+
+PAYLOAD = b"x" * 128
+PYSYNCOBJ: dict[str, dict[str, object]] = {
+    "defaults": {},
+    "unbatched": {"appendEntriesUseBatch": False},
+    "short period": {
+        "appendEntriesPeriod": 0.002,
+        "autoTickPeriod": 0.001,
+        "appendEntriesBatchSizeBytes": 1 << 20,
+        "sendBufferSize": 1 << 20,
+        "recvBufferSize": 1 << 20,
+    },
+}
+Answer = dict[str, float | bool]
+warnings: list[str] = []
+
+
+class Store:
+    """What is replicated."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.last = b""
+
+    @command
+    def put(self, value: bytes) -> int:
+        """One command."""
+        self.count += 1
+        self.last = value
+        return self.count
+
+    @query
+    def get(self) -> int:
+        """One query."""
+        return self.count
+
+
+def usage() -> Answer:
+    """CPU of this process in seconds, and its resident memory."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        resident = pages * resource.getpagesize()
+    except OSError:
+        resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # the most there ever was
+    return {"cpu": time.process_time(), "resident": resident, "warnings": len(warnings)}
+
+
+class Warnings(logging.Handler):
+    """Counts."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Another one."""
+        if record.levelno >= logging.WARNING:
+            warnings.append(record.getMessage())
+
+
+def figures(latencies: list[float], wall: float) -> Answer:
+    """What a run of callers gave."""
+    latencies.sort()
+    count = len(latencies)
+    return {
+        "per_s": count / wall,
+        "p50_ms": latencies[count // 2] * 1e3,
+        "p99_ms": latencies[min(count - 1, count * 99 // 100)] * 1e3,
+        "done": count,
+    }
+
+
+# --- raftly ---
+
+
+async def load(once: Callable[[], Awaitable[object]], in_flight: int, seconds: float) -> Answer:
+    """So many callers that call again and again."""
+    latencies: list[float] = []
+    stop_at = time.perf_counter() + seconds
+
+    async def caller() -> None:
+        while (began := time.perf_counter()) < stop_at:
+            await once()
+            latencies.append(time.perf_counter() - began)
+
+    gc.collect()
+    began_at = time.perf_counter()
+    await asyncio.gather(*(caller() for _ in range(in_flight)))
+    return figures(latencies, time.perf_counter() - began_at)
+
+
+async def answer(node: Replicated[Store], request: dict[str, Any]) -> Answer:
+    """Do what a line asks for."""
+    what = request["do"]
+    if what == "leads":
+        return {"leads": node.status().basic.soft_state.role is Role.LEADER}
+    if what == "usage":
+        return usage()
+    if what == "call":
+        return await load(lambda: node.call(Store.put, PAYLOAD), request["in_flight"], request["seconds"])
+    return await load(lambda: node.ask(Store.get), request["in_flight"], request["seconds"])
+
+
+async def serve_raftly(id_: int, ports: list[int], directory: str) -> None:
+    """A member of raftly's, with a real log."""
+    addresses = {at + 1: ("127.0.0.1", port) for at, port in enumerate(ports)}
+    began = time.perf_counter()
+    node = await replicate(Store, id_, addresses, directory)
+    print(json.dumps({"started_s": time.perf_counter() - began}), flush=True)
+    lines = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    while line := await lines.readline():
+        print(json.dumps(await answer(node, json.loads(line))), flush=True)
+    await node.stop()
+
+
+# --- PySyncObj ---
+
+
+def load_pysyncobj(put: Callable[..., object], in_flight: int, seconds: float) -> Answer:
+    """The same, each caller calling again in the callback of its last call, as its own thread runs it."""
+    latencies: list[float] = []
+    running = in_flight
+    finished = threading.Event()
+    stop_at = time.perf_counter() + seconds
+
+    def caller() -> None:
+        began = time.perf_counter()
+
+        def done(_result: object, error: int) -> None:
+            nonlocal running
+            now = time.perf_counter()
+            if not error:
+                latencies.append(now - began)
+            if now < stop_at:
+                caller()
+            else:
+                running -= 1
+                if running == 0:
+                    finished.set()
+
+        put(PAYLOAD, callback=done)
+
+    gc.collect()
+    began_at = time.perf_counter()
+    for _ in range(in_flight):
+        caller()
+    finished.wait()
+    return figures(latencies, time.perf_counter() - began_at)
+
+
+def serve_pysyncobj(id_: int, ports: list[int], settings: dict[str, object]) -> None:
+    """A member of PySyncObj's, all in memory."""
+    from pysyncobj import SyncObj, SyncObjConf, replicated  # noqa: PLC0415 - an extra that only this needs
+
+    class SyncStore(SyncObj):  # type: ignore[misc]  # it has no types
+        def __init__(self) -> None:
+            addresses = [f"127.0.0.1:{port}" for port in ports]
+            own = addresses.pop(id_ - 1)
+            super().__init__(own, addresses, conf=SyncObjConf(**settings))
+            self.count = 0
+            self.last = b""
+
+        @replicated  # type: ignore[untyped-decorator]
+        def put(self, value: bytes) -> int:
+            self.count += 1
+            self.last = value
+            return self.count
+
+    store = SyncStore()
+    print("{}", flush=True)
+    for line in sys.stdin:
+        request = json.loads(line)
+        if request["do"] == "leads":
+            state = store.getStatus()
+            result: Answer = {"leads": store.isReady() and state["leader"] == state["self"]}
+        elif request["do"] == "usage":
+            result = usage()
+        else:
+            result = load_pysyncobj(store.put, request["in_flight"], request["seconds"])
+        print(json.dumps(result), flush=True)
+    store.destroy()
+
+
+def main() -> None:
+    """Serve until the input ends."""
+    system, id_, ports, directory = sys.argv[1:]
+    logging.getLogger().addHandler(Warnings())
+    numbers = [int(port) for port in ports.split(",")]
+    if system == "raftly":
+        asyncio.run(serve_raftly(int(id_), numbers, directory))
+    else:
+        serve_pysyncobj(int(id_), numbers, PYSYNCOBJ[system])
+
+
+if __name__ == "__main__":
+    main()
