@@ -63,6 +63,13 @@ class Config:
     """A leader that hears from no quorum for an election time-out steps down; followers protect a live leader."""
     pre_vote: bool = False
     """Ask whether an election could be won before raising the term (thesis §9.6)."""
+    lease_tick: int = 0
+    """Ticks after a leader was heard in which a voter helps to elect no other, whatever it learns meanwhile.
+
+    0 is as in etcd: `election_tick`, and only while the leader is still known. Above 0 it makes a promise that a lease
+    can be built on, and `RawNode.report_leader_lost` a reason to campaign once it is over; it needs `check_quorum`,
+    `pre_vote` and reads that are `SAFE`, and lies in (heartbeat_tick, election_tick]. See docs/design/0007-failover.md.
+    """
     read_only_option: ReadOnlyOption = ReadOnlyOption.SAFE
     """How reads are confirmed."""
     disable_proposal_forwarding: bool = False
@@ -116,6 +123,7 @@ class Config:
                 "election_tick", f"is {self.election_tick}, it must be more than heartbeat_tick {self.heartbeat_tick}"
             )
         self._validate_election_range()
+        self._validate_lease()
         self._validate_sizes()
         if self.read_only_option is ReadOnlyOption.LEASE_BASED and not self.check_quorum:
             raise ConfigError("read_only_option", "is LEASE_BASED, which needs check_quorum")
@@ -128,6 +136,15 @@ class Config:
             raise ConfigError("min_election_tick", f"is {low}, it must be at least election_tick {self.election_tick}")
         if high <= low:
             raise ConfigError("max_election_tick", f"is {high}, it must be more than min_election_tick {low}")
+
+    def _validate_lease(self) -> None:
+        if self.lease_tick == 0:
+            return
+        if not self.heartbeat_tick < self.lease_tick <= self.election_tick:
+            bounds = f"({self.heartbeat_tick}, {self.election_tick}]"
+            raise ConfigError("lease_tick", f"is {self.lease_tick}, it must be 0 or in {bounds}")
+        if not (self.check_quorum and self.pre_vote and self.read_only_option is ReadOnlyOption.SAFE):
+            raise ConfigError("lease_tick", "needs check_quorum, pre_vote, and read_only_option SAFE")
 
     def _validate_sizes(self) -> None:
         for option, value in (

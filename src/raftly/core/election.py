@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from raftly.base.types import NO_NODE, Entry, EntryType, Index
+from raftly.base.types import NO_NODE, Entry, EntryType, Index, NodeId
 from raftly.core import replication
 from raftly.core.config import ReadOnlyOption
 from raftly.core.messages import (
@@ -37,6 +37,7 @@ from raftly.core.quorum import VoteResult
 from raftly.core.role import Role
 from raftly.core.trace import (
     CampaignBlocked,
+    CampaignInLease,
     CampaignStarted,
     ForgetLeaderRefused,
     HigherTermSeen,
@@ -107,8 +108,15 @@ def _settle_higher(raft: Raft, message: Message) -> bool:
 
 
 def _in_lease(raft: Raft) -> bool:
-    """Was a leader heard within the last election time-out, in a group that checks for it?"""
-    return raft.check_quorum and raft.leader != NO_NODE and raft.election_elapsed < raft.config.election_tick
+    """May a leader still count on this node, in a group that checks for it?
+
+    With `lease_tick` that is a promise, which outlives the leader's name, this node's role, its term and a crash.
+    """
+    if not raft.check_quorum:
+        return False
+    if raft.lease_tick:
+        return raft.role is Role.LEADER or raft.heard_elapsed < raft.lease_tick
+    return raft.leader != NO_NODE and raft.election_elapsed < raft.config.election_tick
 
 
 def _settle_lower(raft: Raft, message: Message) -> None:
@@ -147,6 +155,23 @@ def tick_follower(raft: Raft) -> None:
     if raft.election_elapsed >= raft.randomized_election_timeout and raft.promotable():
         raft.election_elapsed = 0
         raft.step(MsgHup(raft.id, raft.id))
+    elif 0 < raft.hurry_at <= raft.heard_elapsed and raft.promotable():
+        # Others may have heard the leader later, so once is not enough; then the usual time-outs take over, which all
+        # this has not delayed.
+        again = raft.heard_elapsed + 1 + raft.draw_below(_hurry_spread(raft))
+        raft.hurry_at = again if again < raft.config.election_tick else 0
+        raft.step(MsgHup(raft.id, raft.id))
+
+
+def leader_lost(raft: Raft, id_: NodeId) -> None:
+    """Follower of `id_`: it is probably dead; campaign soon after no promise to it stands any more."""
+    if raft.lease_tick and raft.role is Role.FOLLOWER and raft.leader == id_ and raft.hurry_at == 0:
+        raft.hurry_at = max(raft.heard_elapsed, raft.lease_tick) + raft.draw_below(_hurry_spread(raft))
+
+
+def _hurry_spread(raft: Raft) -> int:
+    """Those who see the same connection close draw their wait from so many ticks, lest they split the vote."""
+    return max(2, (raft.config.election_tick - raft.lease_tick) // 4)
 
 
 def tick_leader(raft: Raft) -> None:
@@ -180,6 +205,10 @@ def on_check_quorum(raft: Raft, _: MsgCheckQuorum) -> None:
 
 def on_hup(raft: Raft, _: MsgHup) -> None:
     """Not a leader: the time-out, or the application, says campaign."""
+    if raft.lease_tick and _in_lease(raft):
+        if raft.trace is not None:
+            raft.trace.emit(CampaignInLease())  # its own vote is as good as promised, too
+        return
     hup(raft, Campaign.PRE_ELECTION if raft.config.pre_vote else Campaign.ELECTION)
 
 
@@ -268,6 +297,8 @@ def on_vote_request(raft: Raft, request: VoteRequest) -> None:
         or (raft.vote == NO_NODE and raft.leader == NO_NODE)
         or (pre and request.term > raft.term)
     )
+    if raft.lease_tick and request.context != CAMPAIGN_TRANSFER and _in_lease(raft):
+        can_vote = False  # of this node's own term, so it did not pass the rules of terms
     if (
         can_vote
         and log.is_up_to_date(request.log_term, request.index)
@@ -279,6 +310,7 @@ def on_vote_request(raft: Raft, request: VoteRequest) -> None:
         raft.send_after_append((MsgPreVoteResp if pre else MsgVoteResp)(request.from_, raft.id, request.term))
         if not pre:
             raft.election_elapsed = 0
+            raft.hurry_at = 0
             raft.vote = request.from_
         return
     if raft.trace is not None:

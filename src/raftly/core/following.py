@@ -27,12 +27,16 @@ if TYPE_CHECKING:
 
 def _hear_leader(raft: Raft, message: Message) -> None:
     raft.election_elapsed = 0
+    raft.heard_elapsed = 0
+    raft.hurry_at = 0
     raft.leader = message.from_
 
 
 def on_app(raft: Raft, message: MsgApp) -> None:
     """Follower: entries, or just the commit index, from the leader."""
-    raft.election_elapsed = 0
+    raft.election_elapsed = 0  # spelt out: this is what a follower does most
+    raft.heard_elapsed = 0
+    raft.hurry_at = 0
     raft.leader = message.from_
     _append(raft, message)
 

@@ -24,6 +24,7 @@ from raftly.core.trace import (
     AutoLeaveFailed,
     AutoLeaveProposed,
     CampaignBlocked,
+    CampaignInLease,
     CampaignStarted,
     ConfChangeRefused,
     ConfigSwitched,
@@ -178,7 +179,9 @@ def _vote_received(node: Raft, event: VoteReceived) -> str:
 
 
 def _vote_ignored(node: Raft, event: VoteIgnoredInLease) -> str:
-    remaining = node.config.election_tick - node.election_elapsed
+    remaining = (
+        node.lease_tick - node.heard_elapsed if node.lease_tick else node.config.election_tick - node.election_elapsed
+    )
     return f"{_judged(node, 'ignored', event.request)}: lease is not expired (remaining ticks: {remaining})"
 
 
@@ -317,6 +320,10 @@ _LINES: Final[dict[type[TraceEvent], tuple[LogLevel, _Renderer]]] = {
         lambda n, _: (
             f"{n.id:x} cannot campaign at term {n.term} since there are still pending configuration changes to apply"
         ),
+    ),
+    CampaignInLease: (
+        _INFO,
+        lambda n, _: f"{n.id:x} does not campaign at term {n.term} while a leader may hold a lease",
     ),
     QuorumLost: (_WARN, lambda n, _: f"{n.id:x} stepped down to follower since quorum is not active"),
     LeaderForgotten: (_INFO, lambda n, _: f"{n.id:x} forgetting leader {n.leader:x} at term {n.term}"),

@@ -68,11 +68,14 @@ class Raft:
         "config",
         "election_elapsed",
         "group_commit",
+        "heard_elapsed",
         "heartbeat_elapsed",
+        "hurry_at",
         "id",
         "is_learner",
         "lead_transferee",
         "leader",
+        "lease_tick",
         "log",
         "max_size_per_msg",
         "messages",
@@ -120,9 +123,12 @@ class Raft:
         self.uncommitted_bytes_max = config.max_uncommitted_entries_size or NO_LIMIT
         self.election_elapsed = 0  # ticks since the last election time-out, or since the leader was heard
         self.heartbeat_elapsed = 0  # ticks since the last heartbeat; leaders only
+        self.heard_elapsed = 0  # ticks since any leader was heard, or since the start: what was before is forgotten
+        self.hurry_at = 0  # campaign when `heard_elapsed` is there, for the leader was reported lost; 0: it was not
         self.randomized_election_timeout = 0
         self.max_size_per_msg = config.max_size_per_msg
         self.check_quorum = config.check_quorum
+        self.lease_tick = config.lease_tick
         self.skip_bcast_commit = config.skip_bcast_commit
         self.batch_append = config.batch_append
         self.priority = config.priority
@@ -177,6 +183,7 @@ class Raft:
 
     def tick(self) -> None:
         """Let one tick pass."""
+        self.heard_elapsed += 1
         if self.role is _LEADER:
             election.tick_leader(self)
         else:
@@ -221,11 +228,18 @@ class Raft:
         low, high = self.config.election_range()
         self.randomized_election_timeout = low + self._rng.below(high - low)
 
+    def draw_below(self, bound: int) -> int:
+        """A number in [0, bound), from the seed."""
+        return self._rng.below(bound)
+
     def become_follower(self, term: Term, leader: NodeId) -> None:
         requested = self.pending_request_snapshot if term == self.term else 0
         self.reset(term)
         self._handlers = TABLES[_FOLLOWER]
         self.leader = leader
+        if leader != NO_NODE:
+            self.heard_elapsed = 0
+            self.hurry_at = 0
         self.role = _FOLLOWER
         self.pending_request_snapshot = requested
         self.pending_reads = []  # whoever asked asks the next leader
@@ -260,6 +274,7 @@ class Raft:
         self.reset(self.term)
         self._handlers = TABLES[_LEADER]
         self.leader = self.id
+        self.hurry_at = 0
         self.role = _LEADER
         own = self.tracker.progress.get(self.id)
         if own is None:

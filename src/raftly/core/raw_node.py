@@ -18,7 +18,7 @@ from typing import Final, final
 from raftly.base.limits import PAYLOAD_BYTES_MAX
 from raftly.base.membership import AnyConfChange, ConfChange, ConfChangeType, ConfState
 from raftly.base.types import NO_NODE, Entry, EntryType, HardState, Index, NodeId
-from raftly.core import following, proposals, readindex, replication
+from raftly.core import election, following, proposals, readindex, replication
 from raftly.core.admission import admit, check_entries
 from raftly.core.config import Config, check_priority
 from raftly.core.messages import (
@@ -87,6 +87,7 @@ class RawNode:
     def tick_quiesced(self) -> None:
         """Let one tick pass at a node whose group sleeps: nothing happens, but a later tick may time out."""
         self.raft.election_elapsed += 1
+        self.raft.heard_elapsed += 1
 
     def step(self, message: Message) -> None:
         """Take a message from a peer or a storage thread.
@@ -188,6 +189,14 @@ class RawNode:
     def report_unreachable(self, id_: NodeId) -> None:
         """The transport could not deliver to `id_`."""
         self.raft.step(MsgUnreachable(0, id_))
+
+    def report_leader_lost(self, id_: NodeId) -> None:
+        """The connection to `id_` closed: if that is whom this node follows, it is probably dead.
+
+        A hint, and harmless when wrong: the follower asks for pre-votes as soon as `Config.lease_tick` has passed, not
+        only after an election time-out. It forgets the hint when it hears a leader. Ignored without `lease_tick`.
+        """
+        election.leader_lost(self.raft, id_)
 
     def report_snapshot(self, id_: NodeId, *, failed: bool = False) -> None:
         """The snapshot to `id_` was delivered, or failed; must be called once for every MsgSnap."""

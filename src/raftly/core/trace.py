@@ -145,6 +145,11 @@ class CampaignBlocked(TraceEvent):
 
 
 @dataclass(slots=True)
+class CampaignInLease(TraceEvent):
+    """This node was told to campaign while a leader may still count on its promise not to."""
+
+
+@dataclass(slots=True)
 class QuorumLost(TraceEvent):
     """A leader did not hear from a quorum for an election time-out."""
 

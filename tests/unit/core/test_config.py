@@ -44,6 +44,13 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("max_inflight_bytes", {"max_inflight_bytes": 99, "max_size_per_msg": 100}),
     ("max_inflight_bytes", {"max_inflight_bytes": 100}),  # max_size_per_msg has no limit by default
     ("read_only_option", {"read_only_option": LEASE}),
+    ("lease_tick", {"lease_tick": 5}),
+    ("lease_tick", {"lease_tick": 5, "check_quorum": True}),
+    ("lease_tick", {"lease_tick": 5, "pre_vote": True}),
+    ("lease_tick", {"lease_tick": 5, "check_quorum": True, "pre_vote": True, "read_only_option": LEASE}),
+    ("lease_tick", {"lease_tick": -1, "check_quorum": True, "pre_vote": True}),
+    ("lease_tick", {"lease_tick": 1, "check_quorum": True, "pre_vote": True}),  # heartbeat_tick is 1
+    ("lease_tick", {"lease_tick": 11, "check_quorum": True, "pre_vote": True}),
     ("max_apply_unpersisted_log_limit", {"max_apply_unpersisted_log_limit": 1}),
     ("max_apply_unpersisted_log_limit", {"max_apply_unpersisted_log_limit": -1, "async_storage_writes": True}),
     ("priority", {"priority": 1 << 63}),
@@ -66,6 +73,8 @@ RIGHT: list[dict[str, Any]] = [
     {"max_inflight_bytes": 100, "max_size_per_msg": 100},
     {"max_inflight_bytes": NO_LIMIT},
     {"read_only_option": LEASE, "check_quorum": True},
+    {"lease_tick": 2, "check_quorum": True, "pre_vote": True},
+    {"lease_tick": 10, "check_quorum": True, "pre_vote": True},
     {"max_apply_unpersisted_log_limit": 1, "async_storage_writes": True},
     {"priority": (1 << 63) - 1},
     {"priority": -(1 << 63)},
