@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from raftly.base.membership import ConfState
-from raftly.base.types import NO_NODE, EntryType, HardState, Index, NodeId
+from raftly.base.types import NO_NODE, Entry, EntryType, HardState, Index, NodeId
 from raftly.core.config import Config
 from raftly.core.messages import Message, MsgPreVote, MsgProp, MsgStorageAppend, MsgStorageApply, MsgTimeoutNow, MsgVote
 from raftly.core.role import Role
@@ -277,15 +277,25 @@ class Driver:
         if isinstance(message, MsgProp):
             if self.disk_full is not None:
                 return  # as if lost
-            for entry in message.entries:
-                if entry.type == EntryType.NORMAL:
-                    entry.data = group.handler.on_passed_on(entry.data)
+            message.entries = [entry for entry in message.entries if self._passed_on(group, entry)]
+            if not message.entries:
+                return
         try:
             group.raw.step(message)
         except PeerError:
             self.peer_errors += 1
         except ProposalError:
             pass  # a proposal that was passed on: as if lost
+
+    def _passed_on(self, group: Group, entry: Entry) -> bool:
+        """Ready an entry that another node passed on; False when it is not fit for the log."""
+        if entry.type == EntryType.NORMAL:
+            payload = group.handler.on_passed_on(entry.data)
+            if payload is None:
+                self.peer_errors += 1
+                return False
+            entry.data = payload
+        return True  # the core looks at configuration changes
 
     def _drain(self, group: Group) -> None:
         """Carry out a group's Readies until it has no more."""

@@ -31,6 +31,12 @@ class MachineFailed(RaftlyError):
     code: ClassVar[str] = "machine_failed"
 
 
+class SnapshotFailed(RaftlyError):
+    """The class's own `snapshot` or `restore` failed. The node goes on; its log grows until a snapshot can be made."""
+
+    code: ClassVar[str] = "snapshot_failed"
+
+
 class Busy(LimitExceeded):
     """As many calls are in flight as this node takes; nothing was proposed. Wait a little, then call again."""
 
@@ -50,6 +56,25 @@ class LeaseNotHeld(RaftlyError):
 
     code: ClassVar[str] = "lease_not_held"
     retry: ClassVar[Retry] = Retry.BACKOFF
+
+
+class RemoteFailed(RaftlyError):
+    """A node answered with an error that has no form for callers elsewhere; it says what that node said."""
+
+    code: ClassVar[str] = "remote_failed"
+
+
+class NoNodeReached(RaftlyError):
+    """No node could be connected to in time. Nothing was sent."""
+
+    code: ClassVar[str] = "no_node_reached"
+    retry: ClassVar[Retry] = Retry.BACKOFF
+
+
+class WrongThread(RaftlyError):
+    """A blocking call on the thread that runs the loop: it would wait for itself. Use the asynchronous one there."""
+
+    code: ClassVar[str] = "wrong_thread"
 
 
 class NodeStopped(RaftlyError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Protocol, final
 
@@ -17,13 +16,29 @@ from raftly.node.errors import NodeStopped
 from raftly.storage.group_log import GroupLog
 
 
+class Waiter(Protocol):
+    """Who waits for a result: a future, or what is as good as one to who brings the result."""
+
+    def done(self) -> bool:
+        """Does nobody wait any more?"""
+        ...
+
+    def set_result(self, result: object, /) -> None:
+        """Once, while not done."""
+        ...
+
+    def set_exception(self, exception: Exception, /) -> None:
+        """Once, while not done."""
+        ...
+
+
 @final
 class Proposal:
     """A payload and who waits for it. Its driver gives it a place in the log, or ends `future` with the reason."""
 
     __slots__ = ("deadline", "future", "payload", "term")
 
-    def __init__(self, payload: bytes, future: asyncio.Future[object], deadline: float) -> None:
+    def __init__(self, payload: bytes, future: Waiter, deadline: float) -> None:
         self.payload = payload
         self.future = future
         self.deadline = deadline  # of the loop's time; the owner's business
@@ -45,8 +60,8 @@ class GroupHandler(Protocol):
         """These are in this leader's log, in order, from index `first` on."""
         ...
 
-    def on_passed_on(self, payload: bytes) -> bytes:
-        """A proposal came from another node: what is to be proposed for it."""
+    def on_passed_on(self, payload: bytes) -> bytes | None:
+        """A proposal came from another node: what is to be proposed for it; None when it is not fit for the log."""
         ...
 
     def on_committed(self, entries: list[Entry]) -> None:

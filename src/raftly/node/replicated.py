@@ -31,11 +31,11 @@ from raftly.node.commands import call_payload, clock_payload, open_payload, with
 from raftly.node.config import NodeConfig
 from raftly.node.driver import Driver, DriverOptions
 from raftly.node.errors import Busy, MachineFailed, NodeStopped, ReadTimeout
-from raftly.node.group import Group, Proposal
+from raftly.node.group import Group, Proposal, Waiter
 from raftly.node.machine import StateMachine
 from raftly.node.observed import Observed, Observer
-from raftly.node.reads import STRONG, Freshness, Read, Reads
-from raftly.node.session import Calls, Session
+from raftly.node.reads import STRONG, Freshness, Proof, Read, Reads
+from raftly.node.session import Calls, Make, Session
 from raftly.node.waiting import Waiting
 from raftly.storage.items import MembershipItem, SnapshotItem
 from raftly.storage.log_store import LogStore
@@ -172,19 +172,27 @@ class Replicated(Observed, Generic[T]):
             Exception: whatever the class registered as a result.
         """
         call = self.machine.encode(method.__name__, args, kwargs)
+        future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        self.submit(lambda stamp_us: call_payload(stamp_us, 0, 0, 0, call), future, self.config.call_timeout)
+        result = await future
+        if isinstance(result, Exception):
+            raise result
+        return cast("R", result)
+
+    def submit(self, make: Make, waiter: Waiter, within: float) -> None:
+        """Propose what `make` makes of a stamp; `waiter` gets what `call` returns or raises, once it is taken.
+
+        Raises:
+            NotLeader: this node does not lead.
+            Busy: `calls_max` calls are in flight.
+            NodeStopped: this node takes no calls any more.
+        """
         self._admit()
         raft = self._group.raw.raft
         if raft.role is not Role.LEADER:
             raise NotLeader(raft.leader)
-        loop = asyncio.get_running_loop()
-        proposal = Proposal(
-            call_payload(self._stamp(), 0, 0, 0, call), loop.create_future(), loop.time() + self.config.call_timeout
-        )
-        self._group.propose(proposal)
-        result = await proposal.future
-        if isinstance(result, Exception):
-            raise result
-        return cast("R", result)
+        deadline = asyncio.get_running_loop().time() + within
+        self._group.propose(Proposal(make(self._stamp()), waiter, deadline))
 
     async def open_session(self, *, ttl: float | None = None, within: float | None = None) -> Session[T]:
         """Register a session through the log, from any node. Opening it, and each of its calls, may take `within` s.
@@ -224,6 +232,12 @@ class Replicated(Observed, Generic[T]):
         if self.failure is not None:
             raise self.failure
         return await self._reads.wait(read, within or self.config.call_timeout)
+
+    def fresh_nowait(self) -> Freshness | None:
+        """STRONG without waiting: its freshness when the lease gives it at once."""
+        if self.failure is not None or not self._reads.by_lease():
+            return None
+        return Freshness(Proof.LEASE, self.machine.applied, 0.0)
 
     def look(self, method: Callable[Concatenate[T, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call a query on the state as it is here and now."""
@@ -283,8 +297,12 @@ class Replicated(Observed, Generic[T]):
         """See `GroupHandler.on_placed`."""
         self._waiting.place(first, proposals)
 
-    def on_passed_on(self, payload: bytes) -> bytes:
+    def on_passed_on(self, payload: bytes) -> bytes | None:
         """See `GroupHandler.on_passed_on`: the clock that counts is the leader's."""
+        try:
+            self.machine.check(payload)
+        except RaftlyError:
+            return None
         return with_stamp(payload, self._stamp())
 
     def on_committed(self, entries: list[Entry]) -> None:

@@ -61,7 +61,7 @@ def test_a_refusal_says_why_in_what_can_be_printed(reason: int, cluster: int, no
     assert (heard.reason, heard.cluster_id, heard.node_id) == (reason, cluster, node)
     assert heard.text.isprintable()
     assert len(heard.text) == len(text)
-    assert heard.error(node).reason == (Reason(reason).name if 1 <= reason <= 8 else str(reason))
+    assert heard.error(node).reason == (Reason(reason).name if reason in list(Reason) else str(reason))
 
 
 def test_the_bytes_of_version_1_stay() -> None:
