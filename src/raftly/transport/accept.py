@@ -151,6 +151,10 @@ class Acceptor:
         if is_client:
             self._on_client(connection, hello, answer)
             return
+        if hello.node_id in hub.expelled:
+            text = f"node {hello.node_id} was removed from the group; its id is not used again: stop it"
+            self.refuse(connection, hello, Reason.REMOVED, text)
+            return
         present = self._nodes.get(hello.node_id)
         if present is None or present.incarnation == hello.incarnation or not present.connection.is_open:
             self.welcome(connection, hello, answer)
@@ -209,6 +213,12 @@ class Acceptor:
                 before.connection.abort("the node has connected again")
         connection.write(answer.encode())
         self._on_node(hello.node_id)
+
+    def drop(self, node: NodeId) -> None:
+        """Close the connection that a node sends on, if there is one."""
+        incoming = self._nodes.get(node)
+        if incoming is not None:
+            incoming.connection.abort("the node was removed from the group")
 
     def on_incoming_lost(self, incoming: Incoming) -> None:
         """A node's connection for messages is gone."""

@@ -72,6 +72,7 @@ class Reason(IntEnum):
     BROKEN = 10  # the caller broke the protocol: garbage, or a frame over the limit
     SILENT = 11  # the caller was silent, or read too slowly, for too long
     STOPPING = 12  # this node stops
+    REMOVED = 13  # the caller was a member of the group, and is none any more
 
 
 @final

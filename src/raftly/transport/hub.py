@@ -38,6 +38,7 @@ class Hub:
         "closing",
         "connections",
         "emit",
+        "expelled",
         "identity",
         "loop",
         "options",
@@ -67,6 +68,7 @@ class Hub:
         self.receive = receive
         self.unreachable = unreachable
         self.connections: dict[Connection, None] = {}
+        self.expelled: set[NodeId] = set()  # who is no member any more
         self.closing = False
         self._dirty: list[Flushed] = []
         self._gone: asyncio.Future[None] | None = None
