@@ -1,6 +1,6 @@
-"""Replicas of a small class in one process, on virtual time, memory disks and a memory network.
+"""Replicas of a class in one process, on virtual time, memory disks and a memory network.
 
-async with Nodes() as nodes:
+async with Nodes() as nodes:                of a small class for tests; `Replicas(Dict[str, int])` of any other
     leader = await nodes.leader()
     await leader.call(Register.set, "a", 1)
 """
@@ -8,8 +8,9 @@ async with Nodes() as nodes:
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
 from raftly.base.rand import SplitMix64
 from raftly.core.role import Role
@@ -18,6 +19,8 @@ from raftly.node import NodeConfig, Replicated, command, query
 from raftly.testing.faultfs import FaultFs
 from raftly.testing.memfs import MemFs
 from raftly.transport.memory import MemoryNetwork, MemoryTransport
+
+T = TypeVar("T")
 
 
 class Taken(Exception):
@@ -56,17 +59,18 @@ class Register:
         return self.values.get(name, 0)
 
 
-class Nodes:
+class Replicas(Generic[T]):
     """Some replicas; all stopped at the end."""
 
-    def __init__(self, count: int = 3, **options: Any) -> None:
+    def __init__(self, factory: Callable[[], T], count: int = 3, **options: Any) -> None:
+        self.factory = factory
         self.options: dict[str, Any] = {"seed": 7, **options}
         self.ids = tuple(range(1, count + 1))
         self.network = MemoryNetwork()
         self.disks = {id_: MemFs() for id_ in self.ids}
         self.faults = {id_: FaultFs(self.disks[id_]) for id_ in self.ids}
         self.random = SplitMix64(self.options["seed"])
-        self.nodes: dict[int, Replicated[Register]] = {}
+        self.nodes: dict[int, Replicated[T]] = {}
 
     async def __aenter__(self) -> Self:
         for id_ in self.ids:
@@ -79,11 +83,11 @@ class Nodes:
         for node in self.nodes.values():
             await node.stop()
 
-    async def start(self, id_: int) -> Replicated[Register]:
+    async def start(self, id_: int) -> Replicated[T]:
         config = NodeConfig(id=id_, members=self.ids, **self.options)
         loop = asyncio.get_running_loop()
         node = self.nodes[id_] = await Replicated.start(
-            Register,
+            self.factory,
             config,
             MemoryTransport(self.network, id_),
             fs=self.faults[id_],
@@ -108,7 +112,7 @@ class Nodes:
         self.disks[id_] = self.disks[id_].crash(self.random)
         self.faults[id_] = FaultFs(self.disks[id_])
 
-    async def leader(self, *, but: int = 0) -> Replicated[Register]:
+    async def leader(self, *, but: int = 0) -> Replicated[T]:
         """A node that leads and has applied an entry of its term."""
         for _ in range(1000):
             for id_, node in self.nodes.items():
@@ -118,7 +122,7 @@ class Nodes:
             await asyncio.sleep(0.05)
         raise AssertionError("no leader in 50 s")
 
-    def others(self, node: Replicated[Register]) -> list[Replicated[Register]]:
+    def others(self, node: Replicated[T]) -> list[Replicated[T]]:
         return [other for other in self.nodes.values() if other is not node]
 
     async def equal(self) -> None:
@@ -129,6 +133,13 @@ class Nodes:
             await asyncio.sleep(0.05)
         digests = {id_: (node.machine.applied, node.machine.digest()) for id_, node in self.nodes.items()}
         assert len(set(digests.values())) == 1, digests
+
+
+class Nodes(Replicas[Register]):
+    """Replicas of the small class."""
+
+    def __init__(self, count: int = 3, **options: Any) -> None:
+        super().__init__(Register, count, **options)
 
     async def set(self, name: str, value: int) -> None:
         """Set at whoever leads."""
