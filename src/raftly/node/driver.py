@@ -32,6 +32,8 @@ from raftly.core.role import Role
 from raftly.core.trace import Tracer
 from raftly.errors import DiskFull, NotLeader, PeerError, ProposalError, RaftlyError, StorageError
 from raftly.node.group import Group, GroupHandler, Proposal
+from raftly.node.health import Contacts
+from raftly.node.metrics import DriverCounts
 from raftly.storage.items import EntriesItem, HardStateItem, Item, SnapshotItem
 from raftly.storage.log_store import LogStore
 from raftly.transport.base import Transport
@@ -71,6 +73,8 @@ class Driver:
         self.peer_errors = 0  # messages refused
         self.disk_full: DiskFull | None = None  # while the disk is full
         self.failure: RaftlyError | None = None  # the disk broke
+        self.counts = DriverCounts()
+        self.contacts = Contacts()
         self._store = store
         self._transport = transport
         self._options = options or DriverOptions()
@@ -152,6 +156,7 @@ class Driver:
             self._loop.call_soon(self._round)
 
     def _receive(self, from_: NodeId, batch: list[tuple[int, list[Message]]]) -> None:
+        self.contacts.heard.add(from_)
         for id_, messages in batch:
             group = self.groups.get(id_)
             if group is not None:
@@ -167,6 +172,7 @@ class Driver:
         return [message for message in messages if not isinstance(message, MsgVote | MsgPreVote)]
 
     def _unreachable(self, peer: NodeId) -> None:
+        self.contacts.on_lost(peer)
         for group in self.groups.values():
             if peer in group.raw.raft.tracker.progress:
                 group.raw.report_unreachable(peer)
@@ -184,6 +190,8 @@ class Driver:
         if loop is None or self._stopping or self.failure is not None:
             return
         now = loop.time()
+        self.counts.on_tick(now - self._next_tick, self._options.tick_interval)
+        self.contacts.on_tick()
         # What has arrived is looked at first, so a heartbeat that waited is not taken for a silent leader.
         self._run_round()
         for group in list(self.groups.values()):
@@ -369,7 +377,9 @@ class Driver:
 
     async def _write(self, items: list[Item]) -> bool:
         """Make the items durable, however long the disk is full; False: it is broken, or we stop."""
+        assert self._loop is not None
         while True:
+            started = self._loop.time()
             try:
                 await self._store.commit(items)
             except DiskFull as error:
@@ -388,14 +398,17 @@ class Driver:
                 return False
             else:
                 self.disk_full = None
+                self.counts.on_write(items, self._loop.time() - started)
                 return True
 
     async def _wait_for_space(self) -> None:
         assert self._loop is not None
+        started = self._loop.time()
         again = self._loop.call_later(self._options.disk_full_retry, self._write_wanted.set)
         await self._write_wanted.wait()  # earlier only when we stop: no round asks for a write while one is under way
         self._write_wanted.clear()
         again.cancel()
+        self.counts.disk_full_s += self._loop.time() - started
 
     def _deliver(self, answers: list[tuple[Group, list[Message]]]) -> None:
         for group, messages in answers:
@@ -405,6 +418,10 @@ class Driver:
                 else:
                     self._post(group, message)
             self.wake(group)
+
+    def writing_s(self, now: float) -> float:
+        """For how long the write under way has taken; 0.0 while there is none."""
+        return 0.0 if self._writing_since is None else now - self._writing_since
 
     def _watch_disk(self, now: float) -> None:
         """A write that takes longer than an election time-out: the groups that lead here are better led elsewhere."""

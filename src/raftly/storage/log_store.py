@@ -65,6 +65,18 @@ class LogOptions:
 
 
 @final
+@dataclass(frozen=True, slots=True)
+class LogStats:
+    """How a log stands."""
+
+    size_bytes: int  # on disk, with what is written ahead
+    live_bytes: int  # entries and snapshots that are still needed
+    segments: int
+    cache_bytes: int
+    written_bytes: int  # in batches, since the start
+
+
+@final
 class LogStore:
     """All logs of one node or store, in one directory that belongs to this process alone."""
 
@@ -78,6 +90,7 @@ class LogStore:
         self._victim = 0  # the segment that is being reclaimed
         self._cached: dict[int, GroupLog] = {}  # groups with cached entries, that appended last at the end
         self._cached_bytes = 0
+        self._written_bytes = 0  # since the start
         self._lock: Lock | None = None
         self.damage: Corruption | None = None
         """Damage to an entry, found while it was to be moved: reclaiming stopped there; repair the node from peers."""
@@ -163,6 +176,11 @@ class LogStore:
         """Bytes of entries and snapshots that are still needed."""
         return sum(self._live.values())
 
+    def stats(self) -> LogStats:
+        """As of now."""
+        segments = len(self._wal.segments)
+        return LogStats(self.size_bytes(), self.live_bytes(), segments, self._cached_bytes, self._written_bytes)
+
     # --- writing ---
 
     async def commit(self, items: Sequence[Item]) -> None:
@@ -179,6 +197,7 @@ class LogStore:
             return
         payload, layout = encode_items(batch)
         segment, offset = await self._wal.append(payload)
+        self._written_bytes += len(payload)
         if segment not in self._live:
             self._live[segment] = 0
             self._holders[segment] = set()
