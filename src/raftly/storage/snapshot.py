@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from raftly.base.rand import RandomSource
-from raftly.base.types import Index, SnapshotMeta, Term
+from raftly.base.types import INDEX_MAX, Index, SnapshotMeta, Term
 from raftly.errors import ConfigError, Corruption, DecodeError, SnapshotOutOfDate
 from raftly.storage.snapshot_file import (
     CHUNK_BYTES_MAX,
@@ -121,18 +121,25 @@ class SnapshotStore:
                 return reader
         raise SnapshotOutOfDate
 
-    def collect(self, keep: int) -> None:
+    def collect(self, keep: int, needed: Index = INDEX_MAX) -> None:
         """Remove all but the newest `keep` snapshots, and what was being received and is older than the newest.
 
-        A reader that is open reads on.
+        Those at `needed` and behind it stay. A reader that is open reads on: the file goes when it is closed.
         """
         assert keep >= 1
         names = self.names()
         for name in names[:-keep]:
-            self._fs.remove(self._path(name, "snap"))
+            if name.index < needed:
+                self._fs.remove(self._path(name, "snap"))
         for name in self._names("part"):
             if names and name <= names[-1]:
                 self._fs.remove(self._path(name, "part"))
+
+    def remove(self, index: Index) -> None:
+        """Remove the snapshot at `index`, if there is one."""
+        for name in self.names():
+            if name.index == index:
+                self._fs.remove(self._path(name, "snap"))
 
     # --- making and receiving ---
 
@@ -188,8 +195,10 @@ class SnapshotStore:
 
 async def _publish(fs: FileSystem, file: File, unfinished: str, path: str) -> None:
     """Give a complete file its name, so that it has it only if all of it is there."""
-    await file.sync()
-    file.close()
+    try:
+        await file.sync()
+    finally:
+        file.close()
     fs.rename(unfinished, path)
     await fs.sync_dir(path.rpartition("/")[0])
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import TypeAlias, final
+from collections.abc import AsyncGenerator, Callable
+from typing import final
 
 from raftly.base.limits import FRAME_BYTES_MAX
 from raftly.base.types import NodeId, Snapshot
@@ -19,6 +19,7 @@ from raftly.transport.transfer import (
     BEGIN_BYTES_MAX,
     CHUNK_HEADER_BYTES,
     Begin,
+    SnapshotTaker,
     decode_begin,
     decode_chunk,
     encode_done,
@@ -29,7 +30,7 @@ from raftly.transport.transfer import (
 
 @final
 class IncomingSnapshot:
-    """A snapshot that a node offers. Its taker reads `chunks`, once."""
+    """See `Incoming`: a snapshot on a connection."""
 
     __slots__ = (
         "_arrived",
@@ -57,13 +58,10 @@ class IncomingSnapshot:
         self._problem = ""
 
     async def chunks(self, offset: int = 0) -> AsyncGenerator[bytes, None]:
-        """The bytes from `offset` to the end, in order. Asking for the next says that the last was dealt with.
-
-        What is read is not checked beyond the frame's CRC: check the whole before it is used.
+        """See `Incoming.chunks`; each was checked by its frame's CRC.
 
         Raises:
-            TransferFailed: the connection broke; what was read stays good, and another transfer with the same
-                `begin.id` may go on from there.
+            TransferFailed: the connection broke.
         """
         assert self._expected < 0
         assert 0 <= offset <= self.begin.size
@@ -104,11 +102,6 @@ class IncomingSnapshot:
         """Nothing more will come."""
         self._problem = problem or "the connection broke"
         self._arrived.set()
-
-
-SnapshotTaker: TypeAlias = Callable[[IncomingSnapshot], Awaitable[None]]
-"""Keeps a snapshot: returns when it is safe and its message has been handed on, or raises a RaftlyError or OSError,
-whose text the sender is told."""
 
 
 @final

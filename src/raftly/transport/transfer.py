@@ -27,10 +27,11 @@ Inline: the bytes are the `data` of the MsgSnap, which itself comes without them
 from __future__ import annotations
 
 import struct
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final, Protocol, final
+from typing import Final, Protocol, TypeAlias, final
 
+from raftly.base.types import NodeId
 from raftly.core.messages import MsgSnap
 from raftly.errors import DecodeError, LimitExceeded
 from raftly.transport.codec import decode_messages, encode_messages
@@ -119,6 +120,41 @@ def decode_begin(buf: bytes, start: int, stop: int) -> Begin:
     if len(messages) != 1 or not isinstance(messages[0], MsgSnap):
         raise DecodeError("snapshot head", at, "it does not carry one MsgSnap")
     return Begin(group, size, bool(flags & _INLINE), buf[at : at + id_bytes], messages[0])
+
+
+class Incoming(Protocol):
+    """A snapshot that a node offers. Its taker reads `chunks`, once; or not at all if it has it already."""
+
+    @property
+    def from_(self) -> NodeId:
+        """The node."""
+        ...
+
+    @property
+    def begin(self) -> Begin:
+        """Group, size, id, message."""
+        ...
+
+    @property
+    def resumable(self) -> bool:
+        """May `chunks` start anywhere but at 0?"""
+        ...
+
+    def chunks(self, offset: int = 0) -> AsyncGenerator[bytes, None]:
+        """The bytes from `offset` to the end, in order. Asking for the next says that the last was dealt with.
+
+        What is read is not checked as a whole: check it before it is used.
+
+        Raises:
+            TransferFailed: the connection broke; what was read stays good, and another transfer with the same
+                `begin.id` may go on from there.
+        """
+        ...
+
+
+SnapshotTaker: TypeAlias = Callable[[Incoming], Awaitable[None]]
+"""Keeps a snapshot: returns when it is safe and its message has been handed on, or raises a RaftlyError or OSError,
+whose text the sender is told."""
 
 
 def encode_chunk(offset: int, data: bytes) -> bytes:
