@@ -108,6 +108,10 @@ class Replicas(Generic[T]):
         if driver._writer is not None:
             driver._writer.cancel()
         driver.failure = RaftlyError("crashed")
+        snapshots = node._snapshots
+        snapshots._closed = True
+        for task in [*snapshots._tasks, *([snapshots._making] if snapshots._making is not None else [])]:
+            task.cancel()
         node._give_up("crashed")
         self.disks[id_] = self.disks[id_].crash(self.random)
         self.faults[id_] = FaultFs(self.disks[id_])

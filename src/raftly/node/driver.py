@@ -27,10 +27,11 @@ from typing import Final, final
 from raftly.base.membership import ConfState
 from raftly.base.types import NO_NODE, Entry, EntryType, HardState, Index, NodeId
 from raftly.core.config import Config
-from raftly.core.messages import Message, MsgPreVote, MsgProp, MsgStorageAppend, MsgStorageApply, MsgTimeoutNow, MsgVote
+from raftly.core.messages import Message, MsgProp, MsgSnap, MsgStorageAppend, MsgStorageApply, MsgTimeoutNow
 from raftly.core.role import Role
 from raftly.core.trace import Tracer
 from raftly.errors import DiskFull, NotLeader, PeerError, ProposalError, RaftlyError, StorageError
+from raftly.node.lease_clock import LeaseClock, lease_clock_of
 from raftly.node.group import Group, GroupHandler, Proposal
 from raftly.node.health import Contacts
 from raftly.node.metrics import DriverCounts
@@ -39,6 +40,7 @@ from raftly.storage.log_store import LogStore
 from raftly.transport.base import Transport
 
 _LEADER: Final = Role.LEADER
+_TIMER_ERROR_S: Final = 1e-6  # loops round; a tick may be so much early
 
 
 @final
@@ -47,8 +49,8 @@ class DriverOptions:
     """Timing of a driver. Seconds."""
 
     tick_interval: float = 0.1
-    lease: float = 0.0
-    """For so long a node that comes back votes for nobody: it may have promised that to a leader, and forgotten."""
+    clock: LeaseClock | None = None
+    """Two ticks are never closer by it than the interval; by default that of `lease_clock_of`."""
     disk_full_retry: float = 0.5
     """Between two attempts to write to a full disk."""
     stop_timeout: float = 5.0
@@ -90,6 +92,8 @@ class Driver:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ticker: asyncio.TimerHandle | None = None
         self._next_tick = 0.0
+        self._clock: LeaseClock = options.clock if options is not None and options.clock is not None else lambda: 0.0
+        self._tick_from = 0.0  # by that clock: no tick before
         self._writer: asyncio.Task[None] | None = None
 
     # --- life ---
@@ -97,8 +101,6 @@ class Driver:
     def add_group(self, id_: int, config: Config, handler: GroupHandler) -> Group:
         """Take a group under way, from what its log holds."""
         group = self.groups[id_] = Group(id_, config, self._store.group(id_), handler, self.wake, self.tracer)
-        if self._loop is not None:
-            self._keep_silent(group, self._loop.time())
         self.wake(group)
         return group
 
@@ -107,20 +109,20 @@ class Driver:
         self.groups.pop(id_, None)
 
     async def start(self) -> None:
-        """Begin to tick, to receive and to write."""
-        self._loop = asyncio.get_running_loop()
-        now = self._loop.time()
-        for group in self.groups.values():
-            self._keep_silent(group, now)
-        await self._transport.start(self._receive, self._unreachable)
-        self._writer = asyncio.create_task(self._write_loop(), name=f"raftly-log-{self.node_id}")
-        self._next_tick = now + self._options.tick_interval
-        self._ticker = self._loop.call_at(self._next_tick, self._tick)
-        self._schedule()
+        """Begin to tick, to receive and to write.
 
-    def _keep_silent(self, group: Group, now: float) -> None:
-        if group.log.hard_state.term:
-            group.silent_until = now + self._options.lease
+        Raises:
+            OSError: the transport cannot listen; nothing was begun.
+        """
+        loop = asyncio.get_running_loop()
+        if self._options.clock is None:
+            self._clock = lease_clock_of(loop)
+        self._transport.on_lost = self._lost
+        await self._transport.start(self._receive, self._unreachable)
+        self._loop = loop
+        self._writer = asyncio.create_task(self._write_loop(), name=f"raftly-log-{self.node_id}")
+        self._plan_tick(loop)
+        self._schedule()
 
     async def stop(self) -> None:
         """Finish the write under way and stop; again is fine. Handing leadership over is the owner's, before this."""
@@ -160,16 +162,14 @@ class Driver:
         for id_, messages in batch:
             group = self.groups.get(id_)
             if group is not None:
-                group.inbox += messages if not group.silent_until else self._admitted(group, messages)
+                group.inbox += messages
                 self.wake(group)
 
-    def _admitted(self, group: Group, messages: list[Message]) -> list[Message]:
-        """Without the votes that others ask for, as long as a leader may count on this node's word of before."""
-        assert self._loop is not None
-        if self._loop.time() >= group.silent_until:
-            group.silent_until = 0.0
-            return messages
-        return [message for message in messages if not isinstance(message, MsgVote | MsgPreVote)]
+    def _lost(self, peer: NodeId) -> None:
+        """A connection to or from a node closed; what came on it before may still wait in the inboxes."""
+        for group in self.groups.values():
+            group.lost = peer
+            self.wake(group)
 
     def _unreachable(self, peer: NodeId) -> None:
         self.contacts.on_lost(peer)
@@ -190,6 +190,10 @@ class Driver:
         if loop is None or self._stopping or self.failure is not None:
             return
         now = loop.time()
+        early = self._tick_from - self._clock()
+        if early > _TIMER_ERROR_S:
+            self._ticker = loop.call_later(early, self._tick)
+            return
         self.counts.on_tick(now - self._next_tick, self._options.tick_interval)
         self.contacts.on_tick()
         # What has arrived is looked at first, so a heartbeat that waited is not taken for a silent leader.
@@ -202,9 +206,15 @@ class Driver:
                 self._stop_group(group, error)
             self.wake(group)
         self._watch_disk(now)
-        self._next_tick += self._options.tick_interval
-        if self._next_tick <= now:
-            self._next_tick = now + self._options.tick_interval  # ticks that were missed are not made up for
+        self._plan_tick(loop)
+
+    def _plan_tick(self, loop: asyncio.AbstractEventLoop) -> None:
+        """One interval from now, however late this one came.
+
+        A follower counts its promises in ticks, so n of them must be n - 1 intervals at least.
+        """
+        self._tick_from = self._clock() + self._options.tick_interval
+        self._next_tick = loop.time() + self._options.tick_interval
         self._ticker = loop.call_at(self._next_tick, self._tick)
 
     # --- a round ---
@@ -251,6 +261,9 @@ class Driver:
             inbox, group.inbox = group.inbox, []
             for message in inbox:
                 self._step(group, message)
+        if group.lost != NO_NODE:
+            lost, group.lost = group.lost, NO_NODE
+            group.raw.report_leader_lost(lost)
         if group.proposals:
             proposals, group.proposals = group.proposals, []
             self._propose(group, proposals)
@@ -288,6 +301,9 @@ class Driver:
             message.entries = [entry for entry in message.entries if self._passed_on(group, entry)]
             if not message.entries:
                 return
+        elif isinstance(message, MsgSnap):  # snapshots come as streams; their taker steps the core itself
+            self.peer_errors += 1
+            return
         try:
             group.raw.step(message)
         except PeerError:
@@ -325,6 +341,9 @@ class Driver:
                     self._post(group, message)
 
     def _post(self, group: Group, message: Message) -> None:
+        if isinstance(message, MsgSnap):
+            group.handler.on_send_snapshot(message)
+            return
         if isinstance(message, MsgTimeoutNow):
             group.transfer_term = message.term
         self._outbox.setdefault(message.to, {}).setdefault(group.id, []).append(message)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, final
 
-from raftly.base.types import Entry, HardState, Index, Snapshot, Term
+from raftly.base.types import NO_NODE, Entry, HardState, Index, NodeId, Snapshot, Term
 from raftly.core.config import Config
-from raftly.core.messages import Message
+from raftly.core.messages import Message, MsgSnap
 from raftly.core.raw_node import RawNode
 from raftly.core.readindex import ReadState
 from raftly.core.status import SoftState
@@ -72,6 +72,10 @@ class GroupHandler(Protocol):
         """Replace the state by a snapshot that arrived."""
         ...
 
+    def on_send_snapshot(self, message: MsgSnap) -> None:
+        """A snapshot is to be sent: do it, and tell `Driver.report_snapshot` once how it went."""
+        ...
+
     def on_soft_state(self, state: SoftState) -> None:
         """Leader or role changed."""
         ...
@@ -101,11 +105,11 @@ class Group:
         "id",
         "inbox",
         "log",
+        "lost",
         "offers",
         "pending_state",
         "proposals",
         "raw",
-        "silent_until",
         "transfer_term",
     )
 
@@ -130,7 +134,7 @@ class Group:
         self.pending_state: HardState | None = None  # a commit index that rides with the next write
         self.dirty = False
         self.transfer_term: Term = 0  # the newest term in which somebody was told to take over
-        self.silent_until = 0.0  # of the loop's time: votes for nobody before
+        self.lost: NodeId = NO_NODE  # a connection to or from it closed, behind what is in the inbox
 
     def propose(self, proposal: Proposal) -> None:
         """Propose in the next round, if this node leads then."""

@@ -10,7 +10,6 @@ from raftly.base.types import NodeId
 from raftly.errors import ConfigError
 from raftly.node.config import NodeConfig
 from raftly.node.replicated import Replicated
-from raftly.transport.events import SnapshotReported, TransportEvent, log_event
 from raftly.transport.options import Address, TcpOptions
 from raftly.transport.tcp import TcpTransport
 
@@ -40,15 +39,6 @@ async def replicate(
         raise ConfigError("addresses", f"has no node {id}")
     config = config or NodeConfig(id, tuple(sorted(addresses)))
     others = {node: address for node, address in addresses.items() if node != id}
-    running: list[Replicated[T]] = []
-
-    def on_event(event: TransportEvent) -> None:
-        log_event(event)
-        if isinstance(event, SnapshotReported):
-            for node in running:
-                node.report_snapshot(event.group, event.node_id, failed=bool(event.problem))
-
     options = dataclasses.replace(tcp or TcpOptions(), write_at_once=True)  # the driver sends once a turn
-    transport = TcpTransport(config.cluster_id, id, addresses[id], others, options, on_event=on_event)
-    running.append(await Replicated.start(factory, config, transport, directory=directory))
-    return running[0]
+    transport = TcpTransport(config.cluster_id, id, addresses[id], others, options)
+    return await Replicated.start(factory, config, transport, directory=directory)

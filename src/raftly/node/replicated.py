@@ -22,6 +22,7 @@ from typing import Concatenate, Final, Generic, ParamSpec, TypeVar, cast, final
 from raftly.base.membership import ConfState, decode_conf_change, decode_conf_change_v2
 from raftly.base.rand import SplitMix64
 from raftly.base.types import NO_NODE, Entry, EntryType, HardState, Index, NodeId, Snapshot, SnapshotMeta
+from raftly.core.messages import MsgSnap
 from raftly.core.readindex import ReadState
 from raftly.core.role import Role
 from raftly.core.status import BasicStatus, SoftState, Status
@@ -32,10 +33,12 @@ from raftly.node.config import NodeConfig
 from raftly.node.driver import Driver, DriverOptions
 from raftly.node.errors import Busy, MachineFailed, NodeStopped, ReadTimeout
 from raftly.node.group import Group, Proposal, Waiter
+from raftly.node.lease_clock import LeaseClock, lease_clock_of
 from raftly.node.machine import StateMachine
-from raftly.node.observed import Observed, Observer
+from raftly.node.observed import Observed, Observer, Parts
 from raftly.node.reads import STRONG, Freshness, Proof, Read, Reads
 from raftly.node.session import Calls, Make, Session
+from raftly.node.snapshots import Snapshots
 from raftly.node.waiting import Waiting
 from raftly.storage.items import MembershipItem, SnapshotItem
 from raftly.storage.log_store import LogStore
@@ -57,32 +60,31 @@ class Replicated(Observed, Generic[T]):
 
     def __init__(
         self,
-        factory: Callable[[], T],
+        machine: StateMachine[T],
+        snapshots: Snapshots[T],
         config: NodeConfig,
         store: LogStore,
         transport: Transport,
         clock: Callable[[], float],
+        lease_clock: LeaseClock,
     ) -> None:
         self.config = config
-        self.machine: StateMachine[T] = StateMachine(factory)
+        self.machine = machine
         self.failure: RaftlyError | None = None  # why this node answers nothing any more
-        self.snapshot_failure: RaftlyError | None = None  # why the log is not compacted
         self._store = store
         self._clock = clock
-        self._driver = Driver(
-            config.id, store, transport, DriverOptions(config.tick, config.lease + config.clock_drift)
-        )
+        self._driver = Driver(config.id, store, transport, DriverOptions(config.tick, lease_clock))
         self._log = store.group(GROUP)
-        if self._log.snapshot_meta.data:
-            self.machine.restore(self._log.snapshot_meta.data)
-        self._log.latest_snapshot = self._snapshot_to_send
         self._conf_index = self._log.conf_index  # membership changes up to it are in force already
-        self._snapshot_index: Index = self._log.snapshot_meta.meta.index
-        self._pending_snapshot: Snapshot | None = None
         self._group: Group = self._driver.add_group(GROUP, config.core(self.machine.applied), self)
-        self._reads = Reads(self._group, config.lease, 2 * config.heartbeat_tick * config.tick, config.calls_max)
+        self._snapshots = snapshots
+        snapshots.attach(self._driver, self._group, transport)
+        self._reads = Reads(
+            self._group, config.lease, 2 * config.heartbeat_tick * config.tick, config.calls_max, lease_clock
+        )
         self._reads.on_applied(self.machine.applied)
-        self._observer = Observer(config, self._group, self.machine.applied)
+        parts = Parts(config, self._group, self._driver, store, transport, self._reads, self.machine)
+        self._observer = Observer(parts, self.machine.applied)
         self._calls = Calls(self._group.offer, config.tick * config.election_tick, self._stamp)
         self._nonces = SplitMix64(config.seed ^ config.id << 32)
         self._waiting = Waiting()
@@ -103,21 +105,31 @@ class Replicated(Observed, Generic[T]):
         directory: str = "",
         fs: FileSystem | None = None,
         clock: Callable[[], float] = time.time,
+        lease_clock: LeaseClock | None = None,
     ) -> Replicated[T]:
         """Recover from `directory` (or `fs`), or begin a new group, and run.
+
+        `clock` is the log's time; `lease_clock` that of leases, by default one that goes on while the machine sleeps.
 
         Raises:
             StorageError: the directory is in use, damaged, or another node's.
             ConfigError: the class cannot be replicated.
+            OSError: the transport cannot listen.
         """
-        store = LogStore(fs or OsFs(directory), config.cluster_id, config.id, config.log)
+        lease_clock = lease_clock or lease_clock_of(asyncio.get_running_loop())
+        machine: StateMachine[T] = StateMachine(factory)
+        fs = fs or OsFs(directory)
+        store = LogStore(fs, config.cluster_id, config.id, config.log)
         store.open()
         try:
             if GROUP not in store.groups():
                 first = Snapshot(SnapshotMeta(0, 0, ConfState(tuple(sorted(config.members)))))
                 await store.commit([SnapshotItem(GROUP, first, keeps_entries=False)])
-            node = cls(factory, config, store, transport, clock)
+            snapshots = Snapshots(GROUP, machine, config, store, fs)
+            await snapshots.recover()
+            node = cls(machine, snapshots, config, store, transport, clock, lease_clock)
             await node._driver.start()
+            node._observer.on_started()
         except BaseException:
             store.close()
             raise
@@ -138,6 +150,7 @@ class Replicated(Observed, Generic[T]):
                     await asyncio.wait_for(self._idle.wait(), patience)
             await self._hand_over(patience)
         await self._driver.stop()
+        await self._snapshots.close()
         if self.failure is None:
             self.failure = NodeStopped("this node was stopped")
         self._give_up("the node was stopped")
@@ -267,9 +280,21 @@ class Replicated(Observed, Generic[T]):
             raise ReadTimeout("no leader became known in time") from error
         return raft.leader
 
-    def report_snapshot(self, group: int, peer: NodeId, *, failed: bool) -> None:
-        """What the transport has to say about a snapshot that this node sent."""
-        self._driver.report_snapshot(group, peer, failed=failed)
+    @property
+    def snapshot_failure(self) -> RaftlyError | None:
+        """Why no snapshot can be made, and the log is not cut; None while all is well."""
+        return self._snapshots.failure
+
+    async def take_snapshot(self) -> Index:
+        """Make a snapshot of what is applied here, unless there is one; its index. The log is cut when entries follow.
+
+        Raises:
+            NodeStopped: this node does nothing any more.
+            RaftlyError: why it cannot be made.
+        """
+        if self.failure is not None:
+            raise self.failure
+        return await self._snapshots.make()
 
     def calls_in_flight(self) -> int:
         """Calls that wait for their result here."""
@@ -296,6 +321,7 @@ class Replicated(Observed, Generic[T]):
     def on_placed(self, first: Index, proposals: list[Proposal]) -> None:
         """See `GroupHandler.on_placed`."""
         self._waiting.place(first, proposals)
+        self._observer.on_placed(first, len(proposals))
 
     def on_passed_on(self, payload: bytes) -> bytes | None:
         """See `GroupHandler.on_passed_on`: the clock that counts is the leader's."""
@@ -319,8 +345,8 @@ class Replicated(Observed, Generic[T]):
         if not waiting.places:
             self._idle.set()
         self._reads.on_applied(self.machine.applied)
-        self._observer.on_applied(self.machine.applied)
-        self._maybe_snapshot()
+        self._observer.on_applied(self.machine.applied, len(entries))
+        self._snapshots.on_applied()
 
     def _apply_change(self, entry: Entry) -> object:
         self.machine.applied = entry.index
@@ -336,12 +362,15 @@ class Replicated(Observed, Generic[T]):
 
     def on_snapshot(self, snapshot: Snapshot) -> None:
         """See `GroupHandler.on_snapshot`."""
-        self.machine.restore(snapshot.data)
-        self._snapshot_index = self._conf_index = snapshot.meta.index
-        self._pending_snapshot = None
+        self._snapshots.on_snapshot(snapshot)
+        self._conf_index = snapshot.meta.index
         self._waiting.cover(snapshot.meta.index)
         self._reads.on_applied(self.machine.applied)
-        self._observer.on_applied(self.machine.applied)
+        self._observer.on_restored(self.machine.applied)
+
+    def on_send_snapshot(self, message: MsgSnap) -> None:
+        """See `GroupHandler.on_send_snapshot`."""
+        self._snapshots.on_send(message)
 
     def on_soft_state(self, state: SoftState) -> None:
         """See `GroupHandler.on_soft_state`."""
@@ -359,8 +388,9 @@ class Replicated(Observed, Generic[T]):
         self._waiting.on_tick(now)
         self._reads.on_tick(now)
         self._calls.on_tick(now)
-        self._observer.on_tick()
+        self._observer.on_tick(now, self.snapshot_failure)
         self._let_time_pass(now)
+        self._snapshots.on_tick()
 
     def _let_time_pass(self, now: float) -> None:
         """A leader puts the clock into the log when something waits for time to pass."""
@@ -391,36 +421,3 @@ class Replicated(Observed, Generic[T]):
         self._observer.close(self.failure or unknown)
         self._idle.set()
         self._leader_changed.set()
-
-    # --- snapshots ---
-
-    def _maybe_snapshot(self) -> None:
-        """Make a snapshot every so many entries; put it into the log only when entries enough follow it.
-
-        So a follower that is a little behind finds the entries it needs, and no snapshot is sent to it.
-        """
-        applied = self.machine.applied
-        pending = self._pending_snapshot
-        if pending is not None:
-            if applied - pending.meta.index >= self.config.snapshot_entries // 2:
-                self._pending_snapshot = None
-                self._driver.write(SnapshotItem(GROUP, pending, keeps_entries=True))
-        elif applied - self._snapshot_index >= self.config.snapshot_entries and applied <= self._log.last_index():
-            self._snapshot_index = applied  # also when it fails: not at every entry from now on
-            try:
-                self._pending_snapshot = self._snapshot_now()
-                self.snapshot_failure = None
-            except RaftlyError as error:
-                self.snapshot_failure = error
-
-    def _snapshot_now(self) -> Snapshot:
-        index = self.machine.applied
-        meta = SnapshotMeta(index, self._log.term(index), self._driver.conf_state(GROUP))
-        return Snapshot(meta, self.machine.snapshot())
-
-    def _snapshot_to_send(self) -> Snapshot | None:
-        """The one that the log begins with; before there is one, the state as of now."""
-        stored = self._log.snapshot_meta
-        if not stored.is_empty() or not 0 < self.machine.applied <= self._log.last_index():
-            return stored
-        return self._snapshot_now()

@@ -189,6 +189,10 @@ class SnapshotStore:
         found = [_NAME.fullmatch(name) for name in self._fs.list(self._directory)]
         return sorted(SnapshotName(int(match[1]), int(match[2])) for match in found if match and match[3] == kind)
 
+    def path_of(self, meta: SnapshotMeta) -> str:
+        """Where the snapshot is, or would be."""
+        return self._path(SnapshotName(meta.index, meta.term), "snap")
+
     def _path(self, name: SnapshotName, kind: str) -> str:
         return f"{self._directory}/{name.index:020d}-{name.term:020d}.{kind}"
 

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
 from raftly.base.types import NodeId
-from raftly.core.messages import Message
+from raftly.core.messages import Message, MsgSnap
 from raftly.transport.exchange import Item
 from raftly.transport.options import Address
+from raftly.transport.transfer import SnapshotSource, SnapshotTaker
 
 Receiver: TypeAlias = Callable[[NodeId, list[tuple[int, list[Message]]]], None]
 """Takes what one node sent in one frame: for each group the messages, in the order in which they were sent."""
@@ -20,6 +21,35 @@ Receiver: TypeAlias = Callable[[NodeId, list[tuple[int, list[Message]]]], None]
 
 class Transport(Protocol):
     """Carries Raft messages. Everything may be lost, late or doubled, but nothing is damaged or from a stranger."""
+
+    on_expelled: Callable[[NodeId], None]
+    """Called with a node that says that this one is no member any more. Set before `start`."""
+
+    @property
+    def address(self) -> Address | None:
+        """Where this node listens; None where nodes are reached without addresses."""
+        ...
+
+    def set_address(self, node: NodeId, address: Address | None) -> None:
+        """From now on a node is at `address`, or (None) is not to be reached any more.
+
+        Raises:
+            ConfigError: the address is not one that this transport may use.
+        """
+        ...
+
+    def expel(self, node: NodeId) -> None:
+        """Take nothing from a node any more, and send it nothing; when it calls, tell it that it is no member."""
+        ...
+
+    take_snapshot: SnapshotTaker | None
+    """Who keeps the snapshots that come in; set before `start`."""
+
+    on_lost: Callable[[NodeId], None]
+    """Called with a node when a connection to or from it that was up has closed, behind all that came on it.
+
+    Its process has probably ended; a queue that overflows and a network that is silent are no such sign. Set before
+    `start`, called on the loop."""
 
     def send(self, to: NodeId, batch: list[tuple[int, list[Message]]]) -> None:
         """Queue the messages of some groups for a node; returns at once, and drops them when the queue is full."""
@@ -29,6 +59,15 @@ class Transport(Protocol):
         """Begin to receive; `unreachable` is told when a node cannot be reached."""
         ...
 
+    async def send_snapshot(self, to: NodeId, group: int, message: MsgSnap, source: SnapshotSource) -> None:
+        """Stream a snapshot; returns when the other end has taken all of it and handed on the message.
+
+        Raises:
+            TransferFailed: it was not taken, as far as is known.
+            LimitExceeded: the message carries too much besides.
+        """
+        ...
+
     async def close(self) -> None:
         """Stop."""
         ...
@@ -36,6 +75,11 @@ class Transport(Protocol):
 
 class Caller(Protocol):
     """A client that is connected to this node."""
+
+    @property
+    def in_flight_max(self) -> int:
+        """Requests that it may have in flight."""
+        ...
 
     @property
     def response_bytes_max(self) -> int:

@@ -19,6 +19,7 @@ from raftly.transport.transfer import (
     BEGIN_BYTES_MAX,
     CHUNK_HEADER_BYTES,
     Begin,
+    Incoming,
     SnapshotTaker,
     decode_begin,
     decode_chunk,
@@ -160,7 +161,7 @@ class SnapshotReceiver:
             stats.snapshots_taken += 1
             connection.write(encode_done())
 
-    async def _take_inline(self, incoming: IncomingSnapshot) -> None:
+    async def _take_inline(self, incoming: Incoming) -> None:
         begin = incoming.begin
         if begin.size > FRAME_BYTES_MAX:
             raise TransferFailed(incoming.from_, f"{begin.size} bytes are over the limit of {FRAME_BYTES_MAX}")

@@ -23,14 +23,21 @@ from raftly.errors import ConfigError, TransferFailed
 from raftly.transport.accept import Acceptor
 from raftly.transport.base import Receiver, RequestHandler
 from raftly.transport.connection import Connection, Session
-from raftly.transport.events import PeerStatus, SnapshotReported, TransportEvent, TransportStats, log_event
-from raftly.transport.handshake import FEATURES, Hello, Identity, Welcome
+from raftly.transport.events import (
+    IdentityRefused,
+    PeerStatus,
+    SnapshotReported,
+    TransportEvent,
+    TransportStats,
+    log_event,
+)
+from raftly.transport.handshake import FEATURES, Hello, Identity, Reason, Welcome
 from raftly.transport.hub import Hub
 from raftly.transport.link import Link
 from raftly.transport.options import Address, TcpOptions
 from raftly.transport.sending import SnapshotSender
-from raftly.transport.taking import SnapshotReceiver, SnapshotTaker
-from raftly.transport.transfer import Begin, SnapshotSource
+from raftly.transport.taking import SnapshotReceiver
+from raftly.transport.transfer import Begin, SnapshotSource, SnapshotTaker
 
 _INCARNATIONS = (1 << 63) - 1
 
@@ -75,8 +82,11 @@ class TcpTransport:
         self.options.check_address("listen", listen)
         self._listen = listen
         self._addresses: dict[NodeId, Address] = {}
+        self.on_expelled: Callable[[NodeId], None] = lambda _: None
+        self._expelled: set[NodeId] = set()
+        self.on_lost: Callable[[NodeId], None] = lambda _: None
         self._on_event = on_event
-        self._take_snapshot = take_snapshot
+        self.take_snapshot = take_snapshot
         self._links: dict[NodeId, Link] = {}
         self._retired: set[asyncio.Task[None]] = set()  # links that are closing
         self._handler: RequestHandler | None = None
@@ -98,8 +108,10 @@ class TcpTransport:
         """
         assert self._hub is None
         loop = asyncio.get_running_loop()
-        hub = Hub(loop, self.identity, self.options, self._random, self.stats, self._on_event, receive, unreachable)
-        receiver = SnapshotReceiver(hub, self._take_snapshot)
+        hub = Hub(loop, self.identity, self.options, self._random, self.stats, self._emit, receive, unreachable)
+        hub.expelled = self._expelled
+        hub.lost = self.on_lost
+        receiver = SnapshotReceiver(hub, self.take_snapshot)
 
         def make_transfer(connection: Connection, hello: Hello, welcome: Welcome) -> Session:
             return receiver.make_session(connection, hello, welcome, acceptor.forget)
@@ -177,6 +189,18 @@ class TcpTransport:
             self._links[node] = Link(self._hub, node, address)
         else:
             link.set_address(address)
+
+    def expel(self, node: NodeId) -> None:
+        """See `Transport.expel`."""
+        self.set_address(node, None)
+        self._expelled.add(node)
+        if self._acceptor is not None:
+            self._acceptor.drop(node)
+
+    def _emit(self, event: TransportEvent) -> None:
+        if isinstance(event, IdentityRefused) and event.reason == Reason.REMOVED.name and not event.here:
+            self.on_expelled(event.node_id)
+        self._on_event(event)
 
     def _on_node(self, node: NodeId) -> None:
         """A node has connected to us, so it is up."""

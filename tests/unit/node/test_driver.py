@@ -8,6 +8,7 @@ import pytest
 from raftly.base.membership import ConfState
 from raftly.base.types import Entry, Index, Snapshot, SnapshotMeta
 from raftly.core.config import Config
+from raftly.core.messages import MsgSnap
 from raftly.core.readindex import ReadState
 from raftly.core.status import SoftState
 from raftly.errors import InvariantError, NotLeader
@@ -44,6 +45,8 @@ class Owner:
         self.applied += [entry.data for entry in entries if entry.data]
 
     def on_snapshot(self, snapshot: Snapshot) -> None: ...
+
+    def on_send_snapshot(self, message: MsgSnap) -> None: ...
 
     def on_soft_state(self, state: SoftState) -> None: ...
 
