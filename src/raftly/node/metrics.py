@@ -82,6 +82,17 @@ class DriverCounts:
 
 @final
 @dataclass(slots=True)
+class ReadCounts:
+    """Reads that were confirmed at a node, by their proof."""
+
+    lease: int = 0
+    read_index: int = 0
+    earlier: int = 0
+    none: int = 0
+
+
+@final
+@dataclass(slots=True)
 class NodeCounts:
     """What a node counts."""
 

@@ -29,6 +29,8 @@ from raftly.core.role import Role
 from raftly.errors import ConfigError, NotLeader
 from raftly.node.errors import Busy, LeaseNotHeld, ReadTimeout
 from raftly.node.group import Group
+from raftly.node.lease_clock import LeaseClock
+from raftly.node.metrics import ReadCounts
 
 
 class Mode(Enum):
@@ -102,10 +104,11 @@ class _Question:
 
 @final
 class Reads:
-    """The reads of one group at one replica. Time is the loop's."""
+    """The reads of one group at one replica. Deadlines are of the loop's time, all else is measured by `clock`."""
 
-    def __init__(self, group: Group, lease: float, retry: float, waiting_max: int) -> None:
+    def __init__(self, group: Group, lease: float, retry: float, waiting_max: int, clock: LeaseClock) -> None:
         self._group = group
+        self._clock = clock
         self._lease = lease
         self._retry = retry  # a question without an answer is asked again after so long
         self._waiting_max = waiting_max
@@ -118,6 +121,7 @@ class Reads:
         self._lease_until = 0.0
         self._lease_term: Term = 0
         self._applied: Index = 0
+        self.counts = ReadCounts()
 
     # --- what readers do ---
 
@@ -133,11 +137,16 @@ class Reads:
             and self._applied >= raft.log.committed
         )
 
+    def is_leased(self) -> bool:
+        """Does this node hold a lease as of now?"""
+        return self.holds_lease(self._clock())
+
     def by_lease(self) -> bool:
         """Can a strong read go on at once? Renews a lease that ends soon, without waiting."""
-        now = asyncio.get_running_loop().time()
+        now = self._clock()
         if not self.holds_lease(now):
             return False
+        self.counts.lease += 1
         if self._lease_until - now < self._lease / 2 and not self._asked:
             self._ask([])
         return True
@@ -154,7 +163,8 @@ class Reads:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within
         if read.mode is Mode.LOCAL:
-            return Freshness(Proof.NONE, self._applied, self._age(loop.time()))
+            self.counts.none += 1
+            return Freshness(Proof.NONE, self._applied, self._age())
         if read.mode in (Mode.STRONG, Mode.LEASE) and self._group.raw.raft.role is not Role.LEADER:
             raise NotLeader(self._group.raw.raft.leader)
         if self.by_lease():
@@ -165,18 +175,23 @@ class Reads:
             raise LeaseNotHeld("this leader holds no lease now")
         if read.mode is not Mode.BOUNDED:
             await self._confirmed(deadline)
+            self.counts.read_index += 1
             return Freshness(Proof.READ_INDEX, self._applied, 0.0)
-        age = self._age(loop.time())
+        age = self._age()
         proof = Proof.EARLIER
         while age is None or age > read.bound_s:
             asked_at = await self._confirmed(deadline)
-            proof, age = Proof.READ_INDEX, loop.time() - asked_at
+            proof, age = Proof.READ_INDEX, self._clock() - asked_at
             if age > read.bound_s and loop.time() >= deadline:
                 raise ReadTimeout(f"an answer took {age:.3f} s, more than the bound of {read.bound_s} s")
+        if proof is Proof.EARLIER:
+            self.counts.earlier += 1
+        else:
+            self.counts.read_index += 1
         return Freshness(proof, self._applied, age)
 
-    def _age(self, now: float) -> float | None:
-        return None if self._known_at is None else now - self._known_at
+    def _age(self) -> float | None:
+        return None if self._known_at is None else self._clock() - self._known_at
 
     async def _confirmed(self, deadline: float) -> float:
         """Ask, wait for the answer, wait until that is applied; the moment of asking."""
@@ -205,7 +220,7 @@ class Reads:
         context = self._number.to_bytes(8, "little")
         raft = self._group.raw.raft
         term = raft.term if raft.role is Role.LEADER else 0
-        self._asked[context] = _Question(asyncio.get_running_loop().time(), term, waiters)
+        self._asked[context] = _Question(self._clock(), term, waiters)
         self._group.act(lambda raw: raw.read_index(context))
 
     def on_read_states(self, states: list[ReadState]) -> None:
@@ -244,7 +259,7 @@ class Reads:
         lost: list[_Waiter] = []
         for context, question in list(self._asked.items()):
             _expire(question, now)
-            if now - question.asked_at >= self._retry:
+            if self._clock() - question.asked_at >= self._retry:
                 del self._asked[context]
                 lost += question.waiters
         if lost:
