@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from raftly.errors import LimitExceeded, RaftlyError, Retry
+from raftly.errors import ConfChangeError, LimitExceeded, RaftlyError, Retry
 
 
 class ValueTypeError(RaftlyError):
@@ -82,3 +82,38 @@ class NodeStopped(RaftlyError):
 
     code: ClassVar[str] = "node_stopped"
     retry: ClassVar[Retry] = Retry.REFRESH_ROUTE
+
+
+class ChangePending(ConfChangeError):
+    """Another change of members is under way; nothing was proposed. Wait until it is through, then call again."""
+
+    code: ClassVar[str] = "change_pending"
+    retry: ClassVar[Retry] = Retry.BACKOFF
+
+
+class QuorumAtRisk(ConfChangeError):
+    """The change would leave a group whose majority cannot be reached; nothing was proposed. `force` does it anyway."""
+
+    code: ClassVar[str] = "quorum_at_risk"
+    retry: ClassVar[Retry] = Retry.BACKOFF
+
+
+class LearnerBehind(ConfChangeError):
+    """A learner did not catch up in time; it remains a learner. Once it does, call again."""
+
+    code: ClassVar[str] = "learner_behind"
+    retry: ClassVar[Retry] = Retry.BACKOFF
+
+
+class IdRetired(ConfChangeError):
+    """A node of this id was removed. Ids are not used again: give the new node another one."""
+
+    code: ClassVar[str] = "id_retired"
+
+
+class Removed(RaftlyError):
+    """This node was removed from its group; the others answer. Its directory is of no more use."""
+
+    code: ClassVar[str] = "removed"
+    retry: ClassVar[Retry] = Retry.REFRESH_ROUTE
+    sentence: ClassVar[str] = "this node was removed from its group: stop it, and delete its directory"
