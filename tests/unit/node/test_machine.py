@@ -11,6 +11,7 @@ from raftly.node.commands import call_payload, clock_payload, close_payload, com
 from raftly.node.errors import MachineFailed, SessionExpired, UnknownCommand, ValueTypeError
 from raftly.node.machine import StateMachine
 from raftly.node.values import encode_value
+from tests.support.states import restore, saved
 
 
 class TooMuch(Exception):
@@ -274,6 +275,12 @@ def test_a_closed_session_is_gone() -> None:
 # --- snapshots ---
 
 
+def stream(head: object, fields: object) -> bytes:
+    """As node/state.py draws it."""
+    encoded = encode_value(head)
+    return len(encoded).to_bytes(4, "little") + encoded + encode_value(fields)
+
+
 def busy_log() -> tuple[Log, int]:
     log = Log()
     session = log.open(ttl_us=1000, at=50)
@@ -288,17 +295,31 @@ def busy_log() -> tuple[Log, int]:
 def test_a_restored_machine_is_equal_to_the_last_byte() -> None:
     log, _ = busy_log()
     restored = StateMachine(Shop)
-    restored.restore(log.machine.snapshot())
-    assert restored.snapshot() == log.machine.snapshot() == log.replay().snapshot()
+    restore(restored, saved(log.machine))
+    assert saved(restored) == saved(log.machine) == saved(log.replay())
     assert restored.digest() == log.machine.digest()
     assert (restored.applied, restored.now_us) == (6, 61)
     assert restored.instance.items == {"a": Item("a", 21)}
 
 
+def test_the_bytes_of_a_state_are_those_of_version_2() -> None:
+    log = Log()
+    session = log.open(ttl_us=1000, at=50)
+    log.call("note", "n", session=session, number=3, at=60)
+    log.machine.members = {2: ("b", 4002), 1: ("a", 4001)}
+    head = (2, 0, 2, 60, [(session, 1000, 60, 0, [(3, "", ["n"])])], [(1, "a", 4001), (2, "b", 4002)])
+    fields = {"items": {}, "limit": 10, "log": ["n"], "tags": set()}
+    assert saved(log.machine) == stream(head, fields)
+    restored = StateMachine(Shop)
+    for piece_bytes in (1, 7, 1 << 20):
+        restore(restored, saved(log.machine), piece_bytes)
+        assert restored.members == log.machine.members
+
+
 def test_a_retry_after_a_restore_is_answered_as_before() -> None:
     log, session = busy_log()
     restored = StateMachine(Shop)
-    restored.restore(log.machine.snapshot())
+    restore(restored, saved(log.machine))
     calls: list[tuple[int, str, tuple[object, ...]]] = [
         (1, "put", ("a", 1)),
         (2, "put", ("a", 20)),
@@ -318,7 +339,7 @@ def test_a_retry_after_a_restore_is_answered_as_before() -> None:
 def test_a_restored_session_expires_when_it_would_have() -> None:
     log, session = busy_log()
     restored = StateMachine(Shop)
-    restored.restore(log.machine.snapshot())
+    restore(restored, saved(log.machine))
     restored.apply(Entry(1, 7, data=clock_payload(1062)))
     assert session not in restored.sessions
 
@@ -343,14 +364,14 @@ def test_a_state_that_could_not_be_restored_is_not_put_into_a_snapshot() -> None
     log = Log()
     log.machine.instance.limit = Item("a", 1)  # type: ignore[assignment]  # no annotation names it
     with pytest.raises(ValueTypeError, match=r"Shop\.limit"):
-        log.machine.snapshot()
+        saved(log.machine)
 
 
 def test_a_state_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     log, _ = busy_log()
     monkeypatch.setattr(values, "VALUE_BYTES_MAX", 100)
     with pytest.raises(LimitExceeded):
-        log.machine.snapshot()
+        saved(log.machine)
 
 
 @pytest.mark.parametrize(
@@ -358,19 +379,26 @@ def test_a_state_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         b"",
         b"\x00",
-        encode_value((1, 2)),
-        encode_value((2, 0, 0, [], {})),
-        encode_value((1, 0, 0, [], {"items": 3})),
-        encode_value((1, 0, 0, [(1, 2)], {})),
-        encode_value((1, 0, 0, 5, {})),
+        b"\xff\xff\xff\xff",
+        stream((2, 0), {}),
+        stream((1, 0, 0, 0, [], []), {}),
+        stream((3, 0, 0, 0, [], []), {}),
+        stream((2, 1, 0, 0, [], []), {}),
+        stream((2, 0, "0", 0, [], []), {}),
+        stream((2, 0, 0, 0, [], []), {"items": 3}),
+        stream((2, 0, 0, 0, [], []), []),
+        stream((2, 0, 0, 0, [(1, 2)], []), {}),
+        stream((2, 0, 0, 0, [], [(1, "host")]), {}),
+        stream((2, 0, 0, 0, 5, []), {}),
+        stream((2, 0, 0, 0, [], []), {})[:-1],
     ],
 )
 def test_a_bad_snapshot_is_refused_and_changes_nothing(data: bytes) -> None:
     log, _ = busy_log()
-    before = log.machine.snapshot()
+    before = saved(log.machine)
     with pytest.raises((DecodeError, ValueTypeError)):
-        log.machine.restore(data)
-    assert log.machine.snapshot() == before
+        restore(log.machine, data)
+    assert saved(log.machine) == before
 
 
 def test_slots_and_fields_that_come_and_go_travel_too() -> None:
@@ -388,7 +416,7 @@ def test_slots_and_fields_that_come_and_go_travel_too() -> None:
     machine = StateMachine(Slotted)
     machine.apply(Entry(1, 1, data=call_payload(1, 0, 0, 0, machine.encode("swap", (), {}))))
     restored = StateMachine(Slotted)
-    restored.restore(machine.snapshot())
+    restore(restored, saved(machine))
     assert restored.instance.b == 1
     assert not hasattr(restored.instance, "a")
     assert restored.digest() == machine.digest()
