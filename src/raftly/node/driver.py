@@ -34,6 +34,7 @@ from raftly.errors import DiskFull, NotLeader, PeerError, ProposalError, RaftlyE
 from raftly.node.lease_clock import LeaseClock, lease_clock_of
 from raftly.node.group import Group, GroupHandler, Proposal
 from raftly.node.health import Contacts
+from raftly.node.lease_clock import LeaseClock, lease_clock_of
 from raftly.node.metrics import DriverCounts
 from raftly.storage.items import EntriesItem, HardStateItem, Item, SnapshotItem
 from raftly.storage.log_store import LogStore

@@ -224,6 +224,7 @@ class Acceptor:
         """A node's connection for messages is gone."""
         if self._nodes.get(incoming.node) is incoming:
             del self._nodes[incoming.node]
+            self._hub.tell_lost(incoming.node)
 
     def forget(self, connection: Connection) -> None:
         """A connection that had been admitted is gone."""

@@ -41,6 +41,7 @@ class Hub:
         "expelled",
         "identity",
         "loop",
+        "lost",
         "options",
         "random",
         "receive",
@@ -67,6 +68,7 @@ class Hub:
         self.emit = emit
         self.receive = receive
         self.unreachable = unreachable
+        self.lost: Callable[[NodeId], None] = lambda _: None  # see `Transport.on_lost`
         self.connections: dict[Connection, None] = {}
         self.expelled: set[NodeId] = set()  # who is no member any more
         self.closing = False
@@ -106,6 +108,11 @@ class Hub:
             self.emit(StrangerClosed(address, problem))
         else:
             self.stats.events_suppressed += 1
+
+    def tell_lost(self, node: NodeId) -> None:
+        """A connection for messages that was up has closed, whoever made it."""
+        if not self.closing:
+            self.lost(node)
 
     def check(self) -> None:
         """The watch: one timer for all connections."""

@@ -149,6 +149,7 @@ class Link(Session):
         self._go_down()
         self._hub.emit(PeerLost(self._node, problem))
         self._lost.set()
+        self._hub.tell_lost(self._node)
 
     def _go_down(self) -> None:
         self.state = LinkState.DOWN

@@ -284,7 +284,7 @@ def test_a_voter_that_comes_back_keeps_the_promise_it_forgot() -> None:
             nodes.network.nodes[id_](candidate, [(1, [vote])])
             await asyncio.sleep(0.01)
             assert raft.term < term
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(0.55)
             nodes.network.nodes[id_](candidate, [(1, [vote])])
             await asyncio.sleep(0.01)
             assert raft.term == term

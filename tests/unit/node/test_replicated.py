@@ -376,7 +376,7 @@ def test_a_directory_has_one_node() -> None:
         {"call_timeout": -1},
         {"calls_max": 0},
         {"snapshot_entries": 0},
-        {"lease": 0.81},
+        {"lease": 0.9},
         {"lease": -1},
         {"election_tick": 1},
         {"id": 0},
