@@ -169,8 +169,9 @@ class Driver:
     def _lost(self, peer: NodeId) -> None:
         """A connection to or from a node closed; what came on it before may still wait in the inboxes."""
         for group in self.groups.values():
-            group.lost = peer
-            self.wake(group)
+            if group.raw.raft.leader == peer:
+                group.lost = peer
+                self.wake(group)
 
     def _unreachable(self, peer: NodeId) -> None:
         self.contacts.on_lost(peer)
