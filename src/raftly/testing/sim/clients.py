@@ -1,0 +1,161 @@
+"""Clients: tasks on hosts of their own that call the nodes over the simulated network, and write down what they saw.
+
+    workload = lambda random: Call("set", "a", (1,), method=Register.set, args=("a", 1))
+
+A call that is refused for certain leaves no trace in the history; one whose end nobody knows has no end there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Final, Generic, TypeAlias, TypeVar, final
+
+from raftly.base.types import NO_NODE, NodeId
+from raftly.errors import DiskFull, NotLeader, OutcomeUnknown, ProposalError, RaftlyError
+from raftly.node import Replicated
+from raftly.node.errors import LeaseNotHeld, NodeStopped, ReadTimeout
+from raftly.testing.history import History
+from raftly.testing.sim.cluster import SimCluster
+from raftly.testing.sim.host import Host
+
+T = TypeVar("T")
+
+_REQUEST_BYTES: Final = 200
+REFUSALS: Final = (ProposalError, DiskFull, NodeStopped, LeaseNotHeld, ReadTimeout)
+"""What says that a call took no effect and never will."""
+
+
+class NotRunning(Exception):
+    """The machine is up, and the node is not: nothing was called."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """One call: how it is written down, and what it is."""
+
+    name: str
+    key: Hashable
+    argument: Hashable
+    method: Callable[..., Any]
+    args: tuple[Any, ...] = ()
+    is_query: bool = False
+
+
+Workload: TypeAlias = Callable[[Random], Call[T]]
+
+
+@final
+@dataclass(slots=True)
+class ClientOptions:
+    """How clients behave. Seconds."""
+
+    think_s_mean: float = 0.05
+    """Between two calls."""
+    patience_s: float = 2.0
+    """Then the outcome is unknown, and the client goes on as another one: it may not know what it did."""
+    wander: float = 0.1
+    """How often a call goes to any node at all, not to the last known leader."""
+
+
+@final
+class Client(Generic[T]):
+    """One client; `run` until cancelled."""
+
+    def __init__(
+        self,
+        cluster: SimCluster[T],
+        number: int,
+        workload: Workload[T],
+        history: History,
+        options: ClientOptions | None = None,
+    ) -> None:
+        self.host: Host = cluster.world.host(f"client{number}")
+        self.answered = 0
+        self.written = 0  # of those, calls that are no queries
+        self._cluster = cluster
+        self._id = number  # changes after an unknown outcome: a client has one call at a time
+        self._step = 1000
+        self._workload = workload
+        self._history = history
+        self._options = options or ClientOptions()
+        self._random = cluster.world.stream(f"client/{number}")
+        self._leader: NodeId = NO_NODE
+        self.host.start()
+
+    def start(self) -> None:
+        """Begin to call."""
+        self.host.begin(self._run())
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._random.expovariate(1.0 / self._options.think_s_mean))
+            await self._one(self._workload(self._random))
+
+    async def _one(self, call: Call[T]) -> None:
+        ids = self._cluster.ids
+        node = self._leader
+        if node not in self._cluster.hosts or self._random.random() < self._options.wander:
+            node = ids[self._random.randrange(len(ids))]
+        invocation = self._history.invoke(self._id, call.name, call.key, call.argument)
+        note = self._cluster.world.note
+        note(self.host.name, "call", f"{node} {call.name} {call.key!r} {call.argument!r}")
+        try:
+            result = await self._ask(node, call)
+        except (*REFUSALS, NotRunning) as error:
+            invocation.refused()
+            self._leader = error.leader_id if isinstance(error, NotLeader) else NO_NODE
+            note(self.host.name, "refused", type(error).__name__)
+        except (OutcomeUnknown, TimeoutError):
+            self._leader = NO_NODE
+            self._id += self._step
+            note(self.host.name, "unknown")
+        else:
+            self._leader = node
+            self.answered += 1
+            self.written += not call.is_query
+            invocation.returned(result)
+            note(self.host.name, "result", repr(result))
+
+    async def _ask(self, id_: NodeId, call: Call[T]) -> Hashable:
+        """Send the call to a node and wait for its answer; both may be lost."""
+        cluster, here = self._cluster, self.host
+        there = cluster.hosts[id_]
+        net = cluster.world.net
+        answer: asyncio.Future[Hashable] = asyncio.get_running_loop().create_future()
+
+        def reply(take: Callable[[], None]) -> None:
+            net.post(there, here, _REQUEST_BYTES, lambda: None if answer.done() else take())
+
+        async def serve() -> None:
+            try:
+                node = cluster.nodes.get(id_)
+                if node is None:
+                    raise NotRunning
+                result = await _perform(node, call)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets it
+                reply(lambda error=error: answer.set_exception(error))  # type: ignore[misc]
+            else:
+                reply(lambda: answer.set_result(result))
+
+        net.post(here, there, _REQUEST_BYTES, lambda: there.begin(serve()))
+        async with asyncio.timeout(self._options.patience_s):
+            return await answer
+
+
+async def _perform(node: Replicated[T], call: Call[T]) -> Hashable:
+    """Of an exception that the class registered as a result, its `repr`."""
+    if call.is_query:
+        result: Any = await node.ask(call.method, *call.args)
+    else:
+        try:
+            result = await node.call(call.method, *call.args)
+        except RaftlyError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the class's own
+            return repr(error)
+    assert isinstance(result, Hashable), f"{call.name} gave {result!r}, which a history cannot hold"
+    return result

@@ -1,0 +1,244 @@
+"""SimCluster: replicas of a user's class on simulated hosts, with everything that production has under them.
+
+    world = World(seed=1)
+    cluster = SimCluster(world, Register, size=3)
+
+    async def script() -> None:
+        await cluster.start()
+        await cluster.invoke(Register.set, "a", 1)
+        cluster.kill(await cluster.wait_leader())
+        ...
+
+    world.run(script(), within=60)
+
+The script runs on the director's host. `call` and `invoke` are the hand of the tester, with no network between; clients
+(`raftly.testing.sim.clients`) have hosts of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar, final
+
+from raftly.base.types import NodeId
+from raftly.core.role import Role
+from raftly.errors import DiskFull, NotLeader, OutcomeUnknown, ProposalDropped, RaftlyError
+from raftly.node import NodeConfig, Replicated
+from raftly.node.errors import Busy
+from raftly.storage.log_store import LogOptions
+from raftly.testing.sim.host import Host, HostDown
+from raftly.testing.sim.net import edges_between
+from raftly.testing.sim.world import OutOfTime, World
+from raftly.transport.events import TransportEvent
+from raftly.transport.options import TcpOptions
+from raftly.transport.tcp import TcpTransport
+
+T = TypeVar("T")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+PORT: Final = 4001
+_POLL_S: Final = 0.02
+_SUPERVISE_S: Final = 0.25
+"""A process whose node failed is ended and started again about so much later."""
+
+
+def make_config(id_: NodeId, members: tuple[NodeId, ...], seed: int) -> NodeConfig:
+    """Small segments and frequent snapshots, so that a short run sees many of both."""
+    return NodeConfig(id_, members, seed=seed, snapshot_entries=100, log=LogOptions(segment_bytes=32 << 10))
+
+
+@final
+class SimCluster(Generic[T]):
+    """Nodes 1 to `size`, each on a host `node1`, ...; none runs before `start`.
+
+    `configure` gives the options of a node, from its id, the first members and a seed that is new at every start.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        factory: Callable[[], T],
+        size: int = 3,
+        *,
+        configure: Callable[[NodeId, tuple[NodeId, ...], int], NodeConfig] = make_config,
+        tcp: TcpOptions | None = None,
+    ) -> None:
+        self.world = world
+        self.ids: tuple[NodeId, ...] = tuple(range(1, size + 1))
+        self.hosts: dict[NodeId, Host] = {id_: world.host(f"node{id_}") for id_ in self.ids}
+        self.nodes: dict[NodeId, Replicated[T]] = {}  # that run
+        self.failures: list[tuple[NodeId, BaseException]] = []  # of nodes that ended by themselves, or could not start
+        self._factory = factory
+        self._configure = configure
+        self._tcp = tcp or TcpOptions(write_at_once=True)  # as `replicate` has it
+        self._supervisor: asyncio.Task[None] | None = None
+        self._id_of = {host: id_ for id_, host in self.hosts.items()}
+        for host in self.hosts.values():
+            host.on_death = self._on_death
+
+    # --- life of nodes ---
+
+    async def start(self) -> None:
+        """Start every node, and a supervisor that starts those again that fail by themselves."""
+        for id_ in self.ids:
+            self.boot(id_)
+        while len(self.nodes) < len(self.ids):  # noqa: ASYNC110 - nodes know of no events of the director's
+            await asyncio.sleep(_POLL_S)
+        if self._supervisor is None:
+            self._supervisor = asyncio.get_running_loop().create_task(self._supervise())
+
+    def boot(self, id_: NodeId) -> None:
+        """Start a node whose host has no process; it is in `nodes` once it has recovered."""
+        host = self.hosts[id_]
+        host.start()
+        host.begin(self._serve(id_, host))
+
+    async def _serve(self, id_: NodeId, host: Host) -> None:
+        def on_event(event: TransportEvent) -> None:
+            self.world.note(host.name, "transport", str(event))
+
+        others = {other: (at.address, PORT) for other, at in self.hosts.items() if other != id_}
+        config = self._configure(id_, self.ids, host.seed("node"))
+        transport = TcpTransport(
+            config.cluster_id,
+            id_,
+            (host.address, PORT),
+            others,
+            self._tcp,
+            random=host.source("transport"),
+            on_event=on_event,
+        )
+        try:
+            node = await Replicated.start(self._factory, config, transport, fs=host.disk.fs, clock=host.wall)
+        except (RaftlyError, OSError) as error:
+            self._on_failure(id_, error)
+            host.kill_after(1, power=False)
+            self.world.after(_SUPERVISE_S, partial(self._boot_again, id_))
+            return
+        self.nodes[id_] = node
+        self.world.note(host.name, "serves")
+
+    def _on_death(self, host: Host) -> None:
+        self.nodes.pop(self._id_of[host], None)
+
+    def _on_failure(self, id_: NodeId, error: BaseException) -> None:
+        self.world.note(self.hosts[id_].name, "failed", repr(error))
+        self.failures.append((id_, error))
+
+    async def stop(self, id_: NodeId) -> None:
+        """End a node in good order, and its process."""
+        node = self.nodes[id_]
+        host = self.hosts[id_]
+        await host.run(node.stop())
+        host.kill(power=False)
+
+    def kill(self, id_: NodeId, *, power: bool = True) -> None:
+        """End a node here and now; see `Host.kill`."""
+        self.hosts[id_].kill(power=power)
+
+    async def _supervise(self) -> None:
+        """End processes whose nodes failed, start those that ended by themselves; the killed are the killer's."""
+        while True:
+            await asyncio.sleep(_SUPERVISE_S)
+            for id_, node in list(self.nodes.items()):
+                if node.failure is not None:
+                    self._on_failure(id_, node.failure)
+                    self.kill(id_, power=False)
+                    self.world.after(_SUPERVISE_S, partial(self._boot_again, id_))
+
+    def _boot_again(self, id_: NodeId) -> None:
+        if not self.hosts[id_].alive:
+            self.boot(id_)
+
+    # --- partitions ---
+
+    def partition(self, *sides: tuple[NodeId, ...]) -> Callable[[], None]:
+        """Cut the nodes of each side off from those of the others; call the result to undo it."""
+        edges = edges_between([[self.hosts[id_] for id_ in side] for side in sides])
+        self.world.net.cut_edges(edges)
+        return lambda: self.world.net.mend_edges(edges)
+
+    # --- what is going on ---
+
+    def leader(self) -> NodeId | None:
+        """Of the nodes that believe that they lead, the one of the highest term."""
+        leading: list[tuple[int, NodeId]] = []
+        for id_, node in sorted(self.nodes.items()):
+            basic = node.status().basic
+            if basic.soft_state.role is Role.LEADER and node.failure is None:
+                leading.append((basic.hard_state.term, id_))
+        return max(leading)[1] if leading else None
+
+    async def wait_leader(self, within: float = 30.0) -> NodeId:
+        """Wait until a node believes that it leads; its id.
+
+        Raises:
+            OutOfTime: none did.
+        """
+        until = self.world.now + within
+        while (leader := self.leader()) is None:
+            await self._wait(until, "no node leads")
+        return leader
+
+    async def wait_equal(self, within: float = 30.0) -> None:
+        """Wait until all nodes run, have applied the same, and are the same to the last byte.
+
+        Raises:
+            OutOfTime: they were not.
+            AssertionError: equal logs gave different states.
+        """
+        until = self.world.now + within
+        while len(self.nodes) < len(self.ids) or len({node.machine.applied for node in self.nodes.values()}) > 1:
+            applied = {id_: node.machine.applied for id_, node in sorted(self.nodes.items())}
+            await self._wait(until, f"the nodes have not applied the same: {applied}")
+        states = {id_: (node.machine.applied, node.machine.digest()) for id_, node in sorted(self.nodes.items())}
+        assert len(set(states.values())) == 1, f"replicas differ: {states}"
+
+    async def _wait(self, until: float, problem: str) -> None:
+        if self.world.now >= until:
+            raise OutOfTime(f"{problem}, at {self.world.now:.3f} s")
+        await asyncio.sleep(_POLL_S)
+
+    async def transfer(self, id_: NodeId) -> None:
+        """Ask whoever leads to hand over to a node; nothing is promised."""
+        leader = self.leader()
+        if leader is not None and leader != id_:
+            group = self.nodes[leader]._group  # noqa: SLF001 - until a node offers this to everybody
+            group.act(lambda raw: raw.transfer_leader(id_))
+
+    # --- calls ---
+
+    async def call(
+        self, id_: NodeId, method: Callable[Concatenate[T, P], R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """`Replicated.call` at one node.
+
+        Raises:
+            HostDown: it does not run, or died meanwhile.
+            Exception: whatever `Replicated.call` raises.
+        """
+        node = self.nodes.get(id_)
+        if node is None:
+            raise HostDown(f"node {id_} does not run")
+        return await self.hosts[id_].run(node.call(method, *args, **kwargs))
+
+    async def invoke(self, method: Callable[..., R], /, *args: Any, within: float = 30.0) -> R:  # noqa: ANN401
+        """Call at whoever leads, again and again until one call is answered: it may be applied more than once.
+
+        Raises:
+            OutOfTime: none was.
+        """
+        until = self.world.now + within
+        last: BaseException | None = None
+        while self.world.now < until:
+            leader = await self.wait_leader(until - self.world.now)
+            try:
+                async with asyncio.timeout(until - self.world.now):
+                    return await self.call(leader, method, *args)
+            except (NotLeader, ProposalDropped, OutcomeUnknown, HostDown, DiskFull, Busy, TimeoutError) as error:
+                last = error
+                await asyncio.sleep(_POLL_S)
+        raise OutOfTime(f"no call was answered within {within} s; the last error was {last!r}")

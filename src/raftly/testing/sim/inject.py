@@ -1,0 +1,286 @@
+"""Doing what a list of faults says, to a cluster, and undoing it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final, TypeAlias
+
+from raftly.testing.faultfs import Effect
+from raftly.testing.faultfs import Fault as DiskFault
+from raftly.testing.sim.cluster import SimCluster
+from raftly.testing.sim.faults import KINDS, Fault
+from raftly.testing.sim.host import Host
+from raftly.testing.sim.net import LinkOptions, edges_between
+
+Cluster: TypeAlias = SimCluster[Any]
+
+
+async def inject(cluster: Cluster, faults: Sequence[Fault], seconds: float = 0.0) -> Counter[str]:
+    """Let each fault happen at its time, counted from now; how many of each kind did. All are undone at the end.
+
+    It takes at least so many seconds. Runs on the director's host. Nodes that are down then are started.
+    """
+    begun = cluster.world.now
+    struck: Counter[str] = Counter()
+
+    async def one(fault: Fault) -> None:
+        await asyncio.sleep(begun + fault.at - cluster.world.now)
+        cluster.world.note("fault", fault.kind, str(fault))
+        struck[fault.kind] += 1
+        await _ACTIONS[fault.kind](cluster, fault)
+
+    tasks = [asyncio.create_task(one(fault)) for fault in sorted(faults, key=lambda fault: fault.at)]
+    try:
+        await asyncio.gather(*tasks, asyncio.sleep(seconds))
+    finally:
+        for task in tasks:
+            task.cancel()
+    heal(cluster)
+    return struck
+
+
+def heal(cluster: Cluster) -> None:
+    """Everything is well from now on, and every node is up."""
+    cluster.world.net.heal()
+    for id_, host in cluster.hosts.items():
+        host.disk.slow = 1.0
+        host.disk.stalled_until = 0.0
+        host.disk.fuse = 0
+        host.disk.fs.faults.clear()
+        host.disk.free()
+        if host.clock.rate != 1.0:
+            host.set_rate(1.0)
+        if not host.alive:
+            cluster.boot(id_)
+
+
+# --- processes and machines ---
+
+
+async def _crash(cluster: Cluster, fault: Fault) -> None:
+    await _down(cluster, fault, power=True)
+
+
+async def _exit(cluster: Cluster, fault: Fault) -> None:
+    await _down(cluster, fault, power=False)
+
+
+async def _down(cluster: Cluster, fault: Fault, *, power: bool) -> None:
+    id_ = fault.nodes[0]
+    cluster.kill(id_, power=power)
+    await asyncio.sleep(fault.seconds)
+    _boot(cluster, id_)
+
+
+def _boot(cluster: Cluster, id_: int) -> None:
+    if not cluster.hosts[id_].alive:
+        cluster.boot(id_)
+
+
+async def _crash_at_write(cluster: Cluster, fault: Fault) -> None:
+    id_ = fault.nodes[0]
+    host = cluster.hosts[id_]
+    host.disk.fuse = int(fault.amount)
+    while host.alive:
+        if host.disk.fuse == 0:
+            return  # it had died of something else, and somebody has started it again
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(fault.seconds)
+    _boot(cluster, id_)
+
+
+async def _crash_all(cluster: Cluster, fault: Fault) -> None:
+    for id_ in cluster.ids:
+        cluster.kill(id_)
+    await asyncio.sleep(fault.seconds)
+    for id_ in cluster.ids:
+        _boot(cluster, id_)
+
+
+async def _pause(cluster: Cluster, fault: Fault) -> None:
+    cluster.hosts[fault.nodes[0]].pause(fault.seconds)
+    await asyncio.sleep(fault.seconds)
+
+
+async def _transfer(cluster: Cluster, fault: Fault) -> None:
+    await cluster.transfer(fault.nodes[0])
+
+
+# --- the network ---
+
+
+def _others(cluster: Cluster, host: Host) -> list[Host]:
+    """Every host but this one and the director's: clients are cut off too."""
+    world = cluster.world
+    return [other for other in world.hosts.values() if other is not host and other is not world.director]
+
+
+async def _cut(cluster: Cluster, edges: list[tuple[Host, Host]], seconds: float) -> None:
+    net = cluster.world.net
+    net.cut_edges(edges)
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        net.mend_edges(edges)
+
+
+async def _isolate(cluster: Cluster, fault: Fault) -> None:
+    host = cluster.hosts[fault.nodes[0]]
+    await _cut(cluster, edges_between([[host], _others(cluster, host)]), fault.seconds)
+
+
+async def _deaf(cluster: Cluster, fault: Fault) -> None:
+    host = cluster.hosts[fault.nodes[0]]
+    await _cut(cluster, [(other, host) for other in _others(cluster, host)], fault.seconds)
+
+
+async def _mute(cluster: Cluster, fault: Fault) -> None:
+    host = cluster.hosts[fault.nodes[0]]
+    await _cut(cluster, [(host, other) for other in _others(cluster, host)], fault.seconds)
+
+
+async def _split(cluster: Cluster, fault: Fault) -> None:
+    """Clients reach both sides: that is what shows a leader that is none any more."""
+    inside = [cluster.hosts[id_] for id_ in fault.nodes]
+    outside = [host for id_, host in cluster.hosts.items() if id_ not in fault.nodes]
+    await _cut(cluster, edges_between([inside, outside]), fault.seconds)
+
+
+async def _bridge(cluster: Cluster, fault: Fault) -> None:
+    rest = [host for id_, host in cluster.hosts.items() if id_ != fault.nodes[0]]
+    half = len(rest) // 2
+    await _cut(cluster, edges_between([rest[:half], rest[half:]]), fault.seconds)
+
+
+async def _cut_one(cluster: Cluster, fault: Fault) -> None:
+    if len(fault.nodes) > 1:
+        a, b = (cluster.hosts[id_] for id_ in fault.nodes)
+        await _cut(cluster, [(a, b)], fault.seconds)
+
+
+async def _flap(cluster: Cluster, fault: Fault) -> None:
+    if len(fault.nodes) > 1:
+        a, b = (cluster.hosts[id_] for id_ in fault.nodes)
+        until = cluster.world.now + fault.seconds
+        while cluster.world.now < until:
+            await _cut(cluster, [(a, b), (b, a)], fault.amount)
+            await asyncio.sleep(fault.amount)
+
+
+async def _reset(cluster: Cluster, fault: Fault) -> None:
+    if len(fault.nodes) > 1:
+        a, b = (cluster.hosts[id_] for id_ in fault.nodes)
+        cluster.world.net.reset(a, b)
+
+
+async def _slow_link(cluster: Cluster, fault: Fault) -> None:
+    host = cluster.hosts[fault.nodes[0]]
+    links = [cluster.world.net.link(host, other) for other in _others(cluster, host)]
+    for link in links:
+        link.slow *= fault.amount
+    try:
+        await asyncio.sleep(fault.seconds)
+    finally:
+        for link in links:
+            link.slow /= fault.amount
+
+
+async def _loss(cluster: Cluster, fault: Fault) -> None:
+    host = cluster.hosts[fault.nodes[0]]
+    links = [cluster.world.net.link(host, other) for other in _others(cluster, host)]
+    for link in links:
+        link.options = LinkOptions(loss=fault.amount, duplicate=fault.amount, reorder=fault.amount)
+    try:
+        await asyncio.sleep(fault.seconds)
+    finally:
+        for link in links:
+            link.options = cluster.world.net.options
+
+
+# --- disks ---
+
+
+async def _slow_disk(cluster: Cluster, fault: Fault) -> None:
+    disk = cluster.hosts[fault.nodes[0]].disk
+    disk.slow *= fault.amount
+    try:
+        await asyncio.sleep(fault.seconds)
+    finally:
+        disk.slow /= fault.amount
+
+
+async def _stall_disk(cluster: Cluster, fault: Fault) -> None:
+    disk = cluster.hosts[fault.nodes[0]].disk
+    disk.stalled_until = max(disk.stalled_until, cluster.world.now + fault.seconds)
+    await asyncio.sleep(fault.seconds)
+
+
+async def _full_disk(cluster: Cluster, fault: Fault) -> None:
+    disk = cluster.hosts[fault.nodes[0]].disk
+    disk.fill(int(fault.amount))
+    try:
+        await asyncio.sleep(fault.seconds)
+    finally:
+        disk.free()
+
+
+async def _sync_error(cluster: Cluster, fault: Fault) -> None:
+    fs = cluster.hosts[fault.nodes[0]].disk.fs
+    rule = fs.add(DiskFault("sync", Effect.IO_ERROR))
+    try:
+        await asyncio.sleep(fault.seconds)
+    finally:
+        if rule in fs.faults:
+            fs.faults.remove(rule)
+
+
+# --- clocks ---
+
+
+async def _clock_rate(cluster: Cluster, fault: Fault) -> None:
+    host = cluster.hosts[fault.nodes[0]]
+    host.set_rate(fault.amount)
+    try:
+        await asyncio.sleep(fault.seconds)
+    finally:
+        host.set_rate(1.0)
+
+
+async def _wall_jump(cluster: Cluster, fault: Fault) -> None:
+    host = cluster.hosts[fault.nodes[0]]
+    host.jump(fault.amount)
+    try:
+        await asyncio.sleep(fault.seconds)
+    finally:
+        host.jump(-fault.amount)
+
+
+_Action: TypeAlias = Callable[[Cluster, Fault], Coroutine[Any, Any, None]]
+
+_ACTIONS: Final[dict[str, _Action]] = {
+    "crash": _crash,
+    "exit": _exit,
+    "crash_at_write": _crash_at_write,
+    "crash_all": _crash_all,
+    "pause": _pause,
+    "isolate": _isolate,
+    "deaf": _deaf,
+    "mute": _mute,
+    "split": _split,
+    "bridge": _bridge,
+    "cut": _cut_one,
+    "flap": _flap,
+    "reset": _reset,
+    "slow_link": _slow_link,
+    "loss": _loss,
+    "slow_disk": _slow_disk,
+    "stall_disk": _stall_disk,
+    "full_disk": _full_disk,
+    "sync_error": _sync_error,
+    "clock_rate": _clock_rate,
+    "wall_jump": _wall_jump,
+    "transfer": _transfer,
+}
+assert _ACTIONS.keys() == KINDS.keys()

@@ -1,0 +1,147 @@
+"""One run from a seed: a cluster, clients, faults, then everything is healed and must work again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Generic, TypeVar, final
+
+from raftly.base.types import NodeId
+from raftly.node import NodeConfig
+from raftly.testing.history import History, Operation
+from raftly.testing.sim.clients import Client, ClientOptions, Workload
+from raftly.testing.sim.cluster import SimCluster, make_config
+from raftly.testing.sim.faults import Fault, plan
+from raftly.testing.sim.inject import inject
+from raftly.testing.sim.trace import Trace
+from raftly.testing.sim.world import OutOfTime, World
+
+T = TypeVar("T")
+
+LIVENESS_S: Final = 15.0
+"""When all is healed a write is answered within so many virtual seconds, and the replicas are equal within as many."""
+_START_S: Final = 60.0
+_POLL_S: Final = 0.05
+
+
+class NotLive(OutOfTime):
+    """All was healed, and still no write was answered, or the replicas stayed apart."""
+
+
+@final
+@dataclass(slots=True)
+class RunOptions:
+    """What a run is made of, besides its seed."""
+
+    size: int = 3
+    clients: int = 3
+    profile: str = "uniform"
+    seconds: float = 20.0
+    """Virtual time for faults; start and healing come on top."""
+    events_max: int = 5_000_000
+    client: ClientOptions = field(default_factory=ClientOptions)
+    configure: Callable[[NodeId, tuple[NodeId, ...], int], NodeConfig] = make_config
+
+
+@final
+@dataclass(slots=True)
+class Report:
+    """What came of a run that passed."""
+
+    seed: int
+    digest: str
+    seconds: float
+    """Virtual, all of it."""
+    events: int
+    faults: list[Fault]
+    struck: Counter[str]
+    """Faults that happened, by kind."""
+    operations: list[Operation]
+    answered: int
+    recovery_s: float
+    """From the healing to the first write that was answered."""
+    failures: list[tuple[NodeId, str]]
+    """Nodes that ended by themselves, and why."""
+
+
+@final
+class Run(Generic[T]):
+    """A run: its `world` and `cluster` are there for checks to hook into before `go`."""
+
+    def __init__(
+        self,
+        seed: int,
+        factory: Callable[[], T],
+        workload: Workload[T],
+        options: RunOptions | None = None,
+        *,
+        faults: Sequence[Fault] | None = None,
+        trace: Trace | None = None,
+    ) -> None:
+        self.options = options or RunOptions()
+        self.world = World(seed, trace=trace)
+        self.cluster = SimCluster(self.world, factory, self.options.size, configure=self.options.configure)
+        self.history = History(lambda: self.world.now)
+        self.faults = list(faults) if faults is not None else self._plan()
+        numbers = range(1, self.options.clients + 1)
+        self.clients = [Client(self.cluster, n, workload, self.history, self.options.client) for n in numbers]
+        self.recovery_s = 0.0
+        self.struck: Counter[str] = Counter()
+
+    def _plan(self) -> list[Fault]:
+        options = self.options
+        return plan(self.world.stream("faults"), self.cluster.ids, options.profile, options.seconds)
+
+    def go(self) -> Report:
+        """All of it.
+
+        Raises:
+            NotLive: nothing was wrong any more, and it did not work.
+            AssertionError: a check failed, or a callback let an exception fall.
+        """
+        world, options = self.world, self.options
+        try:
+            world.run(
+                self._script(),
+                within=_START_S + options.seconds + 10 * LIVENESS_S,
+                events_max=options.events_max,
+            )
+            return Report(
+                world.seed,
+                world.trace.digest(),
+                world.now,
+                world.events,
+                self.faults,
+                self.struck,
+                self.history.operations,
+                sum(client.answered for client in self.clients),
+                self.recovery_s,
+                [(id_, repr(error)) for id_, error in self.cluster.failures],
+            )
+        finally:
+            world.close()
+
+    async def _script(self) -> None:
+        cluster, world = self.cluster, self.world
+        await cluster.start()
+        await cluster.wait_leader(_START_S)
+        for client in self.clients:
+            client.start()
+        self.struck = await inject(cluster, self.faults, self.options.seconds)
+        healed, written = world.now, self._written()
+        while self.clients and self._written() == written:
+            if world.now > healed + LIVENESS_S:
+                raise NotLive(f"seed {world.seed}: no write was answered within {LIVENESS_S} s of healing")
+            await asyncio.sleep(_POLL_S)
+        self.recovery_s = world.now - healed
+        for client in self.clients:
+            client.host.kill()
+        try:
+            await cluster.wait_equal(LIVENESS_S)
+        except OutOfTime as error:
+            raise NotLive(f"seed {world.seed}: {error}") from error
+
+    def _written(self) -> int:
+        return sum(client.written for client in self.clients)
