@@ -23,10 +23,12 @@ from raftly.errors import DecodeError, LimitExceeded
 from raftly.node.commands import (
     Kind,
     Method,
+    call_payload,
     decode_call,
     decode_close,
     decode_head,
     decode_open,
+    decode_testimony,
     methods_of,
     split_call,
 )
@@ -39,6 +41,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _NEVER: Final = 1 << 63
+_COMPARISONS: Final = frozenset((Kind.CHECK, Kind.TESTIMONY))
+_KINDS: Final = frozenset(Kind)
 
 
 @final
@@ -59,6 +63,7 @@ class StateMachine(Generic[T]):
         "instance",
         "members",
         "now_us",
+        "on_comparison",
         "sessions",
     )
 
@@ -83,6 +88,8 @@ class StateMachine(Generic[T]):
         self.sessions: dict[int, SessionState] = {}
         self.members: dict[NodeId, tuple[str, int]] = {}  # where they are
         self._expiry_us = _NEVER  # no session expires before
+        self.on_comparison: Callable[[Entry], None] = _ignore
+        """Called with each CHECK and TESTIMONY, as it is applied."""
 
     # --- entries ---
 
@@ -152,6 +159,8 @@ class StateMachine(Generic[T]):
             return entry.index
         if kind == Kind.CLOSE:
             self.sessions.pop(decode_close(entry.data), None)
+        elif kind in _COMPARISONS:
+            self.on_comparison(entry)
         elif kind != Kind.CLOCK:
             raise MachineFailed(f"entry {entry.index} is of kind {kind}, which this version of raftly does not know")
         return None
@@ -257,6 +266,44 @@ class StateMachine(Generic[T]):
             raise UnknownCommand(f"{type(self.instance).__qualname__} has no {kind} {name}")
         return method
 
+    def check(self, payload: bytes) -> None:
+        """May this payload, made elsewhere, be proposed? What replicas would stop at is refused here.
+
+        Raises:
+            DecodeError: malformed, or of a version or kind that this node does not know.
+            UnknownCommand: no such command of this schema.
+        """
+        call = split_call(payload)
+        if call is not None and call[4] in self._by_head:
+            return
+        kind, _ = decode_head(payload)
+        if kind == Kind.COMMAND:
+            _, _, _, schema, name, _ = decode_call(payload)
+            if schema > self._method(name, is_command=True).mark.schema:
+                raise UnknownCommand(f"{type(self.instance).__qualname__} has no command {name} of schema {schema}")
+        elif kind == Kind.OPEN:
+            decode_open(payload)
+        elif kind == Kind.CLOSE:
+            decode_close(payload)
+        elif kind not in _KINDS:
+            raise DecodeError("command", 1, f"kind {kind} is unknown")
+
+    def check_call(self, call: bytes) -> None:
+        """May this call, encoded elsewhere, be put into a payload? Its arguments are looked at too.
+
+        Raises:
+            DecodeError: malformed.
+            UnknownCommand: no such command of this schema.
+            ValueTypeError: an argument is not of its type.
+        """
+        end = 3 + call[2] if len(call) > 2 else 0
+        method = self._by_head.get(call[:end])
+        if method is None:
+            payload = call_payload(0, 0, 0, 0, call)
+            self.check(payload)
+            method = self._methods[decode_call(payload)[4]]
+        method.decode(call[end:])
+
     # --- the whole state ---
 
     def _state(self) -> State[T]:
@@ -289,6 +336,11 @@ class StateMachine(Generic[T]):
         self.members = state.members
         self._expire()
 
+    @property
+    def is_streamed(self) -> bool:
+        """Does the class write its own snapshots?"""
+        return self.codec.streams
+
     def digest(self) -> int:
         """CRC-32 of `stream`: equal on replicas that applied the same entries. Reads all of it at once, piece by piece.
 
@@ -299,3 +351,7 @@ class StateMachine(Generic[T]):
         for piece in self.stream():
             crc = zlib.crc32(piece, crc)
         return crc
+
+
+def _ignore(entry: Entry) -> None:
+    """Nobody compares."""

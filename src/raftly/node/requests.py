@@ -15,17 +15,18 @@ Little-endian, version 1; the items of `raftly.transport.exchange`. Values are t
         kind 5 QUERY: u8 mode  f64 bound, seconds             kind 5 NOT_LEADER: u64 leader (0: none known)
                u8 size, name  arguments as a value                         u16 port  host, UTF-8
         kind 6 STATUS: nothing
-        kind 7 ADMIN: u8 size, name  arguments as a value
+        kind 7 ADMIN: u8 size, name  a value: (arguments, flags),
+               a tuple, and a dict from names to bools
 
 A call is schema, name and arguments (`raftly.node.commands`). Modes: 1 strong, 2 lease, 3 follower, 4 bounded, 5 local.
-Proofs: 1 lease, 2 read index, 3 an earlier read index, 4 none. Whatever the bytes are, they decode or are a DecodeError.
+Proofs: 1 lease, 2 read index, 3 an earlier read index, 4 none. Any bytes decode, or are a DecodeError.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from struct import Struct
 from typing import Final, TypeAlias, final
@@ -45,8 +46,12 @@ from raftly.errors import (
 )
 from raftly.node.errors import (
     Busy,
+    ChangePending,
+    IdRetired,
+    LearnerBehind,
     LeaseNotHeld,
     NodeStopped,
+    QuorumAtRisk,
     ReadTimeout,
     RemoteFailed,
     SessionExpired,
@@ -78,15 +83,19 @@ _ERRORS: Final[dict[str, type[RaftlyError]]] = {
     error.code: error
     for error in (
         Busy,
+        ChangePending,
         ConfChangeError,
         ConfigError,
         DecodeError,
         DiskFull,
+        IdRetired,
+        LearnerBehind,
         LeaseNotHeld,
         LimitExceeded,
         NodeStopped,
         OutcomeUnknown,
         ProposalDropped,
+        QuorumAtRisk,
         ReadTimeout,
         RemoteFailed,
         SessionExpired,
@@ -172,6 +181,7 @@ class Admin:
 
     name: str
     arguments: tuple[object, ...]
+    flags: dict[str, bool] = field(default_factory=dict)
 
 
 Request: TypeAlias = Call | Open | Close | Query | AskStatus | Admin
@@ -203,7 +213,7 @@ def encode_request(request: Request, within_s: float) -> bytes:
         return _REQUEST.pack(VERSION, Kind.STATUS, within)
     name = request.name.encode()
     head = _REQUEST.pack(VERSION, Kind.ADMIN, within) + bytes((len(name),))
-    return b"".join((head, name, encode_value(request.arguments)))
+    return b"".join((head, name, encode_value((request.arguments, request.flags))))
 
 
 def decode_request(data: bytes) -> tuple[float, Request]:
@@ -238,7 +248,7 @@ def decode_request(data: bytes) -> tuple[float, Request]:
     elif kind == Kind.STATUS and size == at:
         request = AskStatus()
     elif kind == Kind.ADMIN and size > at:
-        request = Admin(*_decode_named(data, at + 1, data[at]))
+        request = _decode_admin(data, at)
     elif kind in (Kind.OPEN, Kind.CLOSE, Kind.STATUS, Kind.ADMIN):
         raise DecodeError(_WHAT, at, "it is not of its size")
     else:
@@ -256,6 +266,16 @@ def _decode_query(data: bytes, at: int) -> Query:
         raise DecodeError(_WHAT, at, f"{bound_s} is no bound")
     name, arguments = _decode_named(data, at + _QUERY.size, size)
     return Query(Read(_MODES[mode - 1], bound_s), name, arguments)
+
+
+def _decode_admin(data: bytes, at: int) -> Admin:
+    name, parts = _decode_named(data, at + 1, data[at])
+    arguments, flags = parts if len(parts) == 2 else ((), None)
+    if type(arguments) is not tuple or type(flags) is not dict:
+        raise DecodeError(_WHAT, at, "it does not carry arguments and flags")
+    if {type(flag) for flag in flags} - {str} or {type(flag) for flag in flags.values()} - {bool}:
+        raise DecodeError(_WHAT, at, "a flag is not a name and a bool")
+    return Admin(name, arguments, flags)
 
 
 def _decode_named(data: bytes, at: int, size: int) -> tuple[str, tuple[object, ...]]:
@@ -281,7 +301,7 @@ class MemberStatus:
     """A member of a group, as a node knows it. `host` is "" when the node does not know where it is."""
 
     id: NodeId
-    role: str  # "voter" or "learner"
+    role: str  # "voter", "learner" or "leaving", as in `Member`
     host: str = ""
     port: int = 0
 

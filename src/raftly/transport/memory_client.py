@@ -63,11 +63,12 @@ class MemoryDialer:
 class MemoryChannel:
     """See `raftly.transport.base.Channel`; the `Caller` at the other end too."""
 
-    __slots__ = ("_id", "_network", "_next", "_waiting", "is_open", "node_id", "response_bytes_max")
+    __slots__ = ("_id", "_network", "_next", "_waiting", "in_flight_max", "is_open", "node_id", "response_bytes_max")
 
     def __init__(self, network: MemoryNetwork, id_: int, node: NodeId) -> None:
         self.node_id = node
         self.is_open = True
+        self.in_flight_max = 1 << 30
         self.response_bytes_max = REQUEST_BYTES_MAX
         self._network = network
         self._id = id_

@@ -35,6 +35,7 @@ class Serving(Session):
         "_in_flight_bytes",
         "_out",
         "_paused",
+        "in_flight_max",
         "response_bytes_max",
     )
 
@@ -42,6 +43,7 @@ class Serving(Session):
         self, hub: Hub, connection: Connection, handler: RequestHandler, forget: Callable[[Serving], None]
     ) -> None:
         self.response_bytes_max = hub.options.client_frame_bytes_max - ITEM_HEADER_BYTES
+        self.in_flight_max = hub.options.client_in_flight_max
         self._hub = hub
         self._connection = connection
         self._handler = handler
@@ -76,7 +78,7 @@ class Serving(Session):
                 raise DecodeError("requests", start, f"request {id_} is in flight already")
             in_flight[id_] = len(data)
             self._in_flight_bytes += len(data)
-            full = len(in_flight) > options.client_in_flight_max or self._in_flight_bytes > options.client_bytes_max
+            full = len(in_flight) > self.in_flight_max or self._in_flight_bytes > options.client_bytes_max
             (excess if full else taken).append(item)
         self._hub.stats.requests += len(items)
         if taken:

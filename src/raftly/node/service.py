@@ -1,0 +1,271 @@
+"""Service: what a node does with the requests of callers elsewhere.
+
+    transport.serve(Service(node))
+
+Commands go to the leader: any other node names it, and where it is, and the caller goes there. What callers send is
+looked at before it is proposed, so that nothing enters the log at which replicas would stop; what is wrong with a
+request is its answer. All requests of one turn are proposed together, all that is applied in one turn is answered
+together, and a command costs no task: its proposal's waiter writes the response.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final, final
+
+from raftly.base.types import NO_NODE, NodeId
+from raftly.errors import LimitExceeded, NotLeader, RaftlyError
+from raftly.node.commands import call_payload, close_payload, open_payload
+from raftly.node.errors import Busy, NodeStopped, RemoteFailed, UnknownCommand, ValueTypeError
+from raftly.node.reads import STRONG, Freshness
+from raftly.node.replicated import Replicated
+from raftly.node.requests import (
+    Admin,
+    AskStatus,
+    Call,
+    Close,
+    GroupStatus,
+    MemberStatus,
+    Open,
+    Query,
+    Request,
+    decode_request,
+    encode_not_leader,
+    encode_raised,
+    encode_read,
+    encode_refused,
+    encode_result,
+)
+from raftly.node.session import Make
+from raftly.transport.base import Caller
+from raftly.transport.exchange import Item
+from raftly.transport.options import Address
+
+ADMIN: Final = frozenset({"add", "remove", "promote", "replace", "transfer_leader"})
+FLAGS: Final = frozenset({"force", "voter"})
+_WITHIN_MIN_S: Final = 0.001
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ServiceLimits:
+    """What callers elsewhere may make a group hold."""
+
+    sessions: int = 100_000
+    session_ttl: float = 86_400.0
+    """Seconds."""
+    replies: int = 4096
+    """Of one session, kept until its caller says that it has them."""
+
+
+@final
+class Service:
+    """The `RequestHandler` of a node. `address_of`: where a member is for callers, if not where it is for members."""
+
+    def __init__(
+        self,
+        node: Replicated[Any],
+        *,
+        address_of: Callable[[NodeId], Address | None] | None = None,
+        limits: ServiceLimits | None = None,
+    ) -> None:
+        self._node = node
+        self._address_of = address_of or self._member_address
+        self._limits = limits or ServiceLimits()
+        errors = getattr(type(node.machine.instance), "errors", ())
+        self._registered: dict[type[BaseException], str] = {error: error.__qualname__ for error in errors}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # --- requests ---
+
+    def on_requests(self, caller: Caller, items: list[Item]) -> None:
+        """See `RequestHandler.on_requests`."""
+        for id_, data in items:
+            try:
+                within, request = decode_request(data)
+                self._take(caller, id_, max(within, _WITHIN_MIN_S), request)
+            except Exception as error:  # noqa: BLE001 - whatever a request sets off is its answer, not this node's end
+                self.refuse(caller, id_, error)
+
+    def on_excess(self, caller: Caller, items: list[Item]) -> None:
+        """See `RequestHandler.on_excess`."""
+        bound = caller.in_flight_max
+        answer = encode_refused(Busy("requests_in_flight", bound + 1, bound))
+        for id_, _ in items:
+            caller.respond(id_, answer)
+
+    def _take(self, caller: Caller, id_: int, within: float, request: Request) -> None:
+        if isinstance(request, Call):
+            self._call(caller, id_, within, request)
+        elif isinstance(request, Query):
+            fresh = self._node.fresh_nowait() if request.read is STRONG or request.read == STRONG else None
+            if fresh is not None:
+                self._answer_query(caller, id_, request, fresh)
+            else:
+                self._spawn(caller, id_, self._query(caller, id_, within, request))
+        elif isinstance(request, Open):
+            self._open(caller, id_, within, request)
+        elif isinstance(request, Close):
+            session = request.session
+            self._submit(caller, id_, within, lambda stamp_us: close_payload(stamp_us, session))
+        elif isinstance(request, AskStatus):
+            caller.respond(id_, encode_result(self.status()))
+        else:
+            self._spawn(caller, id_, self._admin(caller, id_, within, request))
+
+    def _submit(self, caller: Caller, id_: int, within: float, make: Make) -> None:
+        self._node.submit(make, _Reply(self, caller, id_), min(within, self._node.config.call_timeout))
+
+    def _call(self, caller: Caller, id_: int, within: float, request: Call) -> None:
+        call, session, number, done_below = request.call, request.session, request.number, request.done_below
+        machine = self._node.machine
+        machine.check_call(call)
+        if session:
+            known = machine.sessions.get(session)
+            if known is not None and len(known.replies) >= self._limits.replies and number not in known.replies:
+                kept = [reply for reply in known.replies if reply >= done_below]
+                if len(kept) >= self._limits.replies:
+                    raise Busy("replies_kept", len(kept) + 1, self._limits.replies)
+        self._submit(caller, id_, within, lambda stamp: call_payload(stamp, session, number, done_below, call))
+
+    def _open(self, caller: Caller, id_: int, within: float, request: Open) -> None:
+        limits = self._limits
+        count = len(self._node.machine.sessions)
+        if count >= limits.sessions:
+            raise Busy("sessions", count + 1, limits.sessions)
+        if not 0 < request.ttl_us <= limits.session_ttl * 1e6:
+            raise LimitExceeded("session_ttl_us", request.ttl_us, int(limits.session_ttl * 1e6))
+        self._submit(caller, id_, within, lambda stamp_us: open_payload(stamp_us, request.ttl_us, request.nonce))
+
+    async def _query(self, caller: Caller, id_: int, within: float, request: Query) -> None:
+        self._answer_query(caller, id_, request, await self._node.fresh(request.read, within=within))
+
+    def _answer_query(self, caller: Caller, id_: int, request: Query, fresh: Freshness) -> None:
+        try:
+            result = self._node.machine.query(request.name, request.arguments, {})
+        except TypeError as error:
+            raise ValueTypeError(f"{request.name}: {error}") from error
+        self._respond(caller, id_, encode_read(fresh, result))
+
+    # --- the group ---
+
+    def status(self) -> GroupStatus:
+        """The group as this node knows it."""
+        node = self._node
+        status = node.status()
+        members: list[MemberStatus] = []
+        for member in node.member_list():
+            host, port = self._address_of(member.id) or ("", 0)
+            members.append(MemberStatus(member.id, member.role.value, host, port))
+        basic = status.basic
+        leader, term = basic.soft_state.leader, basic.hard_state.term
+        return GroupStatus(node.config.id, leader, term, node.machine.applied, members)
+
+    def _member_address(self, id_: NodeId) -> Address | None:
+        return next((member.address for member in self._node.member_list() if member.id == id_), None)
+
+    async def _admin(self, caller: Caller, id_: int, within: float, request: Admin) -> None:
+        method: Callable[..., Awaitable[object]] | None = None
+        if request.name in ADMIN:
+            method = getattr(self._node, request.name, None)
+        if method is None:
+            raise UnknownCommand(f"there is nothing to administer that is called {request.name}")
+        for argument in request.arguments:
+            if not _is_id(argument) and not _is_address(argument):
+                raise ValueTypeError(f"{request.name} takes ids of nodes and addresses, not {argument!r}")
+        if not request.flags.keys() <= FLAGS:
+            raise ValueTypeError(f"{request.name} has no flags {sorted(request.flags)}")
+        try:
+            await method(*request.arguments, **request.flags, within=within)
+        except TypeError as error:
+            raise ValueTypeError(f"{request.name}: {error}") from error
+        self._respond(caller, id_, encode_result(None))
+
+    # --- responses ---
+
+    def _spawn(self, caller: Caller, id_: int, work: Awaitable[None]) -> None:
+        async def run() -> None:
+            try:
+                await work
+            except Exception as error:  # noqa: BLE001 - as in `on_requests`
+                self.refuse(caller, id_, error)
+
+        task = asyncio.get_running_loop().create_task(run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def answer(self, caller: Caller, id_: int, result: object) -> None:
+        """What an entry gave: a value, or an exception."""
+        if isinstance(result, Exception):
+            self.refuse(caller, id_, result)
+            return
+        try:
+            self._respond(caller, id_, encode_result(result))
+        except RaftlyError as error:
+            self.refuse(caller, id_, error)
+
+    def _respond(self, caller: Caller, id_: int, data: bytes) -> None:
+        if len(data) > caller.response_bytes_max:
+            raise LimitExceeded("response_bytes", len(data), caller.response_bytes_max)
+        caller.respond(id_, data)
+
+    def refuse(self, caller: Caller, id_: int, error: Exception) -> None:
+        """Answer with an error."""
+        caller.respond(id_, self._encode_error(caller, error))
+
+    def _encode_error(self, caller: Caller, error: Exception) -> bytes:
+        name = self._registered.get(type(error))
+        if name is not None:
+            try:
+                data = encode_raised(name, error)
+            except RaftlyError as problem:
+                error = problem
+            else:
+                if len(data) <= caller.response_bytes_max:
+                    return data
+                error = LimitExceeded("response_bytes", len(data), caller.response_bytes_max)
+        if isinstance(error, NotLeader):
+            leader = error.leader_id
+            return encode_not_leader(leader, self._address_of(leader) if leader != NO_NODE else None)
+        if not isinstance(error, RaftlyError):
+            error = RemoteFailed(f"{type(self._node.machine.instance).__qualname__}: {error!r}"[:1000])
+        elif error is self._node.failure and not isinstance(error, NodeStopped):
+            error = NodeStopped(f"this node failed: {error}")
+        return encode_refused(error)
+
+
+@final
+class _Reply:
+    """Waits for the result of a proposal in the place of a future."""
+
+    __slots__ = ("_answered", "_caller", "_id", "_service")
+
+    def __init__(self, service: Service, caller: Caller, id_: int) -> None:
+        self._service = service
+        self._caller = caller
+        self._id = id_
+        self._answered = False
+
+    def done(self) -> bool:
+        """See `Waiter.done`."""
+        return self._answered
+
+    def set_result(self, result: object, /) -> None:
+        """See `Waiter.set_result`."""
+        self._answered = True
+        self._service.answer(self._caller, self._id, result)
+
+    def set_exception(self, exception: Exception, /) -> None:
+        """See `Waiter.set_exception`."""
+        self._answered = True
+        self._service.refuse(self._caller, self._id, exception)
+
+
+def _is_id(argument: object) -> bool:
+    return type(argument) is int and NO_NODE < argument < 1 << 64
+
+
+def _is_address(argument: object) -> bool:
+    return type(argument) is tuple and len(argument) == 2 and type(argument[0]) is str and type(argument[1]) is int
