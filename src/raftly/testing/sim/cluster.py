@@ -29,9 +29,10 @@ from raftly.node import NodeConfig, Replicated
 from raftly.node.errors import Busy
 from raftly.storage.log_store import LogOptions
 from raftly.testing.sim.host import Host, HostDown
+from raftly.testing.sim.messages import MessageNetwork, MessageTransport
 from raftly.testing.sim.net import edges_between
 from raftly.testing.sim.world import OutOfTime, World
-from raftly.transport.events import TransportEvent
+from raftly.transport.base import Transport
 from raftly.transport.options import TcpOptions
 from raftly.transport.tcp import TcpTransport
 
@@ -54,7 +55,8 @@ def make_config(id_: NodeId, members: tuple[NodeId, ...], seed: int) -> NodeConf
 class SimCluster(Generic[T]):
     """Nodes 1 to `size`, each on a host `node1`, ...; none runs before `start`.
 
-    `configure` gives the options of a node, from its id, the first members and a seed that is new at every start.
+    `configure` gives the options of a node, from its id, the first members and a seed that is new at every start. With
+    `messages` Raft's messages do not go over TCP: they may be lost, doubled and overtaken.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class SimCluster(Generic[T]):
         *,
         configure: Callable[[NodeId, tuple[NodeId, ...], int], NodeConfig] = make_config,
         tcp: TcpOptions | None = None,
+        messages: bool = False,
     ) -> None:
         self.world = world
         self.ids: tuple[NodeId, ...] = tuple(range(1, size + 1))
@@ -74,6 +77,7 @@ class SimCluster(Generic[T]):
         self._factory = factory
         self._configure = configure
         self._tcp = tcp or TcpOptions(write_at_once=True)  # as `replicate` has it
+        self._messages = MessageNetwork(self.hosts) if messages else None
         self._supervisor: asyncio.Task[None] | None = None
         self._id_of = {host: id_ for id_, host in self.hosts.items()}
         for host in self.hosts.values():
@@ -97,20 +101,8 @@ class SimCluster(Generic[T]):
         host.begin(self._serve(id_, host))
 
     async def _serve(self, id_: NodeId, host: Host) -> None:
-        def on_event(event: TransportEvent) -> None:
-            self.world.note(host.name, "transport", str(event))
-
-        others = {other: (at.address, PORT) for other, at in self.hosts.items() if other != id_}
         config = self._configure(id_, self.ids, host.seed("node"))
-        transport = TcpTransport(
-            config.cluster_id,
-            id_,
-            (host.address, PORT),
-            others,
-            self._tcp,
-            random=host.source("transport"),
-            on_event=on_event,
-        )
+        transport = self._make_transport(id_, config.cluster_id)
         try:
             node = await Replicated.start(self._factory, config, transport, fs=host.disk.fs, clock=host.wall)
         except (RaftlyError, OSError) as error:
@@ -120,6 +112,19 @@ class SimCluster(Generic[T]):
             return
         self.nodes[id_] = node
         self.world.note(host.name, "serves")
+
+    def _make_transport(self, id_: NodeId, cluster_id: int) -> Transport:
+        host = self.hosts[id_]
+        tcp = TcpTransport(
+            cluster_id,
+            id_,
+            (host.address, PORT),
+            {other: (at.address, PORT) for other, at in self.hosts.items() if other != id_},
+            self._tcp,
+            random=host.source("transport"),
+            on_event=lambda event: self.world.note(host.name, "transport", str(event)),
+        )
+        return tcp if self._messages is None else MessageTransport(self._messages, id_, tcp)
 
     def _on_death(self, host: Host) -> None:
         self.nodes.pop(self._id_of[host], None)

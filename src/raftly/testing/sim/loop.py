@@ -10,7 +10,7 @@ import asyncio
 import socket
 from asyncio import events
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import Context
 from heapq import heapify, heappop, heappush
@@ -236,8 +236,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         events._set_running_loop(self)  # noqa: SLF001
         try:
             for task in tasks:
-                task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001 - it is meant to be
-                _close(task.get_coro())
+                _drop(task)
         finally:
             events._set_running_loop(outer)  # noqa: SLF001
 
@@ -254,8 +253,11 @@ class SimLoop(asyncio.AbstractEventLoop):
         """See asyncio."""
         self._numbers += 1
         task = SimTask(coro, self, name or f"{self.host.name}-{self._numbers}", context, self._numbers)
-        self._tasks[task] = None
-        task.add_done_callback(self._forget)
+        if self._alive:
+            self._tasks[task] = None
+            task.add_done_callback(self._forget)
+        else:
+            _drop(task)
         return task
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
@@ -339,7 +341,10 @@ class SimLoop(asyncio.AbstractEventLoop):
         """See asyncio."""
 
 
-def _close(coro: Generator[Any, Any, Any] | Coroutine[Any, Any, Any] | None) -> None:
+def _drop(task: asyncio.Task[Any]) -> None:
+    """It never runs again, and nobody is to complain of it."""
+    task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001
+    coro = task.get_coro()
     with suppress(Exception, asyncio.CancelledError):  # it is dead; or it is the one that runs now, and ends by itself
         if coro is not None:
             coro.close()

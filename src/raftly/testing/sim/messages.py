@@ -1,23 +1,29 @@
-"""A Transport of messages between simulated hosts: each may be lost, doubled, or overtaken by others."""
+"""A transport whose messages are lost, doubled and overtaken one by one, which TCP never does to them.
+
+Connections, snapshots and identities are those of a TcpTransport below; only Raft's messages go another way.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import final
+from functools import partial
+from typing import Final, final
 
 from raftly.base.types import NodeId
 from raftly.core.messages import Message, MsgSnap
 from raftly.testing.sim.host import Host
 from raftly.transport.base import Receiver
 from raftly.transport.codec import decode_messages, encode_messages
-from raftly.transport.events import SnapshotReported, TransportEvent
+from raftly.transport.options import Address
+from raftly.transport.tcp import TcpTransport
+from raftly.transport.transfer import SnapshotSource, SnapshotTaker
 
-_HEADER_BYTES = 32
+_HEADER_BYTES: Final = 40
 
 
 @final
 class MessageNetwork:
-    """Which transport is whose; made once for a cluster."""
+    """The transports of one cluster, by node."""
 
     def __init__(self, hosts: dict[NodeId, Host]) -> None:
         self.hosts = hosts
@@ -26,20 +32,20 @@ class MessageNetwork:
 
 @final
 class MessageTransport:
-    """One node's end: the `Transport` that a driver takes. What the links do to messages is the world's affair."""
+    """One node's end: a `Transport`. What happens to a message on its link is the world's affair (`LinkOptions`)."""
 
-    def __init__(self, network: MessageNetwork, id_: NodeId, on_event: Callable[[TransportEvent], None]) -> None:
+    def __init__(self, network: MessageNetwork, id_: NodeId, inner: TcpTransport) -> None:
         self._network = network
         self._id = id_
         self._host = network.hosts[id_]
-        self._on_event = on_event
+        self._inner = inner
         self._receive: Receiver | None = None
-        self._unreachable: Callable[[NodeId], None] | None = None
+        self._expelled: set[NodeId] = set()
 
     async def start(self, receive: Receiver, unreachable: Callable[[NodeId], None]) -> None:
         """See `Transport.start`."""
+        await self._inner.start(receive, unreachable)
         self._receive = receive
-        self._unreachable = unreachable
         self._network.ends[self._id] = self
 
     async def close(self) -> None:
@@ -47,30 +53,79 @@ class MessageTransport:
         self._receive = None
         if self._network.ends.get(self._id) is self:
             del self._network.ends[self._id]
+        await self._inner.close()
 
     def send(self, to: NodeId, batch: list[tuple[int, list[Message]]]) -> None:
-        """See `Transport.send`. A snapshot is reported at once: as sent when it can arrive, else as failed."""
+        """See `Transport.send`."""
         target = self._network.hosts.get(to)
-        net = self._host.world.net
+        if to in self._expelled or target is None:
+            return
         for group, messages in batch:
-            encoded = [(group, encode_messages([message])) for message in messages]
-            for (_, data), message in zip(encoded, messages, strict=True):
-                reached = target is not None and target.alive and net.reaches(self._host, target)
+            for message in messages:
                 if isinstance(message, MsgSnap):
-                    self._on_event(SnapshotReported(to, group, "" if reached else "the node cannot be reached"))
-                if target is not None:
-                    net.post(self._host, target, len(data) + _HEADER_BYTES, self._delivery(to, group, data))
-                if not reached:
-                    self._host.loop.call_soon(self._tell_unreachable, to)
+                    self._inner.send(to, [(group, [message])])
+                else:
+                    data = encode_messages([message])
+                    deliver = partial(self._deliver, to, group, data)
+                    self._host.world.net.post(self._host, target, len(data) + _HEADER_BYTES, deliver)
 
-    def _tell_unreachable(self, to: NodeId) -> None:
-        if self._unreachable is not None and self._receive is not None:
-            self._unreachable(to)
+    def _deliver(self, to: NodeId, group: int, data: bytes) -> None:
+        end = self._network.ends.get(to)
+        if end is not None:
+            end.take(self._id, group, data)
 
-    def _delivery(self, to: NodeId, group: int, data: bytes) -> Callable[[], None]:
-        def deliver() -> None:
-            end = self._network.ends.get(to)
-            if end is not None and end._receive is not None:  # noqa: SLF001 - one's own class
-                end._receive(self._id, [(group, decode_messages(data, 0, len(data)))])  # noqa: SLF001
+    def take(self, from_: NodeId, group: int, data: bytes) -> None:
+        """A message has arrived here."""
+        if self._receive is not None and from_ not in self._expelled:
+            self._receive(from_, [(group, decode_messages(data, 0, len(data)))])
 
-        return deliver
+    # --- as the transport below has it ---
+
+    @property
+    def address(self) -> Address | None:
+        """See `Transport.address`."""
+        return self._inner.address
+
+    def set_address(self, node: NodeId, address: Address | None) -> None:
+        """See `Transport.set_address`."""
+        self._inner.set_address(node, address)
+
+    def expel(self, node: NodeId) -> None:
+        """See `Transport.expel`."""
+        self._expelled.add(node)
+        self._inner.expel(node)
+
+    async def send_snapshot(self, to: NodeId, group: int, message: MsgSnap, source: SnapshotSource) -> None:
+        """See `Transport.send_snapshot`.
+
+        Raises:
+            TransferFailed, LimitExceeded: as there.
+        """
+        await self._inner.send_snapshot(to, group, message, source)
+
+    @property
+    def take_snapshot(self) -> SnapshotTaker | None:
+        """See `Transport.take_snapshot`."""
+        return self._inner.take_snapshot
+
+    @take_snapshot.setter
+    def take_snapshot(self, taker: SnapshotTaker | None) -> None:
+        self._inner.take_snapshot = taker
+
+    @property
+    def on_expelled(self) -> Callable[[NodeId], None]:
+        """See `Transport.on_expelled`."""
+        return self._inner.on_expelled
+
+    @on_expelled.setter
+    def on_expelled(self, callback: Callable[[NodeId], None]) -> None:
+        self._inner.on_expelled = callback
+
+    @property
+    def on_lost(self) -> Callable[[NodeId], None]:
+        """See `Transport.on_lost`."""
+        return self._inner.on_lost
+
+    @on_lost.setter
+    def on_lost(self, callback: Callable[[NodeId], None]) -> None:
+        self._inner.on_lost = callback

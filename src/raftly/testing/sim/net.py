@@ -184,6 +184,8 @@ class Network:
 
     def post(self, a: Host, b: Host, size: int, deliver: Callable[[], None]) -> None:
         """Send a message of some bytes: `deliver` runs on b's loop once, twice or never, in any order with others."""
+        if not a.alive:
+            return  # its last callback unwinds
         options = self.link(a, b).options
         if a is not b and (not self.reaches(a, b) or self.chance(options.loss)):
             self._lose(a, b)

@@ -40,6 +40,8 @@ class RunOptions:
     profile: str = "uniform"
     seconds: float = 20.0
     """Virtual time for faults; start and healing come on top."""
+    messages: bool = False
+    """Raft's messages do not go over TCP: `SimCluster`."""
     events_max: int = 5_000_000
     client: ClientOptions = field(default_factory=ClientOptions)
     configure: Callable[[NodeId, tuple[NodeId, ...], int], NodeConfig] = make_config
@@ -82,7 +84,13 @@ class Run(Generic[T]):
     ) -> None:
         self.options = options or RunOptions()
         self.world = World(seed, trace=trace)
-        self.cluster = SimCluster(self.world, factory, self.options.size, configure=self.options.configure)
+        self.cluster = SimCluster(
+            self.world,
+            factory,
+            self.options.size,
+            configure=self.options.configure,
+            messages=self.options.messages,
+        )
         self.history = History(lambda: self.world.now)
         self.faults = list(faults) if faults is not None else self._plan()
         numbers = range(1, self.options.clients + 1)

@@ -140,15 +140,18 @@ class World:
         until = self.now + within
         last = self.events + events_max
         while not task.done():
-            if self.events >= last or not self.step(until):
+            problem: SimulationError | None = None
+            if self.events >= last:
+                problem = OutOfTime(f"not done after {events_max} events, at {self.now:.3f} s")
+            elif not self.step(until):
+                problem = OutOfTime(f"not done within {within} s")
+                if not self._heap:
+                    problem = Stuck(f"nothing is left to happen, at {self.now:.3f} s")
+            if problem is not None:
                 task.cancel()
                 self._settle(task)
                 self.check()
-                if self.events >= last:
-                    raise OutOfTime(f"not done after {events_max} events, at {self.now:.3f} s")
-                if not self._heap:
-                    raise Stuck(f"nothing is left to happen, at {self.now:.3f} s")
-                raise OutOfTime(f"not done within {within} s")
+                raise problem
         result = task.result()
         self.check()
         return result
