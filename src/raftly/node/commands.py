@@ -21,6 +21,8 @@ The payload of an entry, little-endian, version 1:
         kind 2 OPEN: u64 time to live, microseconds  u64 nonce      the session's id is the entry's index
         kind 3 CLOSE: u64 session
         kind 4 CLOCK: nothing; only lets log time pass
+        kind 5 CHECK: nothing; replicas note the digest of their state here
+        kind 6 TESTIMONY: u64 index of the CHECK  u64 node  u32 its digest  u8 whether it leads
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from struct import error as struct_error
 from typing import Final, TypeVar, final
 
 from raftly.base.limits import PAYLOAD_BYTES_MAX
+from raftly.base.types import Index, NodeId
 from raftly.errors import ConfigError, DecodeError, LimitExceeded
 from raftly.node.errors import ValueTypeError
 from raftly.node.shapes import SCALARS, Check, TypeArguments, checker, exact_type, substitute
@@ -51,6 +54,7 @@ _COMMAND_BYTES: Final = _WHOLE.size
 CALL_BYTES_MAX: Final = PAYLOAD_BYTES_MAX - _COMMAND.size
 _U64: Final = Struct("<Q")
 _PAIR: Final = Struct("<QQ")
+_TESTIMONY: Final = Struct("<QQIB")
 _WHAT: Final = "command"
 _MARK: Final = "__raftly__"
 
@@ -106,6 +110,8 @@ class Kind(IntEnum):
     OPEN = 2
     CLOSE = 3
     CLOCK = 4
+    CHECK = 5
+    TESTIMONY = 6
 
 
 # --- methods ---------------------------------------------------------------------------------------------------
@@ -237,6 +243,17 @@ def methods_of(cls: type, arguments: TypeArguments | None = None) -> dict[str, M
     return found
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class Testimony:
+    """A node says which digest its state had at a CHECK, and whether it leads."""
+
+    check: Index
+    witness: NodeId
+    digest: int
+    leads: bool
+
+
 # --- payloads --------------------------------------------------------------------------------------------------
 
 
@@ -258,6 +275,18 @@ def close_payload(stamp_us: int, session: int) -> bytes:
 def clock_payload(stamp_us: int) -> bytes:
     """A CLOCK."""
     return _HEAD.pack(VERSION, 4, stamp_us)
+
+
+def check_payload() -> bytes:
+    """A CHECK. Without a stamp: it lets no time pass."""
+    return _HEAD.pack(VERSION, 5, 0)
+
+
+def testimony_payload(testimony: Testimony) -> bytes:
+    """A TESTIMONY. Without a stamp."""
+    return _HEAD.pack(VERSION, 6, 0) + _TESTIMONY.pack(
+        testimony.check, testimony.witness, testimony.digest, testimony.leads
+    )
 
 
 def with_stamp(payload: bytes, stamp_us: int) -> bytes:
@@ -301,6 +330,18 @@ def decode_close(payload: bytes) -> int:
     if len(payload) != _HEAD.size + _U64.size:
         raise DecodeError(_WHAT, _HEAD.size, "the payload is not of its size")
     return int(_U64.unpack_from(payload, _HEAD.size)[0])
+
+
+def decode_testimony(payload: bytes) -> Testimony:
+    """What a TESTIMONY says.
+
+    Raises:
+        DecodeError: the payload is not of its size, or not of its form.
+    """
+    if len(payload) != _HEAD.size + _TESTIMONY.size or payload[-1] > 1:
+        raise DecodeError(_WHAT, _HEAD.size, "the payload is no testimony")
+    check, witness, digest, leads = _TESTIMONY.unpack_from(payload, _HEAD.size)
+    return Testimony(check, witness, digest, bool(leads))
 
 
 def split_call(payload: bytes) -> tuple[int, int, int, int, bytes, bytes] | None:

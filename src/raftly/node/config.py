@@ -56,6 +56,8 @@ class NodeConfig:
     """A session that is silent for so long, by log time, expires."""
     clock_interval: float = 5.0
     """While there are sessions, log time is at most so far behind a leader's clock."""
+    digest_interval: float = 60.0
+    """Seconds of work between two comparisons of the replicas' states (`raftly.node.digests`); 0: none."""
     snapshot_entries: int = 10_000
     """Entries applied between two snapshots."""
     snapshot_bytes: int = 256 << 20
@@ -72,6 +74,8 @@ class NodeConfig:
         for name in ("tick", "call_timeout", "change_timeout", "catch_up_stall", "session_ttl", "clock_interval"):
             if getattr(self, name) <= 0:
                 raise ConfigError(name, f"is {getattr(self, name)}, it must be above 0")
+        if not 0 <= self.digest_interval < math.inf:
+            raise ConfigError("digest_interval", f"is {self.digest_interval}, it must be at least 0")
         for name in ("calls_max", "snapshot_entries", "snapshot_bytes", "snapshots_keep"):
             if getattr(self, name) < 1:
                 raise ConfigError(name, f"is {getattr(self, name)}, it must be at least 1")
@@ -107,6 +111,7 @@ class NodeConfig:
             seed=self.seed,
             applied=applied,
             async_storage_writes=True,
+            skip_bcast_commit=True,
             max_size_per_msg=1 << 20,
             max_committed_size_per_ready=4 << 20,
             max_uncommitted_entries_size=256 << 20,

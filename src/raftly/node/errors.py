@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from raftly.errors import ConfChangeError, LimitExceeded, RaftlyError, Retry
 
@@ -29,6 +29,34 @@ class MachineFailed(RaftlyError):
     """This replica could not go on as the others do: a bug of the class, or an older version of it. It stopped."""
 
     code: ClassVar[str] = "machine_failed"
+
+
+class Diverged(RaftlyError):
+    """The state here is not what other replicas had at the same index. This one does not serve."""
+
+    code: ClassVar[str] = "diverged"
+    retry: ClassVar[Retry] = Retry.REFRESH_ROUTE
+
+    def __init__(self, index: int, own: int, other: int, witness: int, verdict: str = "") -> None:
+        super().__init__(index, own, other, witness, verdict)
+        self.index: Final = index  # at which they were compared
+        self.own: Final = own  # digests
+        self.other: Final = other
+        self.witness: Final = witness  # who has the other
+        self.verdict: Final = verdict  # empty as long as it is open which is right
+
+    def final(self, verdict: str) -> Diverged:
+        """The same, and known to be this replica's fault."""
+        return Diverged(self.index, self.own, self.other, self.witness, verdict)
+
+    def __str__(self) -> str:
+        known = f"the state at entry {self.index} is {self.own:08x} here and {self.other:08x} at node {self.witness}"
+        if not self.verdict:
+            return f"{known}; this replica does not serve until the others have said what they have"
+        return (
+            f"{known}, {self.verdict}: this replica parted from the others and stopped; remove its node from the "
+            "group, delete its directory, add it again, and look for what in the class is not deterministic"
+        )
 
 
 class SnapshotFailed(RaftlyError):

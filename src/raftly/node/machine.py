@@ -28,7 +28,6 @@ from raftly.node.commands import (
     decode_close,
     decode_head,
     decode_open,
-    decode_testimony,
     methods_of,
     split_call,
 )

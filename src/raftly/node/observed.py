@@ -12,14 +12,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar, final
 
-from raftly.base.types import NO_NODE, Index, NodeId
+from raftly.base.types import NO_NODE, Entry, Index, NodeId
 from raftly.core.raft import Raft
 from raftly.core.role import Role
 from raftly.core.tracker import ProgressState
 from raftly.errors import RaftlyError, StorageError
 from raftly.node.config import NodeConfig
+from raftly.node.digests import Comparable, Digests, digest_of
 from raftly.node.driver import Driver
-from raftly.node.errors import NodeStopped
+from raftly.node.errors import Diverged, NodeStopped
 from raftly.node.events import Applied, Leadership, Level, Members, members_of
 from raftly.node.group import Group
 from raftly.node.health import Disk, Follower, Health, Verdict, View, health, safe_to_stop
@@ -36,6 +37,7 @@ from raftly.node.logs import (
     SnapshotFailed,
     SnapshotRestored,
     Started,
+    StateDiffers,
     Stopped,
     printable,
 )
@@ -49,20 +51,14 @@ from raftly.transport.events import PeerStatus
 V = TypeVar("V")
 
 
-class Machine(Protocol):
-    """The state, as far as it is looked at here."""
+class Machine(Comparable, Protocol):
+    """The state machine, as far as it is looked at here."""
+
+    on_comparison: Callable[[Entry], None]
 
     @property
     def sessions(self) -> Mapping[int, object]:
         """Those that are open."""
-        ...
-
-    def digest(self) -> int:
-        """A checksum of all of it.
-
-        Raises:
-            RaftlyError: there is none.
-        """
         ...
 
 
@@ -100,14 +96,13 @@ class Parts:
 class Observer:
     """Watches one replica."""
 
-    def __init__(self, parts: Parts, applied: Index) -> None:
+    def __init__(self, parts: Parts, applied: Index, on_suspicion: Callable[[Diverged | None], None]) -> None:
         raft = parts.raft
         self.parts: Final = parts
         self.counts: Final = NodeCounts()
         self.applied: Final = Applied(applied)
         self.leadership: Final = Level(_leadership_of(raft))
         self.members: Final = Level(members_of(raft.tracker.config.conf_state()))
-        self.suspicion = ""  # why the state may not be what the others have
         self.started_at = 0.0  # of the loop's time
         self._log = NodeLog(parts.config.id, parts.group.id)
         self._raft = raft
@@ -118,6 +113,20 @@ class Observer:
         self._tick_at = 0.0
         self._snapshot_failure = ""
         self._failure: RaftlyError | None = None
+        self.digests: Final = Digests(
+            parts.config.id,
+            lambda: digest_of(parts.machine),
+            parts.config.digest_interval,
+            self.counts,
+            now=lambda: asyncio.get_running_loop().time(),
+            members=lambda: members_of(raft.tracker.config.conf_state()),
+            leads=lambda: raft.role is Role.LEADER,
+            offer=parts.group.offer,
+            on_differs=lambda *what: self._tell(StateDiffers(*what)),
+            on_suspicion=on_suspicion,
+            skip_to=raft.log.committed,
+        )
+        parts.machine.on_comparison = self.digests.on_entry
         self.health: Final = Level(health(self.view(0.0)))
 
     # --- hooks ---
@@ -152,6 +161,7 @@ class Observer:
         self.counts.snapshots_restored += 1
         self._tell(SnapshotRestored(applied))
         self._placed.clear()
+        self.digests.on_restored()
         self.applied.advance(applied)
         self._on_members()
 
@@ -188,6 +198,7 @@ class Observer:
             self._snapshot_failure = problem
             if problem:
                 self._tell(SnapshotFailed(problem))
+        self.digests.on_tick(self.applied.index)
         self._look(now)
 
     def close(self, failure: RaftlyError) -> None:
@@ -226,7 +237,7 @@ class Observer:
             self.parts.reads.is_leased(),
             "" if self._failure is None else printable(str(self._failure)),
             self._snapshot_failure,
-            self.suspicion,
+            "" if self.digests.suspicion is None else str(self.digests.suspicion),
         )
 
     def _unreachable(self) -> frozenset[NodeId]:

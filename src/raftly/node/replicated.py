@@ -31,7 +31,7 @@ from raftly.node.clock import Clock
 from raftly.node.commands import call_payload, clock_payload, open_payload, with_stamp
 from raftly.node.config import NodeConfig
 from raftly.node.driver import Driver, DriverOptions
-from raftly.node.errors import Busy, MachineFailed, NodeStopped, ReadTimeout
+from raftly.node.errors import Busy, Diverged, MachineFailed, NodeStopped, ReadTimeout
 from raftly.node.group import Group, Proposal, Waiter
 from raftly.node.lease_clock import LeaseClock, lease_clock_of
 from raftly.node.machine import StateMachine
@@ -84,7 +84,7 @@ class Replicated(Observed, Generic[T]):
         )
         self._reads.on_applied(self.machine.applied)
         parts = Parts(config, self._group, self._driver, store, transport, self._reads, self.machine)
-        self._observer = Observer(parts, self.machine.applied)
+        self._observer = Observer(parts, self.machine.applied, self._on_suspicion)
         self._calls = Calls(self._group.offer, config.tick * config.election_tick, self._stamp)
         self._nonces = SplitMix64(config.seed ^ config.id << 32)
         self._waiting = Waiting()
@@ -402,9 +402,16 @@ class Replicated(Observed, Generic[T]):
         ):
             self._group.offer(clock_payload(stamp_us))
 
+    def _on_suspicion(self, suspicion: Diverged | None) -> None:
+        """The state here may have parted from the others': nobody is answered from it until that is settled."""
+        if self.failure is None or isinstance(self.failure, Diverged):
+            self.failure = suspicion
+        if suspicion is not None:
+            self._refuse_all("whether this replica's state is right is in doubt")
+
     def on_failed(self, error: Exception) -> None:
         """See `GroupHandler.on_failed`."""
-        if self.failure is None:
+        if self.failure is None or isinstance(self.failure, Diverged):
             if isinstance(error, RaftlyError):
                 self.failure = error
             else:
@@ -413,11 +420,14 @@ class Replicated(Observed, Generic[T]):
             self._give_up(f"the node failed: {error}")
 
     def _give_up(self, why: str) -> None:
-        """Nobody will answer those who still wait."""
+        """Nobody will answer those who still wait, ever."""
+        self._observer.close(self.failure or OutcomeUnknown(why))
+        self._refuse_all(why)
+
+    def _refuse_all(self, why: str) -> None:
         unknown = OutcomeUnknown(why)
         self._waiting.give_up(unknown)
         self._calls.give_up(unknown)
         self._reads.give_up(self.failure or unknown)
-        self._observer.close(self.failure or unknown)
         self._idle.set()
         self._leader_changed.set()
