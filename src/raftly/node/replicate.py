@@ -10,6 +10,7 @@ from raftly.base.types import NodeId
 from raftly.errors import ConfigError
 from raftly.node.config import NodeConfig
 from raftly.node.replicated import Replicated
+from raftly.node.service import Service
 from raftly.transport.options import Address, TcpOptions
 from raftly.transport.tcp import TcpTransport
 
@@ -28,7 +29,8 @@ async def replicate(
     """Run node `id` of a group whose members listen at `addresses`; its log is in `directory`.
 
     Every member is started with the same addresses, each with a directory of its own. Without TLS in `tcp` only
-    loopback is allowed, unless `tcp` says otherwise. By default the members are those of `addresses`.
+    loopback is allowed, unless `tcp` says otherwise. By default the members are those of `addresses`. Callers elsewhere
+    (`raftly.node.remote.connect`) come to the same port.
 
     Raises:
         ConfigError: an option is wrong, or `addresses` lacks this node, or the class cannot be replicated.
@@ -41,4 +43,6 @@ async def replicate(
     others = {node: address for node, address in addresses.items() if node != id}
     options = dataclasses.replace(tcp or TcpOptions(), write_at_once=True)  # the driver sends once a turn
     transport = TcpTransport(config.cluster_id, id, addresses[id], others, options)
-    return await Replicated.start(factory, config, transport, directory=directory)
+    node = await Replicated.start(factory, config, transport, directory=directory)
+    transport.serve(Service(node, address_of=addresses.get))
+    return node

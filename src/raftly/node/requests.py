@@ -448,7 +448,7 @@ def _decode_not_leader(data: bytes) -> NotLeading:
         host = data[at:].decode()
     except UnicodeDecodeError as error:
         raise DecodeError(_ANSWER, at, "the host is not UTF-8") from error
-    return NotLeading(leader, (host, port) if host and leader != NO_NODE else None)
+    return NotLeading(leader, (host, port) if host and port and leader != NO_NODE else None)
 
 
 def _refusal(code: str, arguments: tuple[object, ...]) -> Exception:

@@ -173,6 +173,10 @@ class Route:
             return late
         return trying.error
 
+    def _hopeless(self, trying: _Trying, error: RaftlyError) -> RaftlyError:
+        """There is no point in another attempt."""
+        return OutcomeUnknown(f"it may have been carried out; then: {error}") if trying.unknown else error
+
     # --- one attempt ---
 
     async def _attempt(
@@ -272,7 +276,7 @@ class Route:
         if channel is not None and channel.is_open:
             return channel
         if self._closed:
-            raise NodeStopped("this caller was closed")
+            raise self._hopeless(trying, NodeStopped("this caller was closed"))
         dialing = self._dialing.get(address)
         if dialing is None:
             dialing = self._dialing[address] = asyncio.get_running_loop().create_task(self._dial(address))
@@ -285,11 +289,11 @@ class Route:
         try:
             return dialing.result()
         except asyncio.CancelledError:
-            raise NodeStopped("this caller was closed") from None
+            raise self._hopeless(trying, NodeStopped("this caller was closed")) from None
         except PeerRefused as error:
             trying.refused += error.reason in _FOR_GOOD
             if trying.refused >= len(self._addresses):
-                raise
+                raise self._hopeless(trying, error) from None
             self._lost(address, trying, error)
         except (OSError, UnicodeError, ConfigError) as error:
             trying.refused = 0
@@ -318,7 +322,7 @@ class Route:
 
     def learn(self, status: GroupStatus) -> None:
         """Use what a node knows of the members; the addresses given at first stay as the last resort."""
-        found = {member.id: (member.host, member.port) for member in status.members if member.host}
+        found = {member.id: (member.host, member.port) for member in status.members if member.host and member.port}
         self._addresses = list(dict.fromkeys([*found.values(), *self._given]))
         if self._leader is None:
             self._leader = found.get(status.leader)

@@ -62,7 +62,7 @@ class ServiceLimits:
 
 @final
 class Service:
-    """The `RequestHandler` of a node. `address_of`: where a member is for callers, if not where it is for members."""
+    """The `RequestHandler` of a node. `address_of` tells where a member is, as long as the members do not know it."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class Service:
         limits: ServiceLimits | None = None,
     ) -> None:
         self._node = node
-        self._address_of = address_of or self._member_address
+        self._given = address_of
         self._limits = limits or ServiceLimits()
         errors = getattr(type(node.machine.instance), "errors", ())
         self._registered: dict[type[BaseException], str] = {error: error.__qualname__ for error in errors}
@@ -157,14 +157,17 @@ class Service:
         status = node.status()
         members: list[MemberStatus] = []
         for member in node.member_list():
-            host, port = self._address_of(member.id) or ("", 0)
+            host, port = member.address or self._address_of(member.id) or ("", 0)
             members.append(MemberStatus(member.id, member.role.value, host, port))
         basic = status.basic
         leader, term = basic.soft_state.leader, basic.hard_state.term
         return GroupStatus(node.config.id, leader, term, node.machine.applied, members)
 
-    def _member_address(self, id_: NodeId) -> Address | None:
-        return next((member.address for member in self._node.member_list() if member.id == id_), None)
+    def _address_of(self, id_: NodeId) -> Address | None:
+        for member in self._node.member_list():
+            if member.id == id_ and member.address is not None:
+                return member.address
+        return None if self._given is None else self._given(id_)
 
     async def _admin(self, caller: Caller, id_: int, within: float, request: Admin) -> None:
         method: Callable[..., Awaitable[object]] | None = None
