@@ -2,13 +2,14 @@
 
 import enum
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, NewType, Optional
+from types import GenericAlias
+from typing import Annotated, Any, Generic, Literal, NewType, Optional, TypeVar, get_type_hints
 
 import pytest
 
 from raftly.errors import ConfigError
 from raftly.node.errors import ValueTypeError
-from raftly.node.shapes import checker, decode_as
+from raftly.node.shapes import checker, decode_as, substitute, type_arguments
 from raftly.node.values import Record, encode_value
 
 
@@ -136,3 +137,76 @@ def test_missing_fields_take_their_defaults() -> None:
 def test_annotations_that_nothing_can_travel_as_are_refused_at_once(annotation: object) -> None:
     with pytest.raises(ConfigError):
         checker(annotation)
+
+
+A = TypeVar("A")
+B = TypeVar("B")
+N = TypeVar("N", bound=int)
+
+
+@dataclass
+class Pair(Generic[A, B]):
+    one: A
+    others: list[B]
+
+
+class Named(Pair[str, B]):
+    pass
+
+
+class Numbered(Named[int]):
+    pass
+
+
+def test_what_type_variables_stand_for_is_found_in_aliases_and_bases() -> None:
+    assert type_arguments(Pair[int, str]) == {A: int, B: str}
+    assert type_arguments(Pair) == {}
+    assert type_arguments(Named[int]) == {A: str, B: int}
+    assert type_arguments(Numbered) == {A: str, B: int}
+    assert type_arguments(lambda: 1) == {}
+    assert type_arguments(dict[str, int]) == {}
+
+
+def generic(
+    a: A,
+    n: N,
+    items: list[A],
+    table: dict[A, list[B]],
+    perhaps: A | None,
+    more: list[A] | None,
+    pair: Pair[B, A],
+    both: tuple[A, N],
+    plain: int,
+) -> None:
+    """Has annotations."""
+
+
+def test_type_variables_are_replaced() -> None:
+    assert [substitute(hint, {A: int, B: str}) for hint in get_type_hints(generic).values()] == [
+        int,
+        N,
+        list[int],
+        dict[int, list[str]],
+        int | None,
+        list[int] | None,
+        Pair[str, int],
+        GenericAlias(tuple, (int, N)),
+        int,
+        type(None),
+    ]
+
+
+def test_a_generic_dataclass_is_checked_as_what_its_variables_stand_for() -> None:
+    pair = Pair(1, ["a"])
+    assert decode_as(encode_value(pair), Pair[int, str]) == pair
+    assert decode_as(encode_value(pair), Pair) == pair
+    assert decode_as(encode_value(Pair("x", [pair])), Pair[str, Pair[int, str]]) == Pair("x", [pair])
+    with pytest.raises(ValueTypeError):
+        decode_as(encode_value(pair), Pair[str, str])
+    with pytest.raises(ValueTypeError):
+        decode_as(encode_value(Pair("x", [pair])), Pair)  # nothing names the inner one
+    with pytest.raises(ValueTypeError):
+        decode_as(encode_value(pair), Named[str])
+    assert decode_as(encode_value(1), N) == 1
+    with pytest.raises(ValueTypeError):
+        decode_as(encode_value("a"), N)

@@ -1,13 +1,17 @@
 """Queue, against lists, on log time."""
 
+import asyncio
+
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from raftly.errors import LimitExceeded
-from raftly.node import command, query
+from raftly.node import Session, command, query
 from raftly.node.structures import BadTimeToLive, Queue, QueueFull, Reservation
 from tests.support.machines import TWIN_SETTINGS, Machine
+from tests.support.nodes import Replicas
+from tests.support.virtual import run
 
 BOUND = 4
 
@@ -177,3 +181,36 @@ def test_bounds_are_told() -> None:
     with pytest.raises(LimitExceeded):
         machine.call(Queue.take, 0)
     assert "holds 4 values" in str(QueueFull(BOUND))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_each_value_is_taken_exactly_once_while_leaders_come_and_go(seed: int) -> None:
+    async def main() -> None:
+        async with Replicas(Queue[int], seed=seed, call_timeout=60.0) as nodes:
+            await nodes.leader()
+            filling = await nodes.nodes[1].open_session()
+            sessions = [await node.open_session() for node in nodes.nodes.values()]
+            for value in range(60):
+                await filling.call(Queue.put, value)
+            taken: list[int] = []
+
+            async def consume(session: Session[Queue[int]]) -> None:
+                while values := await session.call(Queue.take):
+                    taken.extend(values)
+                    await asyncio.sleep(0.1)
+
+            async def disturb() -> None:
+                while True:
+                    nodes.network.isolate((await nodes.leader()).config.id)
+                    await asyncio.sleep(4)
+                    nodes.network.heal()
+                    await asyncio.sleep(0.5)
+
+            disturbing = asyncio.ensure_future(disturb())
+            await asyncio.gather(*map(consume, sessions))
+            disturbing.cancel()
+            nodes.network.heal()
+            assert sorted(taken) == list(range(60))
+            await nodes.equal()
+
+    run(main())
