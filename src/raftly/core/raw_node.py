@@ -379,6 +379,13 @@ class RawNode:
         if self.raft.role is _LEADER:
             replication.bcast_heartbeat(self.raft)
 
+    def maybe_tell_commit(self) -> bool:
+        """Tell the commit index to peers that do not know it; at a leader only; whether there were any.
+
+        For those who set `skip_bcast_commit` and have reason to believe that no append will carry it soon.
+        """
+        return self.raft.role is _LEADER and replication.maybe_tell_commit(self.raft)
+
     def request_snapshot(self) -> None:
         """Ask the leader for a snapshot, as when the own state machine is damaged.
 

@@ -57,6 +57,15 @@ def bcast_append(raft: Raft) -> None:
             maybe_send_append(raft, id_, progress, allow_empty=True)
 
 
+def maybe_tell_commit(raft: Raft) -> bool:
+    """Send the commit index to peers that could use it and were not sent it; whether there were any."""
+    told = False
+    for id_, progress in raft.tracker.peers:
+        if id_ != raft.id and progress.can_bump_commit(raft.log.committed):
+            told |= maybe_send_append(raft, id_, progress, allow_empty=True)
+    return told
+
+
 def maybe_send_append(raft: Raft, to: NodeId, progress: Progress, *, allow_empty: bool) -> bool:
     """Send an append to a peer if it makes sense; True when a message was queued.
 

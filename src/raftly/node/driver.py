@@ -25,17 +25,17 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from raftly.base.membership import ConfState
-from raftly.base.types import NO_NODE, Entry, EntryType, HardState, Index, NodeId
+from raftly.base.types import NO_NODE, Entry, EntryType, HardState, NodeId
 from raftly.core.config import Config
 from raftly.core.messages import Message, MsgProp, MsgSnap, MsgStorageAppend, MsgStorageApply, MsgTimeoutNow
 from raftly.core.role import Role
 from raftly.core.trace import Tracer
 from raftly.errors import DiskFull, NotLeader, PeerError, ProposalError, RaftlyError, StorageError
-from raftly.node.lease_clock import LeaseClock, lease_clock_of
 from raftly.node.group import Group, GroupHandler, Proposal
 from raftly.node.health import Contacts
 from raftly.node.lease_clock import LeaseClock, lease_clock_of
 from raftly.node.metrics import DriverCounts
+from raftly.node.telling import Teller, last_words
 from raftly.storage.items import EntriesItem, HardStateItem, Item, SnapshotItem
 from raftly.storage.log_store import LogStore
 from raftly.transport.base import Transport
@@ -96,6 +96,7 @@ class Driver:
         self._clock: LeaseClock = options.clock if options is not None and options.clock is not None else lambda: 0.0
         self._tick_from = 0.0  # by that clock: no tick before
         self._writer: asyncio.Task[None] | None = None
+        self._teller = Teller(self.wake)
 
     # --- life ---
 
@@ -133,6 +134,7 @@ class Driver:
             return
         if self._ticker is not None:
             self._ticker.cancel()
+        self._teller.stop()
         self._write_wanted.set()
         _, late = await asyncio.wait([writer], timeout=self._options.stop_timeout)
         if late:
@@ -248,6 +250,8 @@ class Driver:
     def _stop_group(self, group: Group, error: Exception) -> None:
         """A broken invariant, a log that cannot be read, an owner that cannot go on: this group says nothing more."""
         if self.groups.pop(group.id, None) is not None:
+            for message in last_words(group):
+                self._post(group, message)
             group.refuse_queued()
             group.handler.on_failed(error)
 
@@ -341,6 +345,7 @@ class Driver:
                         raw.step(response)
                 else:
                     self._post(group, message)
+        self._teller.look(group)
 
     def _post(self, group: Group, message: Message) -> None:
         if isinstance(message, MsgSnap):
@@ -461,24 +466,16 @@ class Driver:
         """
         for group in self.groups.values():
             raft = group.raw.raft
-            target, match = self._successor(group)
+            target, match = group.successor()
             if raft.role is _LEADER and raft.lead_transferee == NO_NODE and match > raft.log.persisted_index():
                 group.raw.transfer_leader(target)
                 self.wake(group)
-
-    def _successor(self, group: Group) -> tuple[NodeId, Index]:
-        """The voter that has most of the log, and how much; nobody if there is no other."""
-        raft = group.raw.raft
-        voters = raft.tracker.config.voters.ids()
-        others = [(peer.match, id_) for id_, peer in raft.tracker.peers if id_ != raft.id and id_ in voters]
-        match, target = max(others, default=(0, NO_NODE))
-        return target, match
 
     def _fail(self, error: RaftlyError) -> None:
         """The log is broken: nothing more may be promised. Somebody else should lead, at once."""
         for group in self.groups.values():
             raft = group.raw.raft
-            target, _ = self._successor(group)
+            target, _ = group.successor()
             if raft.role is _LEADER and target != NO_NODE:
                 self._post(group, MsgTimeoutNow(target, raft.id, raft.term))
         self._flush()

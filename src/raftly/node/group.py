@@ -99,6 +99,7 @@ class Group:
 
     __slots__ = (
         "_wake",
+        "committed",
         "config",
         "dirty",
         "handler",
@@ -133,6 +134,7 @@ class Group:
         self.offers: list[bytes] = []  # payloads for whoever leads
         self.pending_state: HardState | None = None  # a commit index that rides with the next write
         self.dirty = False
+        self.committed: Index = 0  # when its driver last looked
         self.transfer_term: Term = 0  # the newest term in which somebody was told to take over
         self.lost: NodeId = NO_NODE  # a connection to or from it closed, behind what is in the inbox
 
@@ -163,3 +165,11 @@ class Group:
             action(self.raw)
         finally:
             self._wake(self)
+
+    def successor(self) -> tuple[NodeId, Index]:
+        """The voter that has most of the log, and how much; nobody if there is no other."""
+        raft = self.raw.raft
+        voters = raft.tracker.config.voters.ids()
+        others = [(peer.match, id_) for id_, peer in raft.tracker.peers if id_ != raft.id and id_ in voters]
+        match, target = max(others, default=(0, NO_NODE))
+        return target, match
