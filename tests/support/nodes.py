@@ -19,6 +19,7 @@ from raftly.node import NodeConfig, Replicated, command, query
 from raftly.testing.faultfs import FaultFs
 from raftly.testing.memfs import MemFs
 from raftly.transport.memory import MemoryNetwork, MemoryTransport
+from raftly.transport.options import Address
 
 T = TypeVar("T")
 
@@ -83,13 +84,22 @@ class Replicas(Generic[T]):
         for node in self.nodes.values():
             await node.stop()
 
-    async def start(self, id_: int) -> Replicated[T]:
-        config = NodeConfig(id=id_, members=self.ids, **self.options)
+    async def start(
+        self, id_: int, *, address: Address | None = None, hints: dict[int, Address] | None = None
+    ) -> Replicated[T]:
+        """Start a node: one of the first, or one that joins; with an address, or on a network that needs none."""
+        joins = id_ not in self.ids
+        if id_ not in self.disks:
+            self.disks[id_] = MemFs()
+            self.faults[id_] = FaultFs(self.disks[id_])
+        config = NodeConfig(
+            id=id_, members=() if joins else self.ids, join=joins, addresses=hints or {}, **self.options
+        )
         loop = asyncio.get_running_loop()
         node = self.nodes[id_] = await Replicated.start(
             self.factory,
             config,
-            MemoryTransport(self.network, id_),
+            MemoryTransport(self.network, id_, address),
             fs=self.faults[id_],
             clock=lambda: 1_000_000 + loop.time(),
         )

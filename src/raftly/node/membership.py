@@ -393,9 +393,11 @@ class Membership:
         ]
         if not others:
             raise QuorumAtRisk(f"node {raft.id} leads, and no other voter can be reached to lead instead")
-        until = self._now() + self._patience
-        self._group.act(lambda raw: raw.transfer_leader(max(others)[1]))
+        until = self._now() + 3 * self._patience
         while self._now() < until:
+            # One that has not applied its newest configuration does not take over, and after a while is asked again.
+            if raft.role is Role.LEADER and raft.lead_transferee == NO_NODE:
+                self._group.act(lambda raw: raw.transfer_leader(max(others)[1]))
             await self._moved.wait()
             self._check()
             if raft.leader not in (raft.id, NO_NODE):
