@@ -6,14 +6,15 @@
 4. Replicas that applied the same entries are equal to the last byte; one that cannot be sure of that stops.
 
 Reading order: `group` and `driver` (any group), `values`, `shapes` and `commands` (calls as bytes), `machine` (a class
-and its sessions), `reads` and `session` (callers), `replicated` (all of it together), `replicate`
-(the short way in). `docs/node.md` is for users.
+and its sessions), `log_time`, `reads` and `session` (callers), `replicated` (all of it together), `replicate`
+(the short way in), `structures` (ready-made classes). `docs/node.md` is for users.
 """
 
 from raftly.node.commands import command, query, schema
 from raftly.node.config import NodeConfig
 from raftly.node.driver import Driver, DriverOptions
 from raftly.node.group import Group, GroupHandler, Proposal
+from raftly.node.log_time import Timed, log_time_us
 from raftly.node.reads import FOLLOWER, LEASE, LOCAL, STRONG, Freshness, Proof, Read, bounded
 from raftly.node.replicate import replicate
 from raftly.node.replicated import Replicated
@@ -35,8 +36,10 @@ __all__ = [
     "Read",
     "Replicated",
     "Session",
+    "Timed",
     "bounded",
     "command",
+    "log_time_us",
     "query",
     "replicate",
     "schema",
