@@ -40,6 +40,7 @@ from raftly.node.driver import Driver
 from raftly.node.errors import MachineFailed, SnapshotFailed
 from raftly.node.group import Group
 from raftly.node.machine import StateMachine
+from raftly.node.roster import Roster, ids_of
 from raftly.node.state import OnDisk, State, kept_head
 from raftly.node.values import decode_raw, encode_value
 from raftly.storage.group_log import GroupLog
@@ -171,10 +172,11 @@ class Snapshots(Generic[T]):
         except (Compacted, Unavailable):
             return None
 
-    def attach(self, driver: Driver, group: Group, transport: Transport) -> None:
+    def attach(self, driver: Driver, group: Group, transport: Transport, roster: Roster) -> None:
         """What snapshots go through from now on."""
         self._driver = driver
         self._group = group
+        self._roster = roster
         self._transport = transport
         transport.take_snapshot = self._take
 
@@ -270,7 +272,7 @@ class Snapshots(Generic[T]):
         self._tried = index  # also when it fails: not at every entry from now on
         self._log_bytes = 0
         try:
-            meta = SnapshotMeta(index, self._log.term(index), self._driver.conf_state(self._id))
+            meta = SnapshotMeta(index, self._log.term(index), self._roster.conf)
             pieces = self._machine.stream()
         except RaftlyError as error:
             self.failure = error
@@ -297,12 +299,13 @@ class Snapshots(Generic[T]):
             pace = _Pace()
             for piece in pieces:
                 for at in range(0, len(piece), _SLICE_BYTES):
-                    await writer.write(piece[at : at + _SLICE_BYTES])
-                    await pace.after(_SLICE_BYTES)
+                    part = piece[at : at + _SLICE_BYTES]
+                    await writer.write(part)
+                    await pace.after(len(part))
+            await writer.commit()
         except BaseException:
             writer.abort()
             raise
-        await writer.commit()
 
     def _maybe_cut(self) -> None:
         """Cut the log behind the newest snapshot when entries enough follow it.
@@ -339,7 +342,7 @@ class Snapshots(Generic[T]):
         """
         index = self._machine.applied
         term = self._log.term(index)
-        kept = _encode_kept(term, self._driver.conf_state(self._id), self._machine.head())
+        kept = _encode_kept(term, self._roster.conf, self._machine.head())
         try:
             cast("OnDisk", self._machine.instance).save(index, kept)
         except Exception as error:
@@ -351,9 +354,12 @@ class Snapshots(Generic[T]):
 
     # --- sending ---
 
-    def _to_send(self) -> Snapshot | None:
-        """The newest, by its name; None while there is none, and then one is made."""
-        if self._newest.index == 0:
+    def _to_send(self, to: NodeId) -> Snapshot | None:
+        """The newest, by its name; None while there is none in which `to` is a member, and then one is made.
+
+        A node would not take one of before it was added: it would not know what it is in the group.
+        """
+        if self._newest.index == 0 or to not in ids_of(self._newest.conf_state):
             self._begin()
             return None
         return Snapshot(self._newest)

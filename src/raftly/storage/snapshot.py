@@ -222,7 +222,11 @@ class SnapshotWriter:
         self._file = fs.open(unfinished, create=True)
         self._offset = 0
         self._synced = 0
-        self._put(header.encode())
+        try:
+            self._put(header.encode())
+        except BaseException:
+            self.abort()
+            raise
 
     async def write(self, data: bytes) -> None:
         """The next bytes of the state, as many as you like.
@@ -246,7 +250,7 @@ class SnapshotWriter:
         """Make the snapshot durable, then visible.
 
         Raises:
-            StorageError: the disk could not; whether it is there is unknown.
+            StorageError: the disk could not; whether it is there is unknown. Abort.
         """
         if self._gathered:
             self._put_chunk()
