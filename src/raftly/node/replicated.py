@@ -19,7 +19,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Concatenate, Final, Generic, ParamSpec, TypeVar, cast, final
 
-from raftly.base.membership import ConfState, decode_conf_change, decode_conf_change_v2
+from raftly.base.membership import ConfState
 from raftly.base.rand import SplitMix64
 from raftly.base.types import NO_NODE, Entry, EntryType, HardState, Index, NodeId, Snapshot, SnapshotMeta
 from raftly.core.messages import MsgSnap
@@ -27,16 +27,21 @@ from raftly.core.readindex import ReadState
 from raftly.core.role import Role
 from raftly.core.status import BasicStatus, SoftState, Status
 from raftly.errors import ConfChangeError, NotLeader, OutcomeUnknown, RaftlyError
+from raftly.node.changing import Changing
 from raftly.node.clock import Clock
 from raftly.node.commands import call_payload, clock_payload, open_payload, with_stamp
 from raftly.node.config import NodeConfig
 from raftly.node.driver import Driver, DriverOptions
-from raftly.node.errors import Busy, Diverged, MachineFailed, NodeStopped, ReadTimeout
+from raftly.node.errors import Busy, Diverged, MachineFailed, NodeStopped, ReadTimeout, Removed
+from raftly.node.founding import found
 from raftly.node.group import Group, Proposal, Waiter
+from raftly.node.handing_over import HandingOver
 from raftly.node.lease_clock import LeaseClock, lease_clock_of
 from raftly.node.machine import StateMachine
+from raftly.node.membership import Membership
 from raftly.node.observed import Observed, Observer, Parts
 from raftly.node.reads import STRONG, Freshness, Proof, Read, Reads
+from raftly.node.roster import Roster
 from raftly.node.session import Calls, Make, Session
 from raftly.node.snapshots import Snapshots
 from raftly.node.waiting import Waiting
@@ -55,7 +60,7 @@ NORMAL: Final = EntryType.NORMAL
 
 
 @final
-class Replicated(Observed, Generic[T]):
+class Replicated(Observed, Changing, HandingOver, Generic[T]):
     """One replica. Made by `start`; everything on one event loop."""
 
     def __init__(
@@ -78,7 +83,8 @@ class Replicated(Observed, Generic[T]):
         self._conf_index = self._log.conf_index  # membership changes up to it are in force already
         self._group: Group = self._driver.add_group(GROUP, config.core(self.machine.applied), self)
         self._snapshots = snapshots
-        snapshots.attach(self._driver, self._group, transport)
+        roster = Roster(machine, self._log.snapshot_meta.meta.conf_state)
+        snapshots.attach(self._driver, self._group, transport, roster)
         self._reads = Reads(
             self._group, config.lease, 2 * config.heartbeat_tick * config.tick, config.calls_max, lease_clock
         )
@@ -88,6 +94,17 @@ class Replicated(Observed, Generic[T]):
         self._calls = Calls(self._group.offer, config.tick * config.election_tick, self._stamp)
         self._nonces = SplitMix64(config.seed ^ config.id << 32)
         self._waiting = Waiting()
+        self._membership = Membership(
+            self._group,
+            roster,
+            transport,
+            config,
+            place=self._waiting.place,
+            check=self._check,
+            on_removed=self._on_removed,
+        )
+        self._membership.recover(self._log, machine.applied, self._conf_index)
+        transport.on_expelled = lambda _: self._on_removed()
         self._log_clock = Clock(config.clock_interval, config.tick * config.election_tick)
         self._leader_changed = asyncio.Event()
         self._idle = asyncio.Event()
@@ -122,9 +139,7 @@ class Replicated(Observed, Generic[T]):
         store = LogStore(fs, config.cluster_id, config.id, config.log)
         store.open()
         try:
-            if GROUP not in store.groups():
-                first = Snapshot(SnapshotMeta(0, 0, ConfState(tuple(sorted(config.members)))))
-                await store.commit([SnapshotItem(GROUP, first, keeps_entries=False)])
+            await found(store, GROUP, config)
             snapshots = Snapshots(GROUP, machine, config, store, fs)
             await snapshots.recover()
             node = cls(machine, snapshots, config, store, transport, clock, lease_clock)
@@ -162,12 +177,8 @@ class Replicated(Observed, Generic[T]):
         followers = [(peer.match, id_) for id_, peer in raft.tracker.peers if id_ != raft.id and id_ in voters]
         if not followers or raft.role is not Role.LEADER:
             return
-        self._group.act(lambda raw: raw.transfer_leader(max(followers)[1]))
-        with suppress(TimeoutError):
-            async with asyncio.timeout(patience):
-                while raft.leader in (raft.id, NO_NODE):
-                    self._leader_changed.clear()
-                    await self._leader_changed.wait()
+        with suppress(RaftlyError):
+            await self.transfer_leader(max(followers)[1], within=patience)
 
     # --- what callers do ---
 
@@ -186,8 +197,12 @@ class Replicated(Observed, Generic[T]):
         """
         call = self.machine.encode(method.__name__, args, kwargs)
         future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-        self.submit(lambda stamp_us: call_payload(stamp_us, 0, 0, 0, call), future, self.config.call_timeout)
-        result = await future
+        try:
+            self.submit(lambda stamp_us: call_payload(stamp_us, 0, 0, 0, call), future, self.config.call_timeout)
+            result = await future
+        except RaftlyError as error:
+            self._observer.counts.on_failed_call(error.code)
+            raise
         if isinstance(result, Exception):
             raise result
         return cast("R", result)
@@ -300,11 +315,14 @@ class Replicated(Observed, Generic[T]):
         """Calls that wait for their result here."""
         return len(self._waiting.places) + len(self._group.proposals) + len(self._calls.waiting)
 
-    def _admit(self) -> None:
+    def _check(self) -> None:
         if self.failure is not None:
             raise self.failure
         if self._stopped:
             raise NodeStopped("this node is stopping")
+
+    def _admit(self) -> None:
+        self._check()
         count = self.calls_in_flight()
         if count >= self.config.calls_max:
             raise Busy("calls_in_flight", count + 1, self.config.calls_max)
@@ -350,20 +368,19 @@ class Replicated(Observed, Generic[T]):
 
     def _apply_change(self, entry: Entry) -> object:
         self.machine.applied = entry.index
-        if entry.index <= self._conf_index:
-            return None
-        decode = decode_conf_change if entry.type == EntryType.CONF_CHANGE else decode_conf_change_v2
         try:
-            conf_state = self._group.raw.apply_conf_change(decode(entry.data))
+            conf_state = self._membership.apply(entry, self._conf_index)
         except ConfChangeError as error:
             return error
-        self._driver.write(MembershipItem(GROUP, entry.index, conf_state))
+        if conf_state is not None:
+            self._driver.write(MembershipItem(GROUP, entry.index, conf_state))
         return None
 
     def on_snapshot(self, snapshot: Snapshot) -> None:
         """See `GroupHandler.on_snapshot`."""
         self._snapshots.on_snapshot(snapshot)
         self._conf_index = snapshot.meta.index
+        self._membership.on_snapshot(snapshot.meta.conf_state)
         self._waiting.cover(snapshot.meta.index)
         self._reads.on_applied(self.machine.applied)
         self._observer.on_restored(self.machine.applied)
@@ -375,6 +392,7 @@ class Replicated(Observed, Generic[T]):
     def on_soft_state(self, state: SoftState) -> None:
         """See `GroupHandler.on_soft_state`."""
         self._leader_changed.set()
+        self._membership.on_soft_state()
         self._observer.on_soft_state()
         if state.leader != NO_NODE:
             self._calls.offer_all(asyncio.get_running_loop().time())
@@ -386,6 +404,7 @@ class Replicated(Observed, Generic[T]):
     def on_tick(self, now: float) -> None:
         """See `GroupHandler.on_tick`."""
         self._waiting.on_tick(now)
+        self._membership.on_tick(now)
         self._reads.on_tick(now)
         self._calls.on_tick(now)
         self._observer.on_tick(now, self.snapshot_failure)
@@ -419,6 +438,13 @@ class Replicated(Observed, Generic[T]):
                 self.failure.__cause__ = error
             self._give_up(f"the node failed: {error}")
 
+    def _on_removed(self) -> None:
+        """This node is no member any more, and disturbs nobody from now on."""
+        if self.failure is None and not self._stopped:
+            self._driver.remove_group(GROUP)
+            self._group.refuse_queued()
+            self.on_failed(Removed())
+
     def _give_up(self, why: str) -> None:
         """Nobody will answer those who still wait, ever."""
         self._observer.close(self.failure or OutcomeUnknown(why))
@@ -431,3 +457,4 @@ class Replicated(Observed, Generic[T]):
         self._reads.give_up(self.failure or unknown)
         self._idle.set()
         self._leader_changed.set()
+        self._membership.ring()

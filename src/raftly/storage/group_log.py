@@ -52,7 +52,7 @@ class GroupLog:
         self.conf_state = ConfState()
         self.conf_index: Index = 0
         self.snapshot_meta = Snapshot()  # the log begins behind it
-        self.latest_snapshot: Callable[[], Snapshot | None] | None = None  # who makes snapshots to send
+        self.latest_snapshot: Callable[[NodeId], Snapshot | None] | None = None  # who makes snapshots for a node
         self.state_segments = [0, 0, 0]  # where hard state, membership and snapshot_meta stand; 0: nowhere
         self.places = Places(1)
         self.cache_bytes = 0
@@ -106,7 +106,7 @@ class GroupLog:
 
     def snapshot(self, at_least: Index, to: NodeId) -> Snapshot:
         """See `LogReader.snapshot`."""
-        made = self.latest_snapshot() if self.latest_snapshot is not None else self.snapshot_meta
+        made = self.latest_snapshot(to) if self.latest_snapshot is not None else self.snapshot_meta
         if made is None or made.meta.index < max(at_least, self.first_index() - 1) or made.is_empty():
             raise SnapshotNotReady
         return made
