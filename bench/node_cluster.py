@@ -32,10 +32,11 @@ def free_ports(count: int) -> list[int]:
 class Member:
     """One process."""
 
-    def __init__(self, system: str, id_: int, ports: list[int], directory: Path) -> None:
+    def __init__(self, system: str, id_: int, ports: list[int], directory: Path, **options: object) -> None:
         self.id = id_
         directory.mkdir(exist_ok=True)
         command = [sys.executable, str(MEMBER), system, str(id_), ",".join(map(str, ports)), str(directory)]
+        command.append(json.dumps(options))
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def hear(self) -> dict[str, Any]:
@@ -46,6 +47,16 @@ class Member:
             raise SystemExit(f"member {self.id} ended with {self.process.wait()}")
         answer: dict[str, Any] = json.loads(line)
         return answer
+
+    def stop(self) -> None:
+        """End it, by force when it does not end by itself."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        try:
+            self.process.wait(STOPPED_S_MAX)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
 
     def ask(self, **request: object) -> dict[str, Any]:
         """Send a request and wait for its answer."""
@@ -58,9 +69,12 @@ class Member:
 class Cluster:
     """Three processes; leaving the context ends them."""
 
-    def __init__(self, system: str, directory: Path) -> None:
-        ports = free_ports(MEMBERS)
-        self.members = [Member(system, at + 1, ports, directory / str(at + 1)) for at in range(MEMBERS)]
+    def __init__(self, system: str, directory: Path, **options: object) -> None:
+        self._system = system
+        self._directory = directory
+        self._options = options  # of NodeConfig
+        self._ports = free_ports(MEMBERS)
+        self.members = [self._member(at + 1) for at in range(MEMBERS)]
         self.started = [member.hear() for member in self.members]
 
     def __enter__(self) -> Self:
@@ -68,14 +82,16 @@ class Cluster:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         for member in self.members:
-            assert member.process.stdin is not None
-            member.process.stdin.close()
-        for member in self.members:
-            try:
-                member.process.wait(STOPPED_S_MAX)
-            except subprocess.TimeoutExpired:
-                member.process.kill()
-                member.process.wait()
+            member.stop()
+
+    def again(self, member: Member) -> Member:
+        """A member that was stopped, started again."""
+        fresh = self._member(member.id)
+        self.members[member.id - 1] = fresh
+        return fresh
+
+    def _member(self, id_: int) -> Member:
+        return Member(self._system, id_, self._ports, self._directory / str(id_), **self._options)
 
     def leader(self) -> Member:
         """The member that leads, once there is one.

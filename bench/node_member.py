@@ -1,10 +1,11 @@
 """One process of a benchmark of nodes: a member of a group of three, driven by lines on its standard input.
 
-    python bench/node_member.py raftly ID PORT,PORT,PORT DIRECTORY        or, instead of raftly, a name of PYSYNCOBJ
+    python bench/node_member.py raftly ID PORT,PORT,PORT DIRECTORY {}     or, instead of raftly, a name of PYSYNCOBJ
 
-Each line is a request in JSON, each answer a line: {"do": "leads"} says whether this member leads; {"do": "usage"} what
-CPU it used so far, its resident memory, and how often it warned; {"do": "call" or "ask", "in_flight": n, "seconds": s}
-lets so many callers call again and again.
+The last argument holds options of NodeConfig in JSON. Each line is a request in JSON, each answer a line:
+{"do": "leads"} says whether this member leads; {"do": "usage"} what CPU it used so far, its resident memory, and how
+often it warned; {"do": "call" or "ask", "in_flight": n, "seconds": s} lets so many callers call again and again;
+{"do": "fresh"} ends when this member has all that was committed before.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from raftly.core.role import Role
-from raftly.node import Replicated, command, query, replicate
+from raftly.node import FOLLOWER, NodeConfig, Replicated, command, query, replicate
 
 PAYLOAD = b"x" * 128
 PYSYNCOBJ: dict[str, dict[str, object]] = {
@@ -117,16 +118,20 @@ async def answer(node: Replicated[Store], request: dict[str, Any]) -> Answer:
         return {"leads": node.status().basic.soft_state.role is Role.LEADER}
     if what == "usage":
         return usage()
+    if what == "fresh":
+        await node.fresh(FOLLOWER)
+        return {}
     if what == "call":
         return await load(lambda: node.call(Store.put, PAYLOAD), request["in_flight"], request["seconds"])
     return await load(lambda: node.ask(Store.get), request["in_flight"], request["seconds"])
 
 
-async def serve_raftly(id_: int, ports: list[int], directory: str) -> None:
+async def serve_raftly(id_: int, ports: list[int], directory: str, options: dict[str, Any]) -> None:
     """A member of raftly's, with a real log."""
     addresses = {at + 1: ("127.0.0.1", port) for at, port in enumerate(ports)}
     began = time.perf_counter()
-    node = await replicate(Store, id_, addresses, directory)
+    config = NodeConfig(id_, tuple(addresses), **options)
+    node = await replicate(Store, id_, addresses, directory, config=config)
     print(json.dumps({"started_s": time.perf_counter() - began}), flush=True)
     lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
@@ -205,11 +210,11 @@ def serve_pysyncobj(id_: int, ports: list[int], settings: dict[str, object]) -> 
 
 def main() -> None:
     """Serve until the input ends."""
-    system, id_, ports, directory = sys.argv[1:]
+    system, id_, ports, directory, options = sys.argv[1:]
     logging.getLogger().addHandler(Warnings())
     numbers = [int(port) for port in ports.split(",")]
     if system == "raftly":
-        asyncio.run(serve_raftly(int(id_), numbers, directory))
+        asyncio.run(serve_raftly(int(id_), numbers, directory, json.loads(options)))
     else:
         serve_pysyncobj(int(id_), numbers, PYSYNCOBJ[system])
 
