@@ -130,6 +130,7 @@ def test_a_lost_reply_is_asked_for_again_and_the_call_counts_once() -> None:
                 assert await session.call(Register.add, "a", 1) == 2
                 # The same loss without a session: nobody can tell, so it is said, and nothing is sent again.
                 nodes.network.cut.add(back)
+                asyncio.get_running_loop().call_later(0.2, nodes.network.cut.discard, back)
                 with pytest.raises(OutcomeUnknown):
                     await remote.call(Register.add, "a", 1)
                 nodes.network.cut.discard(back)
