@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import ClassVar, Generic, TypeVar, final
 
 from raftly.errors import ConfigError, LimitExceeded, RaftlyError
 from raftly.node.commands import command, query
 from raftly.node.errors import ValueTypeError
+from raftly.node.shapes import SCALARS
 from raftly.node.structures.order import check_limit, insert, order_key, page, remove
 
 K = TypeVar("K")
@@ -148,7 +150,9 @@ class Dict(Generic[K, V]):
     def _put(self, key: K, value: V) -> int:
         if key not in self.items:
             insert(self.order, key)
-        self._remember(Change(self.revision + 1, key, value, deleted=False))
+        # Of its own: an object in two places would be two after a snapshot, and changing it then another change.
+        told = value if type(value) in SCALARS else deepcopy(value)
+        self._remember(Change(self.revision + 1, key, told, deleted=False))
         self.items[key] = Item(key, value, self.revision)
         return self.revision
 

@@ -165,6 +165,35 @@ def test_a_class_may_have_structures_as_fields() -> None:
     assert machine.machine.instance.names.get(9) == "b"
 
 
+class Lists:
+    """Changes a value where it lies."""
+
+    lists: Dict[str, list[int]]
+
+    def __init__(self) -> None:
+        self.lists = Dict()
+
+    @command
+    def start(self) -> None:
+        self.lists.put("a", [])
+
+    @command
+    def grow(self) -> None:
+        found = self.lists.get("a")
+        assert found is not None
+        found.append(1)
+
+
+def test_a_value_that_is_changed_where_it_lies_is_the_same_with_and_without_a_snapshot() -> None:
+    machines = [Machine(Lists), Machine(Lists)]
+    for machine in machines:
+        machine.call(Lists.start)
+    machines[0].restart()
+    for machine in machines:
+        machine.call(Lists.grow)
+    assert machines[0].machine.digest() == machines[1].machine.digest()
+
+
 def test_what_cannot_be_is_told_to_the_caller_and_stops_nobody() -> None:
     machine: Machine[Dict[object, object]] = Machine(Dict)
     bad: list[object] = [[], {}, float("nan")]
