@@ -39,6 +39,7 @@ LAYERS[""] = {"base", "core", "node", "storage", "transport"}  # raftly/__init__
 
 # layer -> packages beyond the standard library; every one of them is an extra of pyproject.toml
 THIRD_PARTY: dict[str, set[str]] = {
+    "node": {"prometheus_client"},  # its `prometheus` only
     "rpc": {"google", "hpack"},  # google: health, reflection and codegen only
     "engine": {"rocksdict"},
     "proto": {"google"},

@@ -252,7 +252,7 @@ FAMILIES: Final = [
             ("elections_total", "Elections that this node started."),
             ("elections_won_total", "Elections that this node won."),
             ("proposals_total", "Proposals that this node placed in its log as the leader."),
-            ("calls_failed_total", "Calls at this node that ended in an error of raftly, by its code.", "code"),
+            ("calls_failed_total", "`node.call`s that ended in an error of raftly, by its code.", "code"),
             ("applied_total", "Entries that were applied."),
             ("applied_batches_total", "Batches of them."),
             ("reads_total", "Reads that were confirmed here, by what proved them fresh.", "proof"),

@@ -179,6 +179,7 @@ class Observer:
             self._placed.clear()
         if not self.leadership.set(_leadership_of(raft)):
             return
+        self._look(asyncio.get_running_loop().time())
         known = (raft.leader, raft.term)
         if known[0] == NO_NODE == self._leader[0]:
             return  # still nobody, in a later term

@@ -1,13 +1,20 @@
 """Health in words: pure cases, then what real nodes say of themselves."""
 
+import asyncio
+import logging
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from raftly.core.role import Role
+from raftly.errors import DiskFull, OutcomeUnknown
 from raftly.node.events import Members
 from raftly.node.health import BEHIND_MAX, Contacts, Disk, Follower, View, health, safe_to_stop, why_no_leader
+from raftly.testing.faultfs import Effect, Fault
+from tests.support.nodes import Nodes, Register
+from tests.support.virtual import run
 
 THREE = Members((1, 2, 3))
 UP_TO_DATE = {2: Follower(100), 3: Follower(100)}
@@ -144,3 +151,119 @@ def test_contacts_are_lost_until_they_are_heard() -> None:
     contacts.on_tick()
     contacts.on_tick()
     assert contacts.silent_ticks(2) == 2
+
+
+# --- real nodes ---
+
+
+def test_a_node_that_is_cut_off_says_who_is_missing_and_what_may_be_stopped() -> None:
+    async def main() -> None:
+        async with Nodes() as nodes:
+            leader = await nodes.leader()
+            first, second = (node.config.id for node in nodes.others(leader))
+            await asyncio.sleep(1)
+            assert str(leader.health().value) == "this node leads, all is well"
+            assert leader.safe_to_stop(first)
+            assert leader.safe_to_stop(leader.config.id)
+            assert "ask node" in str(nodes.nodes[first].safe_to_stop(first))
+            await nodes.stop(first)
+            await asyncio.sleep(2)
+            assert leader.health().value.unreachable == (first,)
+            assert not leader.safe_to_stop(second)
+            assert f"node {first} is not reachable" in str(leader.safe_to_stop(second))
+            await nodes.stop(second)
+            await asyncio.sleep(5)
+            alone = leader.health().value
+            assert not alone.serving
+            assert alone.no_leader == (
+                "no leader: 2 of 3 voters are needed, only 1 is reachable from here "
+                f"(not nodes {min(first, second)}, {max(first, second)})"
+            )
+            await nodes.start(first)
+            await nodes.leader()
+            await asyncio.sleep(2)
+            (either,) = {node.leadership().value.leader for node in nodes.nodes.values()}
+            assert nodes.nodes[either].health().value.unreachable == (second,)
+            assert "no other voter may fail" in str(nodes.nodes[either].health().value)
+
+    run(main())
+
+
+def test_one_way_silence_is_seen_by_the_leader() -> None:
+    async def main() -> None:
+        async with Nodes() as nodes:
+            leader = await nodes.leader()
+            mute = nodes.others(leader)[0].config.id
+            nodes.network.cut.add((mute, leader.config.id))  # it hears, and cannot answer
+            await asyncio.sleep(0.5)
+            assert leader.health().value.unreachable == ()
+            await asyncio.sleep(1.5)
+            assert leader.health().value.unreachable == (mute,)
+            nodes.network.heal()
+            await asyncio.sleep(1)
+            assert leader.health().value.unreachable == ()
+
+    run(main())
+
+
+def test_a_disk_in_trouble_is_told_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        async with Nodes() as nodes:
+            leader = await nodes.leader()
+            slow = nodes.others(leader)[0]
+            stall = nodes.faults[slow.config.id].add(Fault("sync", Effect.STALL, times=None))
+            await leader.call(Register.set, "a", 1)
+            await asyncio.sleep(4)
+            assert slow.health().value.disk is Disk.STALLED
+            stall.times = 0
+            stall.go_on.set()
+            await asyncio.sleep(1)
+            assert slow.health().value.disk is Disk.OK
+            nodes.faults[slow.config.id].add(Fault("sync", Effect.IO_ERROR, times=None))
+            await leader.call(Register.set, "a", 2)
+            await asyncio.sleep(1)
+            assert slow.health().value.disk is Disk.FAILED
+            assert str(slow.health().value).startswith("this node does not serve: ")
+
+    with caplog.at_level(logging.INFO, "raftly.node"):
+        run(main())
+    told = [message for message in caplog.messages if "disk" in message]
+    assert len([message for message in told if message.endswith(Disk.STALLED.value)]) == 1
+    assert len([message for message in told if message.endswith("the disk works again")]) == 1
+    assert len([record for record in caplog.records if record.levelno >= logging.ERROR]) == 1
+
+
+def test_what_a_life_leaves_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        async with Nodes(1) as nodes:
+            leader = await nodes.leader()
+            for value in range(1000):
+                await leader.call(Register.set, "a", value)
+
+    with caplog.at_level(logging.DEBUG, "raftly.node"):
+        run(main())
+    lines = [message.removeprefix("node 1: ") for message in caplog.messages]
+    assert lines[0].startswith("started, its state is of entry")
+    assert sum(line.startswith("leads in term") for line in lines) == 1
+    assert lines[-1] == "stopped"
+    assert len(lines) <= 4
+
+
+def test_a_full_disk_is_a_problem_while_it_lasts() -> None:
+    async def main() -> None:
+        async with Nodes(1, call_timeout=2.0) as nodes:
+            leader = await nodes.leader()
+            await leader.call(Register.set, "a", 1)
+            disk = nodes.disks[1]
+            disk.capacity_bytes = sum(len(disk.content(f"wal/{name}")) for name in disk.list("wal"))
+            with suppress(OutcomeUnknown, DiskFull):
+                for _ in range(200):
+                    await leader.call(Register.set, "x" * 60_000, 1)
+            await asyncio.sleep(1)
+            assert leader.health().value.problems == (Disk.FULL.value,)
+            assert leader.health().value.serving
+            disk.capacity_bytes = None
+            await asyncio.sleep(1)
+            assert leader.health().value.problems == ()
+
+    run(main())
