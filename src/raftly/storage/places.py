@@ -118,8 +118,8 @@ class Places:
         add_run(self._segments, self.stop, place >> SEGMENT_SHIFT)
         for first, term in terms:
             add_run(self._terms, first, term)
-        self._places.extend(accumulate(sizes[:-1], initial=place))
-        self._sizes.extend(sizes)
+        self._places.extend(array("Q", list(accumulate(sizes[:-1], initial=place))))
+        self._sizes.extend(array("I", sizes))
 
     def cut(self, first: Index) -> None:
         """Forget entries from `first` on; with `first` below all, begin there anew."""
