@@ -8,7 +8,7 @@ Ports other than 4001, 4002 and 4003 may follow.
 import asyncio
 import sys
 
-from raftly.node import command, replicate
+from raftly.node import command, replicate, serve
 
 
 class Counter:
@@ -29,7 +29,7 @@ async def main(me: int, directory: str, *ports: str) -> None:
     node = await replicate(Counter, me, addresses, directory)
     session = await node.open_session()
     print(f"node {me}: the counter is {await session.call(Counter.add, 1)}", flush=True)
-    await asyncio.Event().wait()
+    await serve(node)
 
 
 asyncio.run(main(int(sys.argv[1]), *sys.argv[2:]))

@@ -18,6 +18,7 @@ from raftly.node.log_time import Timed, log_time_us
 from raftly.node.reads import FOLLOWER, LEASE, LOCAL, STRONG, Freshness, Proof, Read, bounded
 from raftly.node.replicate import replicate
 from raftly.node.replicated import Replicated
+from raftly.node.serve import serve
 from raftly.node.session import Session
 
 __all__ = [
@@ -43,4 +44,5 @@ __all__ = [
     "query",
     "replicate",
     "schema",
+    "serve",
 ]

@@ -44,6 +44,7 @@ from raftly.node.reads import STRONG, Freshness, Proof, Read, Reads
 from raftly.node.roster import Roster
 from raftly.node.session import Calls, Make, Session
 from raftly.node.snapshots import Snapshots
+from raftly.node.stopping import successors
 from raftly.node.waiting import Waiting
 from raftly.storage.items import MembershipItem, SnapshotItem
 from raftly.storage.log_store import LogStore
@@ -109,6 +110,7 @@ class Replicated(Observed, Changing, HandingOver, Generic[T]):
         self._leader_changed = asyncio.Event()
         self._idle = asyncio.Event()
         self._stopped = False
+        self._successors: list[NodeId] = []  # of a leader that stops
 
     # --- life ---
 
@@ -153,17 +155,21 @@ class Replicated(Observed, Changing, HandingOver, Generic[T]):
     async def stop(self) -> None:
         """Answer who still waits, hand leadership over if there is somebody to take it, finish writing, stop.
 
-        Takes no new calls from the beginning. Again is fine.
+        Takes no new calls from the beginning: it names the node to ask instead, as long as it knows one. Calls in
+        flight have an election time-out to end, and as long again if leadership moves. Again is fine.
         """
         if self._stopped:
             return
         self._stopped = True
-        patience = self.config.tick * self.config.election_tick
-        if self._group.raw.raft.role is Role.LEADER and self.failure is None and self._driver.disk_full is None:
-            if self._waiting.places or self._group.proposals:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._idle.wait(), patience)
-            await self._hand_over(patience)
+        if self.failure is None and self._driver.disk_full is None:
+            patience = self.config.tick * self.config.election_tick
+            self._successors = successors(self._group.raw.raft, self._driver.contacts)
+            await self._wait_idle(patience)
+            for to in self._successors:
+                with suppress(RaftlyError):  # NotLeader among them: it has happened
+                    await self.transfer_leader(to, within=patience / len(self._successors))
+                    await self._wait_idle(patience)
+                    break
         await self._driver.stop()
         await self._snapshots.close()
         if self.failure is None:
@@ -171,14 +177,12 @@ class Replicated(Observed, Changing, HandingOver, Generic[T]):
         self._give_up("the node was stopped")
         self._store.close()
 
-    async def _hand_over(self, patience: float) -> None:
-        raft = self._group.raw.raft
-        voters = raft.tracker.config.voters.ids()
-        followers = [(peer.match, id_) for id_, peer in raft.tracker.peers if id_ != raft.id and id_ in voters]
-        if not followers or raft.role is not Role.LEADER:
-            return
-        with suppress(RaftlyError):
-            await self.transfer_leader(max(followers)[1], within=patience)
+    async def _wait_idle(self, patience: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while self.calls_in_flight() and self.failure is None:
+                    self._idle.clear()
+                    await self._idle.wait()
 
     # --- what callers do ---
 
@@ -319,7 +323,10 @@ class Replicated(Observed, Changing, HandingOver, Generic[T]):
         if self.failure is not None:
             raise self.failure
         if self._stopped:
-            raise NodeStopped("this node is stopping")
+            leader = self._group.raw.raft.leader
+            if leader == self.config.id:
+                leader = self._successors[0] if self._successors else NO_NODE
+            raise NotLeader(leader) if leader != NO_NODE else NodeStopped("this node is stopping")
 
     def _admit(self) -> None:
         self._check()

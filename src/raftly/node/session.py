@@ -132,7 +132,7 @@ class Session(Generic[T]):
             OutcomeUnknown: no answer in time. Applied once or never.
             SessionExpired: this session is no more; open another. Calls that were in flight have an unknown outcome.
             Busy: too many calls are in flight; not taken.
-            NodeStopped: this node takes no calls any more; not taken.
+            NodeStopped, NotLeader: this node stops, the latter names another; not taken.
             ValueTypeError: an argument is not of its type; not taken.
             Exception: whatever the class registered as a result.
         """
