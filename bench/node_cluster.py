@@ -93,6 +93,11 @@ class Cluster:
     def _member(self, id_: int) -> Member:
         return Member(self._system, id_, self._ports, self._directory / str(id_), **self._options)
 
+    @property
+    def addresses(self) -> list[str]:
+        """Where the members listen."""
+        return [f"127.0.0.1:{port}" for port in self._ports]
+
     def leader(self) -> Member:
         """The member that leads, once there is one.
 
