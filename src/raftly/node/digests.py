@@ -10,8 +10,9 @@ So the one that is wrong stops, also when that is the leader: its followers agre
 elect another. A follower that no majority agreed with until the next CHECK is the odd one, and stops. When nobody
 agrees with anybody, all but the leader stop, and a person has to look: two replicas cannot tell which of them is right.
 
-What is compared is what a snapshot holds. A class with a `snapshot` of its own may write the same state in many ways,
-so of it only the sessions and members are compared, and what its method `digest() -> int` returns, if it has one.
+What is compared is what a snapshot holds; of a class with a method `state_digest() -> int` what that returns instead of
+the instance. A class with a `snapshot` of its own may write the same state in many ways, so without that method only
+the sessions and members are compared.
 
 A replica that did not apply a CHECK itself, because it started or took in a snapshot behind it, has nothing to compare.
 Testimonies go through the log, so every replica counts the same ones, in the same order.
@@ -19,6 +20,7 @@ Testimonies go through the log, so every replica counts the same ones, in the sa
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Callable
 from typing import Final, Protocol, final
@@ -66,11 +68,10 @@ def digest_of(machine: Comparable) -> int:
     Raises:
         RaftlyError: the state cannot be encoded.
     """
-    if not machine.is_streamed:
-        return machine.digest()
-    own: object = getattr(machine.instance, "digest", None)
-    text = str(own()).encode() if callable(own) else b""
-    return zlib.crc32(text, zlib.crc32(machine.head()))
+    own: object = getattr(machine.instance, "state_digest", None)
+    if callable(own):
+        return zlib.crc32(str(own()).encode(), zlib.crc32(machine.head()))
+    return zlib.crc32(machine.head()) if machine.is_streamed else machine.digest()
 
 
 @final
@@ -90,6 +91,8 @@ class Digests:
         offer: Callable[[bytes], None],
         on_differs: Callable[[Index, NodeId, int, int], None],
         on_suspicion: Callable[[Diverged | None], None],
+        on_too_costly: Callable[[float], None],
+        cost_max_s: float,
         skip_to: Index,
     ) -> None:
         self.suspicion: Diverged | None = None  # until others agree with this replica, or the next CHECK
@@ -103,6 +106,8 @@ class Digests:
         self._offer = offer
         self._on_differs = on_differs
         self._on_suspicion = on_suspicion
+        self._on_too_costly = on_too_costly
+        self._cost_max_s = cost_max_s  # of one digest: everything stands still meanwhile
         self._skip_to = skip_to  # entries up to it are applied again after a start: too late to compare
         self._own: dict[Index, int] = {}
         self._said: dict[Index, dict[NodeId, int]] = {}  # testimonies by CHECK and witness
@@ -143,7 +148,7 @@ class Digests:
             cost_s = self._now() - started
             self._counts.checks += 1
             self._counts.check_s += cost_s
-            self._next_at = started + max(self._interval_s, cost_s / COST_SHARE)
+            self._plan(started, cost_s)
         self._own[index] = digest
         self._said[index] = {}
         while len(self._own) > _POINTS_MAX:
@@ -151,6 +156,14 @@ class Digests:
             del self._own[oldest], self._said[oldest]
         if self._leads():
             self._offer(testimony_payload(Testimony(index, self._id, digest, leads=True)))
+
+    def _plan(self, started: float, cost_s: float) -> None:
+        """When this node, if it leads, asks for the next digests."""
+        if cost_s <= self._cost_max_s:
+            self._next_at = started + max(self._interval_s, cost_s / COST_SHARE)
+        elif self._next_at != math.inf:
+            self._next_at = math.inf
+            self._on_too_costly(cost_s)
 
     def _on_testimony(self, testimony: Testimony) -> None:
         check, witness, digest = testimony.check, testimony.witness, testimony.digest

@@ -182,6 +182,21 @@ class StateDiffers(NodeEvent):
         )
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class TooCostly(NodeEvent):
+    """Making a digest of the state took too long. This node, when it leads, asks for no more of them."""
+
+    level: ClassVar[int] = logging.WARNING
+    cost_s: float
+
+    def __str__(self) -> str:
+        return (
+            f"stood still for {self.cost_s:.2f} s to make a digest of its state, and asks for no more of them; "
+            "give the class a state_digest(), or set digest_interval to 0"
+        )
+
+
 def printable(text: str) -> str:
     """The text on one line, nothing in it that a terminal would obey, at most TEXT_MAX characters."""
     if not text.isprintable():

@@ -39,6 +39,7 @@ from raftly.node.logs import (
     Started,
     StateDiffers,
     Stopped,
+    TooCostly,
     printable,
 )
 from raftly.node.measure import measure
@@ -124,6 +125,8 @@ class Observer:
             offer=parts.group.offer,
             on_differs=lambda *what: self._tell(StateDiffers(*what)),
             on_suspicion=on_suspicion,
+            on_too_costly=lambda cost_s: self._tell(TooCostly(cost_s)),
+            cost_max_s=parts.election_s / 4,
             skip_to=raft.log.committed,
         )
         parts.machine.on_comparison = self.digests.on_entry

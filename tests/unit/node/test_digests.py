@@ -33,6 +33,7 @@ class Log:
         self.stopped: dict[int, Diverged] = {}
         self.differs: list[tuple[int, int]] = []  # who told of whom
         self.cost = 0.0
+        self.too_costly: list[float] = []
         self.unwell: set[int] = set()
         self.replicas = {id_: self.replica(id_) for id_ in self.states}
         self.applied = dict.fromkeys(self.states, 0)
@@ -58,6 +59,8 @@ class Log:
             offer=self.append,
             on_differs=lambda _, witness, __, ___: self.differs.append((id_, witness)),
             on_suspicion=on_suspicion,
+            on_too_costly=self.too_costly.append,
+            cost_max_s=2.0,
             skip_to=skip_to,
         )
 
@@ -286,11 +289,18 @@ class Streamed(Register):
 
 
 class Telling(Streamed):
-    def digest(self) -> int:
+    def state_digest(self) -> int:
         return self.said or 0
 
 
-def test_of_a_class_with_its_own_snapshot_its_own_digest_counts() -> None:
+class Summed(Register):
+    sum = 0
+
+    def state_digest(self) -> int:
+        return self.sum
+
+
+def test_the_own_digest_of_a_class_counts_and_no_snapshot_that_it_writes_itself() -> None:
     one, other = StateMachine(Streamed), StateMachine(Streamed)
     other.instance.written = b"b"
     assert digest_of(one) == digest_of(other)
@@ -300,6 +310,22 @@ def test_of_a_class_with_its_own_snapshot_its_own_digest_counts() -> None:
     third, fourth = StateMachine(Telling), StateMachine(Telling)
     fourth.instance.said = 5
     assert digest_of(third) != digest_of(fourth)
+    fifth, sixth = StateMachine(Summed), StateMachine(Summed)
+    sixth.instance.values["a"] = 1
+    assert digest_of(fifth) == digest_of(sixth)
+    sixth.instance.sum = 1
+    assert digest_of(fifth) != digest_of(sixth)
+
+
+def test_a_state_that_takes_too_long_is_compared_once() -> None:
+    log = Log(7, 7, 7)
+    log.cost = 3.0
+    log.tick()
+    for _ in range(3):
+        log.check()
+        log.now += 10_000
+    assert log.kinds().count(Kind.CHECK) == 1
+    assert log.too_costly == [3.0, 3.0, 3.0]
 
 
 # --- real nodes ---
