@@ -126,6 +126,14 @@ def test_an_owner_that_asks_again_gets_another_token() -> None:
     assert machine.ask(Locks.holder, "a") == second
 
 
+def test_a_renewal_makes_no_lease_shorter() -> None:
+    machine = Machine(Locks)
+    lease = machine.call(Locks.acquire, "a", "x", 10.0)
+    assert isinstance(lease, Lease)
+    assert machine.call(Locks.renew, "a", lease.token, 1.0) == lease
+    assert machine.ask(Locks.holder, "a") == lease
+
+
 def test_a_bad_time_to_live_changes_nothing() -> None:
     machine = Machine(Locks)
     for ttl in (0.0, -1.0, float("nan"), float("inf")):

@@ -127,6 +127,22 @@ def test_it_catches_up_over_many_pages_and_lets_others_run() -> None:
     run(main())
 
 
+def test_each_change_is_told_at_once() -> None:
+    async def main() -> None:
+        async with Replicas(Dict[str, int], count=1) as nodes:
+            node = await nodes.leader()
+            watching = watch(node, Dict.changes)
+            for count in range(3):
+                task = asyncio.ensure_future(take(watching, 1))
+                await asyncio.sleep(1)
+                assert not task.done()
+                await node.call(Dict.put, "a", count)
+                async with asyncio.timeout(0.1):
+                    assert await task == [Change(count + 1, "a", count, deleted=False)]
+
+    run(main())
+
+
 def test_it_ends_with_its_node() -> None:
     async def main() -> None:
         async with Replicas(Dict[str, int], count=1) as nodes:
