@@ -37,7 +37,7 @@ from raftly.testing.sim.clients import Call, Client, ClientOptions, Workload
 from raftly.testing.sim.cluster import SimCluster
 from raftly.testing.sim.faults import KINDS, PROFILES, Fault, from_line, plan, to_line
 from raftly.testing.sim.host import Host, HostDown
-from raftly.testing.sim.inject import heal, inject
+from raftly.testing.sim.inject import heal, inject, settle_members
 from raftly.testing.sim.loop import SimLoop
 from raftly.testing.sim.messages import MessageNetwork, MessageTransport
 from raftly.testing.sim.net import LinkOptions, Network
@@ -76,5 +76,6 @@ __all__ = [
     "heal",
     "inject",
     "plan",
+    "settle_members",
     "to_line",
 ]

@@ -14,9 +14,9 @@ from random import Random
 from typing import Any, Final, Generic, TypeAlias, TypeVar, final
 
 from raftly.base.types import NO_NODE, NodeId
-from raftly.errors import DiskFull, NotLeader, OutcomeUnknown, ProposalError, RaftlyError
+from raftly.errors import NotLeader, OutcomeUnknown, ProposalError, RaftlyError, StorageError
 from raftly.node import Replicated
-from raftly.node.errors import LeaseNotHeld, NodeStopped, ReadTimeout
+from raftly.node.errors import LeaseNotHeld, MachineFailed, NodeStopped, ReadTimeout, Removed
 from raftly.testing.history import History
 from raftly.testing.sim.cluster import SimCluster
 from raftly.testing.sim.host import Host
@@ -24,8 +24,8 @@ from raftly.testing.sim.host import Host
 T = TypeVar("T")
 
 _REQUEST_BYTES: Final = 200
-REFUSALS: Final = (ProposalError, DiskFull, NodeStopped, LeaseNotHeld, ReadTimeout)
-"""What says that a call took no effect and never will."""
+REFUSALS: Final = (ProposalError, StorageError, NodeStopped, Removed, MachineFailed, LeaseNotHeld, ReadTimeout)
+"""What says that a call took no effect and never will; the middle ones are why a node serves no more."""
 
 
 class NotRunning(Exception):

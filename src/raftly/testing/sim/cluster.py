@@ -18,7 +18,9 @@ The script runs on the director's host. `call` and `invoke` are the hand of the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar, final
 
@@ -26,7 +28,7 @@ from raftly.base.types import NodeId
 from raftly.core.role import Role
 from raftly.errors import DiskFull, NotLeader, OutcomeUnknown, ProposalDropped, RaftlyError
 from raftly.node import NodeConfig, Replicated
-from raftly.node.errors import Busy
+from raftly.node.errors import Busy, Removed
 from raftly.storage.log_store import LogOptions
 from raftly.testing.sim.host import Host, HostDown
 from raftly.testing.sim.messages import MessageNetwork, MessageTransport
@@ -42,6 +44,7 @@ R = TypeVar("R")
 
 PORT: Final = 4001
 _POLL_S: Final = 0.02
+_STEP_S: Final = 5.0
 _SUPERVISE_S: Final = 0.25
 """A process whose node failed is ended and started again about so much later."""
 
@@ -70,8 +73,10 @@ class SimCluster(Generic[T]):
         messages: bool = False,
     ) -> None:
         self.world = world
-        self.ids: tuple[NodeId, ...] = tuple(range(1, size + 1))
-        self.hosts: dict[NodeId, Host] = {id_: world.host(f"node{id_}") for id_ in self.ids}
+        self.founders: tuple[NodeId, ...] = tuple(range(1, size + 1))
+        self.hosts: dict[NodeId, Host] = {id_: world.host(f"node{id_}") for id_ in self.founders}
+        self.retired: set[NodeId] = set()  # removed for good
+        self.leaving: set[NodeId] = set()  # to be removed, perhaps done already
         self.nodes: dict[NodeId, Replicated[T]] = {}  # that run
         self.failures: list[tuple[NodeId, BaseException]] = []  # of nodes that ended by themselves, or could not start
         self._factory = factory
@@ -79,9 +84,16 @@ class SimCluster(Generic[T]):
         self._tcp = tcp or TcpOptions(write_at_once=True)  # as `replicate` has it
         self._messages = MessageNetwork(self.hosts) if messages else None
         self._supervisor: asyncio.Task[None] | None = None
-        self._id_of = {host: id_ for id_, host in self.hosts.items()}
-        for host in self.hosts.values():
-            host.on_death = self._on_death
+        for id_ in self.founders:
+            self._watch(id_)
+
+    def _watch(self, id_: NodeId) -> None:
+        self.hosts[id_].on_death = lambda _: self._on_death(id_)
+
+    @property
+    def ids(self) -> tuple[NodeId, ...]:
+        """All nodes that belong to the cluster, or are to, or are not known to be out of it."""
+        return tuple(id_ for id_ in sorted(self.hosts) if id_ not in self.retired)
 
     # --- life of nodes ---
 
@@ -95,13 +107,18 @@ class SimCluster(Generic[T]):
             self._supervisor = asyncio.get_running_loop().create_task(self._supervise())
 
     def boot(self, id_: NodeId) -> None:
-        """Start a node whose host has no process; it is in `nodes` once it has recovered."""
+        """Start a node whose host has no process; it is in `nodes` once it has recovered. Not one that was removed."""
         host = self.hosts[id_]
+        if id_ in self.retired:
+            return
         host.start()
         host.begin(self._serve(id_, host))
 
     async def _serve(self, id_: NodeId, host: Host) -> None:
-        config = self._configure(id_, self.ids, host.seed("node"))
+        is_founder = id_ in self.founders
+        config = self._configure(id_, self.founders if is_founder else (id_,), host.seed("node"))
+        if not is_founder:
+            config = replace(config, members=(), join=True)
         transport = self._make_transport(id_, config.cluster_id)
         try:
             node = await Replicated.start(self._factory, config, transport, fs=host.disk.fs, clock=host.wall)
@@ -126,8 +143,8 @@ class SimCluster(Generic[T]):
         )
         return tcp if self._messages is None else MessageTransport(self._messages, id_, tcp)
 
-    def _on_death(self, host: Host) -> None:
-        self.nodes.pop(self._id_of[host], None)
+    def _on_death(self, id_: NodeId) -> None:
+        self.nodes.pop(id_, None)
 
     def _on_failure(self, id_: NodeId, error: BaseException) -> None:
         self.world.note(self.hosts[id_].name, "failed", repr(error))
@@ -149,7 +166,9 @@ class SimCluster(Generic[T]):
         while True:
             await asyncio.sleep(_SUPERVISE_S)
             for id_, node in list(self.nodes.items()):
-                if node.failure is not None:
+                if isinstance(node.failure, Removed):
+                    self.retire(id_)
+                elif node.failure is not None:
                     self._on_failure(id_, node.failure)
                     self.kill(id_, power=False)
                     self.world.after(_SUPERVISE_S, partial(self._boot_again, id_))
@@ -207,12 +226,64 @@ class SimCluster(Generic[T]):
             raise OutOfTime(f"{problem}, at {self.world.now:.3f} s")
         await asyncio.sleep(_POLL_S)
 
+    # --- members ---
+
+    async def add(self, id_: NodeId, within: float = 30.0) -> None:
+        """Bring a node in, on a host of its own if it has none yet, and make it a voter; again is fine.
+
+        Raises:
+            OutcomeUnknown: it may or may not be a member.
+        """
+        if id_ not in self.hosts:
+            self.hosts[id_] = self.world.host(f"node{id_}")
+            self._watch(id_)
+            self.boot(id_)
+        address = (self.hosts[id_].address, PORT)
+        await self._change(lambda node: node.add(id_, address, within=_STEP_S), within)
+
+    async def remove(self, id_: NodeId, within: float = 30.0) -> None:
+        """Let a node go, and end it; again is fine.
+
+        Raises:
+            OutcomeUnknown: it may or may not be a member.
+        """
+        await self._change(lambda node: node.remove(id_, within=_STEP_S), within)
+        self.retire(id_)
+
+    def retire(self, id_: NodeId) -> None:
+        """It was removed: its machine is switched off and stays so."""
+        self.world.note(self.hosts[id_].name, "retired")
+        self.retired.add(id_)
+        self.kill(id_)
+
     async def transfer(self, id_: NodeId) -> None:
         """Ask whoever leads to hand over to a node; nothing is promised."""
         leader = self.leader()
         if leader is not None and leader != id_:
-            group = self.nodes[leader]._group  # noqa: SLF001 - until a node offers this to everybody
-            group.act(lambda raw: raw.transfer_leader(id_))
+            with suppress(RaftlyError, HostDown):
+                await self.hosts[leader].run(self.nodes[leader].transfer_leader(id_, within=_STEP_S))
+
+    async def snapshot(self, id_: NodeId) -> None:
+        """Have a node make a snapshot now, if it can."""
+        node = self.nodes.get(id_)
+        if node is not None:
+            with suppress(RaftlyError, HostDown):
+                await self.hosts[id_].run(node.take_snapshot())
+
+    async def _change(self, change: Callable[[Replicated[T]], Coroutine[Any, Any, None]], within: float) -> None:
+        """Ask whoever leads, again until it is done."""
+        until = self.world.now + within
+        while self.world.now < until:
+            leader = self.leader()
+            if leader is not None:
+                try:
+                    await self.hosts[leader].run(change(self.nodes[leader]))
+                except (RaftlyError, HostDown) as error:
+                    self.world.note("cluster", "change", f"{leader} {error!r}")
+                else:
+                    return
+            await asyncio.sleep(10 * _POLL_S)
+        raise OutcomeUnknown(f"no change of members within {within} s")
 
     # --- calls ---
 

@@ -3,7 +3,8 @@
     faults = plan(random, ids=(1, 2, 3), profile="storm", seconds=20.0)
     await inject(cluster, faults)          all of them, each undone after its time; returns when all is well again
 
-A fault undoes itself, so any part of a list is a list too: that is what a shrinker needs. `to_line` and `from_line` are
+A fault undoes itself (all but `replace`) and passes over nodes that are not there, so any part of a list is a list
+too: that is what a shrinker needs. `to_line` and `from_line` are
 its form in files.
 """
 
@@ -60,6 +61,9 @@ KINDS: Final[Mapping[str, str]] = {
     "clock_rate": "the clocks of nodes[0] run amount times as fast",
     "wall_jump": "the wall clock of nodes[0] is set by amount seconds, and back",
     "transfer": "the leader hands over to nodes[0]",
+    "snapshot": "nodes[0] makes a snapshot",
+    "grow": "nodes[0], a new one, is added, and removed again",
+    "replace": "nodes[0] is removed for good when nodes[1], a new one, has been added",
 }
 """Every kind of fault, and what it does."""
 
@@ -69,6 +73,7 @@ _ORDINARY: Final[Profile] = {
     "crash": 4, "exit": 2, "crash_at_write": 2, "crash_all": 0.5, "pause": 2, "isolate": 3, "deaf": 1, "mute": 1,
     "split": 2, "bridge": 1, "cut": 2, "flap": 1, "reset": 2, "slow_link": 1, "loss": 1, "slow_disk": 1,
     "stall_disk": 1, "full_disk": 0.5, "sync_error": 0.5, "clock_rate": 1, "wall_jump": 1, "transfer": 1,
+    "snapshot": 1, "grow": 0.5, "replace": 0.5,
 }  # fmt: skip
 
 
@@ -86,7 +91,7 @@ class Tempo:
 PROFILES: Final[Mapping[str, Tempo]] = {
     "calm": Tempo({}, 1.0, 0.1, 0.1),
     "uniform": Tempo(_ORDINARY, 1.0, 0.05, 3.0),
-    "storm": Tempo({"crash": 8, "exit": 4, "crash_at_write": 4, "reset": 2, "isolate": 1}, 0.06, 0.001, 0.015),
+    "storm": Tempo({"crash": 8, "exit": 4, "crash_at_write": 4, "reset": 2, "isolate": 1}, 0.15, 0.001, 0.015),
     "disk": Tempo(
         {"crash": 3, "crash_at_write": 6, "slow_disk": 3, "stall_disk": 3, "full_disk": 3, "sync_error": 2, "exit": 1},
         0.7,
@@ -96,6 +101,12 @@ PROFILES: Final[Mapping[str, Tempo]] = {
     "partitions": Tempo(
         {"isolate": 3, "deaf": 2, "mute": 2, "split": 3, "bridge": 2, "cut": 3, "flap": 2, "reset": 1, "transfer": 1},
         0.7,
+        0.05,
+        4.0,
+    ),
+    "membership": Tempo(
+        {"grow": 5, "replace": 5, "transfer": 3, "crash": 2, "isolate": 2, "split": 1, "snapshot": 2, "exit": 1},
+        1.0,
         0.05,
         4.0,
     ),
@@ -119,11 +130,19 @@ def plan(random: Random, ids: Sequence[NodeId], profile: str, seconds: float) ->
         return []
     weights = [tempo.weights[kind] for kind in kinds]
     faults: list[Fault] = []
+    present, fresh = list(ids), max(ids) + 1
     at = random.uniform(0.0, 2.0)
     while at < seconds:
         kind = random.choices(kinds, weights)[0]
         span = min(_span(random, tempo), seconds - at)
-        faults.append(_draw(random, kind, ids, at, span))
+        fault = _draw(random, kind, present, at, span)
+        if kind == "grow":
+            fault = Fault(at, kind, (fresh,), span)
+        elif kind == "replace":
+            fault = Fault(at, kind, (fault.nodes[0], fresh), span)
+            present[present.index(fault.nodes[0])] = fresh
+        fresh += kind in {"grow", "replace"}
+        faults.append(fault)
         at += random.expovariate(1.0 / tempo.gap_s_mean)
     return faults
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
+from raftly.errors import OutcomeUnknown
 from raftly.testing.faultfs import Effect
 from raftly.testing.faultfs import Fault as DiskFault
 from raftly.testing.sim.cluster import SimCluster
@@ -29,7 +31,8 @@ async def inject(cluster: Cluster, faults: Sequence[Fault], seconds: float = 0.0
         await asyncio.sleep(begun + fault.at - cluster.world.now)
         cluster.world.note("fault", fault.kind, str(fault))
         struck[fault.kind] += 1
-        await _ACTIONS[fault.kind](cluster, fault)
+        if fault.kind in _MAKERS or all(id_ in cluster.hosts for id_ in fault.nodes):
+            await _ACTIONS[fault.kind](cluster, fault)
 
     tasks = [asyncio.create_task(one(fault)) for fault in sorted(faults, key=lambda fault: fault.at)]
     try:
@@ -39,6 +42,18 @@ async def inject(cluster: Cluster, faults: Sequence[Fault], seconds: float = 0.0
             task.cancel()
     heal(cluster)
     return struck
+
+
+async def settle_members(cluster: Cluster, within: float) -> None:
+    """After healing: bring in and let go for good whoever was on the way in or out when the time was up.
+
+    Raises:
+        OutcomeUnknown: the cluster could not.
+    """
+    for id_ in [id_ for id_ in cluster.ids if id_ in cluster.leaving]:
+        await cluster.remove(id_, within)
+    for id_ in [id_ for id_ in cluster.ids if id_ not in cluster.founders]:
+        await cluster.add(id_, within)
 
 
 def heal(cluster: Cluster) -> None:
@@ -106,6 +121,35 @@ async def _pause(cluster: Cluster, fault: Fault) -> None:
 
 async def _transfer(cluster: Cluster, fault: Fault) -> None:
     await cluster.transfer(fault.nodes[0])
+
+
+async def _snapshot(cluster: Cluster, fault: Fault) -> None:
+    await cluster.snapshot(fault.nodes[0])
+
+
+async def _grow(cluster: Cluster, fault: Fault) -> None:
+    new = fault.nodes[0]
+    if new not in cluster.hosts:
+        with suppress(OutcomeUnknown):
+            await cluster.add(new, _CHANGE_S)
+        await asyncio.sleep(fault.seconds)
+        await _let_go(cluster, new)
+
+
+async def _replace(cluster: Cluster, fault: Fault) -> None:
+    old, new = fault.nodes
+    if new not in cluster.hosts and old in cluster.ids:
+        try:
+            await cluster.add(new, _CHANGE_S)
+        except OutcomeUnknown:
+            return  # it stays as well
+        await _let_go(cluster, old)
+
+
+async def _let_go(cluster: Cluster, id_: int) -> None:
+    cluster.leaving.add(id_)
+    with suppress(OutcomeUnknown):
+        await cluster.remove(id_, _CHANGE_S)
 
 
 # --- the network ---
@@ -257,6 +301,9 @@ async def _wall_jump(cluster: Cluster, fault: Fault) -> None:
         host.jump(-fault.amount)
 
 
+_MAKERS: Final = {"grow", "replace"}  # of nodes that are not there before
+_CHANGE_S: Final = 8.0
+
 _Action: TypeAlias = Callable[[Cluster, Fault], Coroutine[Any, Any, None]]
 
 _ACTIONS: Final[dict[str, _Action]] = {
@@ -282,5 +329,8 @@ _ACTIONS: Final[dict[str, _Action]] = {
     "clock_rate": _clock_rate,
     "wall_jump": _wall_jump,
     "transfer": _transfer,
+    "snapshot": _snapshot,
+    "grow": _grow,
+    "replace": _replace,
 }
 assert _ACTIONS.keys() == KINDS.keys()

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar, final
 
 from raftly.base.types import NodeId
+from raftly.errors import OutcomeUnknown
 from raftly.node import NodeConfig
 from raftly.testing.history import History, Operation
 from raftly.testing.sim.clients import Client, ClientOptions, Workload
 from raftly.testing.sim.cluster import SimCluster, make_config
 from raftly.testing.sim.faults import Fault, plan
-from raftly.testing.sim.inject import inject
+from raftly.testing.sim.inject import inject, settle_members
 from raftly.testing.sim.trace import Trace
 from raftly.testing.sim.world import OutOfTime, World
 
@@ -147,8 +148,9 @@ class Run(Generic[T]):
         for client in self.clients:
             client.host.kill()
         try:
+            await settle_members(cluster, LIVENESS_S)
             await cluster.wait_equal(LIVENESS_S)
-        except OutOfTime as error:
+        except (OutOfTime, OutcomeUnknown) as error:
             raise NotLive(f"seed {world.seed}: {error}") from error
 
     def _written(self) -> int:

@@ -139,7 +139,7 @@ class World:
         task = self.director.spawn(main)
         until = self.now + within
         last = self.events + events_max
-        while not task.done():
+        while not (task.done() or self.errors):
             problem: SimulationError | None = None
             if self.events >= last:
                 problem = OutOfTime(f"not done after {events_max} events, at {self.now:.3f} s")
@@ -152,9 +152,8 @@ class World:
                 self._settle(task)
                 self.check()
                 raise problem
-        result = task.result()
         self.check()
-        return result
+        return task.result()
 
     def _settle(self, task: asyncio.Task[Any]) -> None:
         """Give a cancelled script some turns to let go."""

@@ -236,7 +236,7 @@ def test_a_killed_host_runs_nothing_more_and_its_finally_blocks_reach_nothing() 
         await asyncio.sleep(5)
         assert not host.alive
         with pytest.raises(HostDown):
-            host.spawn(main())
+            host.begin(main())
 
     w.run(script())
     assert later == []
