@@ -119,6 +119,9 @@ def main() -> None:
         )
     print(f"\nraw fdatasync {raw:,.0f}/s; steal {stolen:.2f} cores; rounds: {options.rounds}, median")
     print("\n".join(judge(raw, seen)))
+    for (system, what, in_flight), row in seen.items():
+        if row["failed"]:
+            print(f"{system}, {what}, {in_flight} in flight: {row['failed']:.0f} callers failed")
     for system in PYSYNCOBJ:
         count = sum(row["warnings"] for key, row in seen.items() if key[0] == system)
         if count:

@@ -14,6 +14,7 @@ import asyncio
 import gc
 import json
 import logging
+import math
 import resource
 import sys
 import threading
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from raftly.core.role import Role
+from raftly.errors import RaftlyError
 from raftly.node import FOLLOWER, NodeConfig, Replicated, command, query, replicate
 
 PAYLOAD = b"x" * 128
@@ -80,15 +82,18 @@ class Warnings(logging.Handler):
             warnings.append(record.getMessage())
 
 
-def figures(latencies: list[float], wall: float) -> Answer:
+def figures(latencies: list[float], wall: float, failed: int) -> Answer:
     """What a run of callers gave."""
     latencies.sort()
     count = len(latencies)
+    if not count:
+        return {"per_s": 0.0, "p50_ms": math.inf, "p99_ms": math.inf, "done": 0, "failed": failed}
     return {
         "per_s": count / wall,
         "p50_ms": latencies[count // 2] * 1e3,
         "p99_ms": latencies[min(count - 1, count * 99 // 100)] * 1e3,
         "done": count,
+        "failed": failed,
     }
 
 
@@ -96,19 +101,24 @@ def figures(latencies: list[float], wall: float) -> Answer:
 
 
 async def load(once: Callable[[], Awaitable[object]], in_flight: int, seconds: float) -> Answer:
-    """So many callers that call again and again."""
+    """So many callers that call again and again, until this member leads no longer."""
     latencies: list[float] = []
+    failed = 0
     stop_at = time.perf_counter() + seconds
 
     async def caller() -> None:
-        while (began := time.perf_counter()) < stop_at:
-            await once()
-            latencies.append(time.perf_counter() - began)
+        nonlocal failed
+        try:
+            while (began := time.perf_counter()) < stop_at:
+                await once()
+                latencies.append(time.perf_counter() - began)
+        except RaftlyError:
+            failed += 1
 
     gc.collect()
     began_at = time.perf_counter()
     await asyncio.gather(*(caller() for _ in range(in_flight)))
-    return figures(latencies, time.perf_counter() - began_at)
+    return figures(latencies, time.perf_counter() - began_at, failed)
 
 
 async def answer(node: Replicated[Store], request: dict[str, Any]) -> Answer:
@@ -147,6 +157,7 @@ def load_pysyncobj(put: Callable[..., object], in_flight: int, seconds: float) -
     """The same, each caller calling again in the callback of its last call, as its own thread runs it."""
     latencies: list[float] = []
     running = in_flight
+    failed = 0
     finished = threading.Event()
     stop_at = time.perf_counter() + seconds
 
@@ -154,9 +165,11 @@ def load_pysyncobj(put: Callable[..., object], in_flight: int, seconds: float) -
         began = time.perf_counter()
 
         def done(_result: object, error: int) -> None:
-            nonlocal running
+            nonlocal failed, running
             now = time.perf_counter()
-            if not error:
+            if error:
+                failed += 1
+            else:
                 latencies.append(now - began)
             if now < stop_at:
                 caller()
@@ -172,7 +185,7 @@ def load_pysyncobj(put: Callable[..., object], in_flight: int, seconds: float) -
     for _ in range(in_flight):
         caller()
     finished.wait()
-    return figures(latencies, time.perf_counter() - began_at)
+    return figures(latencies, time.perf_counter() - began_at, failed)
 
 
 def serve_pysyncobj(id_: int, ports: list[int], settings: dict[str, object]) -> None:
