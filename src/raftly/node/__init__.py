@@ -7,7 +7,8 @@
 
 Reading order: `group` and `driver` (any group), `values`, `shapes` and `commands` (calls as bytes), `machine` (a class
 and its sessions), `log_time`, `reads` and `session` (callers), `replicated` (all of it together), `replicate`
-(the short way in), `structures` (ready-made classes). `docs/node.md` is for users.
+(the short way in), `structures` (ready-made classes). Callers elsewhere: `requests` (bytes), `service` (the node's side),
+`route` and `remote` (theirs); `blocking` is all of it without asyncio. `docs/node.md` is for users.
 """
 
 from raftly.node.commands import command, query, schema
@@ -16,6 +17,7 @@ from raftly.node.driver import Driver, DriverOptions
 from raftly.node.group import Group, GroupHandler, Proposal
 from raftly.node.log_time import Timed, log_time_us
 from raftly.node.reads import FOLLOWER, LEASE, LOCAL, STRONG, Freshness, Proof, Read, bounded
+from raftly.node.remote import Remote, RemoteOptions, RemoteSession, connect
 from raftly.node.replicate import replicate
 from raftly.node.replicated import Replicated
 from raftly.node.serve import serve
@@ -35,11 +37,15 @@ __all__ = [
     "Proof",
     "Proposal",
     "Read",
+    "Remote",
+    "RemoteOptions",
+    "RemoteSession",
     "Replicated",
     "Session",
     "Timed",
     "bounded",
     "command",
+    "connect",
     "log_time_us",
     "query",
     "replicate",
