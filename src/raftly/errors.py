@@ -411,3 +411,20 @@ class DirectoryInUse(StorageError):
 
     code: ClassVar[str] = "directory_in_use"
     sentence: ClassVar[str] = "another process works in this directory"
+
+
+class DirectoryCopied(StorageError):
+    """A data directory is a copy of another one. Two nodes with one identity could vote twice and part the group."""
+
+    code: ClassVar[str] = "directory_copied"
+
+    def __init__(self, node_id: int) -> None:
+        super().__init__(node_id)
+        self.node_id: Final = node_id
+
+    def __str__(self) -> str:
+        return (
+            f"this data directory is a copy of that of node {self.node_id}. If it was moved here, and the other one is "
+            "gone for good and was not used since, start once with moved=True; otherwise delete it, and add a node "
+            "with an id of its own"
+        )

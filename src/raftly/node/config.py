@@ -33,6 +33,8 @@ class NodeConfig:
     """Where members are, as far as is known; what the group itself knows counts more."""
     address: Address | None = None
     """Where the others reach this node; None: where its transport listens."""
+    moved: bool = False
+    """The data directory was moved or restored to here, and the one that it is a copy of is gone for good."""
     cluster_id: int = 1
     tick: float = 0.025
     """Time is counted in ticks: the finer, the sooner a lost leader is replaced once its lease is over."""

@@ -21,7 +21,7 @@ from typing import Concatenate, Final, Generic, ParamSpec, TypeVar, cast, final
 
 from raftly.base.membership import ConfState
 from raftly.base.rand import SplitMix64
-from raftly.base.types import NO_NODE, Entry, EntryType, HardState, Index, NodeId, Snapshot, SnapshotMeta
+from raftly.base.types import NO_NODE, Entry, EntryType, HardState, Index, NodeId, Snapshot
 from raftly.core.messages import MsgSnap
 from raftly.core.readindex import ReadState
 from raftly.core.role import Role
@@ -33,7 +33,7 @@ from raftly.node.commands import call_payload, clock_payload, open_payload, with
 from raftly.node.config import NodeConfig
 from raftly.node.driver import Driver, DriverOptions
 from raftly.node.errors import Busy, Diverged, MachineFailed, NodeStopped, ReadTimeout, Removed
-from raftly.node.founding import found
+from raftly.node.founding import Directory
 from raftly.node.group import Group, Proposal, Waiter
 from raftly.node.handing_over import HandingOver
 from raftly.node.lease_clock import LeaseClock, lease_clock_of
@@ -46,7 +46,7 @@ from raftly.node.session import Calls, Make, Session
 from raftly.node.snapshots import Snapshots
 from raftly.node.stopping import successors
 from raftly.node.waiting import Waiting
-from raftly.storage.items import MembershipItem, SnapshotItem
+from raftly.storage.items import MembershipItem
 from raftly.storage.log_store import LogStore
 from raftly.storage.osfs import OsFs
 from raftly.storage.vfs import FileSystem
@@ -70,6 +70,7 @@ class Replicated(Observed, Changing, HandingOver, Generic[T]):
         machine: StateMachine[T],
         snapshots: Snapshots[T],
         config: NodeConfig,
+        directory: Directory,
         store: LogStore,
         transport: Transport,
         clock: Callable[[], float],
@@ -78,6 +79,7 @@ class Replicated(Observed, Changing, HandingOver, Generic[T]):
         self.config = config
         self.machine = machine
         self.failure: RaftlyError | None = None  # why this node answers nothing any more
+        self._directory = directory
         self._store = store
         self._clock = clock
         self._driver = Driver(config.id, store, transport, DriverOptions(config.tick, lease_clock))
@@ -91,9 +93,10 @@ class Replicated(Observed, Changing, HandingOver, Generic[T]):
             self._group, config.lease, 2 * config.heartbeat_tick * config.tick, config.calls_max, lease_clock
         )
         self._reads.on_applied(self.machine.applied)
-        parts = Parts(config, self._group, self._driver, store, transport, self._reads, self.machine)
+        parts = Parts(config, self._group, self._driver, store, transport, self._reads, self.machine, snapshots.counts)
         self._observer = Observer(parts, self.machine.applied, self._on_suspicion)
-        self._calls = Calls(self._group.offer, config.tick * config.election_tick, self._stamp)
+        on_failed = self._observer.counts.on_failed_call
+        self._calls = Calls(self._group.offer, config.tick * config.election_tick, self._stamp, on_failed)
         self._nonces = SplitMix64(config.seed ^ config.id << 32)
         self._waiting = Waiting()
         self._membership = Membership(
@@ -142,10 +145,10 @@ class Replicated(Observed, Changing, HandingOver, Generic[T]):
         store = LogStore(fs, config.cluster_id, config.id, config.log)
         store.open()
         try:
-            await found(store, GROUP, config)
+            data = await Directory.open(fs, store, GROUP, config, transport)
             snapshots = Snapshots(GROUP, machine, config, store, fs)
             await snapshots.recover()
-            node = cls(machine, snapshots, config, store, transport, clock, lease_clock)
+            node = cls(machine, snapshots, config, data, store, transport, clock, lease_clock)
             await node._driver.start()
             node._observer.on_started()
         except BaseException:
@@ -173,6 +176,7 @@ class Replicated(Observed, Changing, HandingOver, Generic[T]):
                     break
         await self._driver.stop()
         await self._snapshots.close()
+        await self._directory.close()
         if self.failure is None:
             self.failure = NodeStopped("this node was stopped")
         self._give_up("the node was stopped")
@@ -415,6 +419,7 @@ class Replicated(Observed, Changing, HandingOver, Generic[T]):
         """See `GroupHandler.on_tick`."""
         self._waiting.on_tick(now)
         self._membership.on_tick(now)
+        self._directory.on_tick()
         self._reads.on_tick(now)
         self._calls.on_tick(now)
         self._observer.on_tick(now, self.snapshot_failure)

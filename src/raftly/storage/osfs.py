@@ -100,6 +100,10 @@ class OsFile:
         """See `File.size`."""
         return os.fstat(self._fd).st_size
 
+    def inode(self) -> int:
+        """See `File.inode`."""
+        return os.fstat(self._fd).st_ino
+
     def truncate(self, size: int) -> None:
         """See `File.truncate`."""
         try:

@@ -50,6 +50,10 @@ class File(Protocol):
         """Length in bytes."""
         ...
 
+    def inode(self) -> int:
+        """The number that the file system knows the file by; a copy of the file has another."""
+        ...
+
     def truncate(self, size: int) -> None:
         """Cut the file, or extend it with zeros.
 

@@ -223,6 +223,10 @@ class FaultFile:
         """See `File.size`."""
         return self._file.size()
 
+    def inode(self) -> int:
+        """See `File.inode`."""
+        return self._file.inode()
+
     def truncate(self, size: int) -> None:
         """See `File.truncate`."""
         self._fs.strike("truncate", self._path)

@@ -28,6 +28,7 @@ from raftly.base.rand import RandomSource
 from raftly.errors import DirectoryInUse, DiskFull, StorageError
 
 SECTOR_BYTES: Final = 512
+_NUMBERS: Final = itertools.count(1)  # of files, ever
 _FREE_BYTES: Final = 1 << 40  # of a disk without a capacity
 
 _Write: TypeAlias = tuple[int, bytes | None]  # (offset, data) written, or (size, None): cut or extended to it
@@ -37,9 +38,10 @@ _Write: TypeAlias = tuple[int, bytes | None]  # (offset, data) written, or (size
 class _Inode:
     """A file apart from its names: its bytes now, the durable ones, and what lies between them."""
 
-    __slots__ = ("changes", "current", "durable", "since")
+    __slots__ = ("changes", "current", "durable", "number", "since")
 
-    def __init__(self, content: bytes = b"") -> None:
+    def __init__(self, content: bytes = b"", number: int = 0) -> None:
+        self.number = number or next(_NUMBERS)
         self.current = bytearray(content)
         self.durable = bytearray(content)
         self.since: list[_Write] = []
@@ -182,6 +184,10 @@ class MemFile:
         self._fs.check_alive()
         return len(self._inode.current)
 
+    def inode(self) -> int:
+        """See `File.inode`. A disk that a crash left has the same files."""
+        return self._inode.number
+
     def truncate(self, size: int) -> None:
         """See `File.truncate`."""
         self._fs.step("truncate", self._path)
@@ -279,10 +285,10 @@ class MemFs:
         self._dead = True
         return after
 
-    def put(self, path: str, content: bytes) -> None:
-        """A durable file with this content, whatever was there."""
+    def put(self, path: str, content: bytes, number: int = 0) -> None:
+        """A durable file with this content, whatever was there; a new one, unless it is given a number."""
         self.put_dir(_parent(path))
-        inode = _Inode(content)
+        inode = _Inode(content, number)
         self._state.names[path] = self._state.durable_names[path] = inode
 
     def put_dir(self, path: str) -> None:
@@ -302,7 +308,7 @@ class MemFs:
         for directory in sorted(self._state.directories):
             twin.put_dir(directory)
         for path, inode in self._state.names.items():
-            twin.put(path, bytes(inode.current))
+            twin.put(path, bytes(inode.current), inode.number)
         return twin
 
     def _choices(self) -> _Choices:
@@ -343,7 +349,7 @@ class MemFs:
         for path, inode in names.items():
             if _has_parents(path, directories):
                 _apply(contents[inode], (lengths[inode], None))
-                after.put(path, bytes(contents[inode]))
+                after.put(path, bytes(contents[inode]), inode.number)
         return after
 
     # --- what files use ---

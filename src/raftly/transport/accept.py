@@ -155,6 +155,14 @@ class Acceptor:
             text = f"node {hello.node_id} was removed from the group; its id is not used again: stop it"
             self.refuse(connection, hello, Reason.REMOVED, text)
             return
+        if hello.directory and hub.directories.setdefault(hello.node_id, hello.directory) != hello.directory:
+            text = (
+                f"node {hello.node_id} comes with another data directory than before, so it has forgotten what it "
+                "promised: remove it from the group, and add a node with another id"
+            )
+            self.refuse(connection, hello, Reason.DIRECTORY, text)
+            return
+        hub.learn(hello.origin)
         present = self._nodes.get(hello.node_id)
         if present is None or present.incarnation == hello.incarnation or not present.connection.is_open:
             self.welcome(connection, hello, answer)

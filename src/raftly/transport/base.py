@@ -26,6 +26,18 @@ class Transport(Protocol):
     """Called with a node that says that this one is no member any more. Set before `start`."""
 
     @property
+    def origin(self) -> int:
+        """What the group began with, as a number: given, or learned from the first node that knows it; 0: not yet.
+
+        Nodes of different origins do not talk to each other.
+        """
+        ...
+
+    def set_origin(self, origin: int, directory: int) -> None:
+        """What is known of the origin (or 0), and the number of this node's data directory. Before `start`."""
+        ...
+
+    @property
     def address(self) -> Address | None:
         """Where this node listens; None where nodes are reached without addresses."""
         ...

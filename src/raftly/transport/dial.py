@@ -86,6 +86,7 @@ class Dialing(Session):
                 raise DecodeError("handshake", start, f"a frame of kind {kind} is no answer to a hello")
             welcome = decode_welcome(buf[start:stop])
             check_welcome(self._hub.identity, self._node, welcome)
+            self._hub.learn(welcome.origin)
             tls = self._hub.options.tls
             if tls is not None and self._node == NO_NODE:  # who it should be is known only now
                 problem = tls.find_problem(welcome.node_id, self._connection.certificate)

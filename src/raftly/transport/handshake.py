@@ -11,9 +11,14 @@ Little-endian, bodies of frames (`raftly.transport.frame`); bytes behind these a
     21  u64  node id, expected        34  u64  features of both
     29  u64  incarnation
     37  u64  features offered
-    45  u64  features required
+    45  u64  features required       42  u64  origin
+    53  u64  origin                  50  u64  directory
+    61  u64  directory
 
-An incarnation is a number drawn by each process: it tells a node that restarted from a second node with its id.
+An incarnation is a number drawn by each process: it tells a node that restarted from a second node with its id. An
+origin is a digest of the group's first members, 0 where it is not known yet: two groups that were founded under one
+cluster id do not talk. A directory is a number drawn when a data directory was begun, or 0: a node that comes back
+with another one has lost what it promised.
 
 A client (purpose 3) is no node: its id is 0, and it may expect 0, whoever is at the address; the welcome tells who is.
 A refusal may also come later on its connection, as the last frame: why it is closed.
@@ -37,6 +42,7 @@ TEXT_BYTES_MAX: Final = 400
 
 _HELLO: Final = struct.Struct("<HHBQQQQQQ")
 _WELCOME: Final = struct.Struct("<HQQQQQ")
+_TAIL: Final = struct.Struct("<QQ")  # origin and directory: left out when both are 0, as an older version does
 _REFUSAL: Final = struct.Struct("<BQQ")
 
 
@@ -73,6 +79,8 @@ class Reason(IntEnum):
     SILENT = 11  # the caller was silent, or read too slowly, for too long
     STOPPING = 12  # this node stops
     REMOVED = 13  # the caller was a member of the group, and is none any more
+    ORIGIN = 14  # the cluster id is the same, but the group began with other members
+    DIRECTORY = 15  # the caller came with another data directory before
 
 
 @final
@@ -85,6 +93,8 @@ class Identity:
     incarnation: int
     features: int = FEATURES
     required: int = 0
+    origin: int = 0
+    directory: int = 0
 
 
 @final
@@ -101,6 +111,8 @@ class Hello:
     incarnation: int
     features: int
     required: int
+    origin: int = 0
+    directory: int = 0
 
     def encode(self) -> bytes:
         """The whole frame."""
@@ -115,7 +127,7 @@ class Hello:
             self.features,
             self.required,
         )
-        return encode_frame(FRAME_HELLO, body)
+        return encode_frame(FRAME_HELLO, body + _encode_tail(self.origin, self.directory))
 
 
 @final
@@ -129,11 +141,13 @@ class Welcome:
     to: NodeId
     incarnation: int
     features: int
+    origin: int = 0
+    directory: int = 0
 
     def encode(self) -> bytes:
         """The whole frame."""
         body = _WELCOME.pack(self.version, self.cluster_id, self.node_id, self.to, self.incarnation, self.features)
-        return encode_frame(FRAME_WELCOME, body)
+        return encode_frame(FRAME_WELCOME, body + _encode_tail(self.origin, self.directory))
 
 
 @final
@@ -157,6 +171,16 @@ class Refusal:
         return PeerRefused(peer, Reason(self.reason).name if known else str(self.reason), self.text)
 
 
+def _encode_tail(origin: int, directory: int) -> bytes:
+    return _TAIL.pack(origin, directory) if origin or directory else b""
+
+
+def _decode_tail(body: bytes, at: int) -> tuple[int, ...]:
+    if len(body) < at + _TAIL.size:
+        return 0, 0
+    return _TAIL.unpack_from(body, at)
+
+
 def decode_hello(body: bytes) -> Hello:
     """The body of a HELLO.
 
@@ -165,7 +189,7 @@ def decode_hello(body: bytes) -> Hello:
     """
     if len(body) < _HELLO.size:
         raise DecodeError("hello", len(body), "it is too short")
-    return Hello(*_HELLO.unpack_from(body))
+    return Hello(*_HELLO.unpack_from(body), *_decode_tail(body, _HELLO.size))
 
 
 def decode_welcome(body: bytes) -> Welcome:
@@ -176,7 +200,7 @@ def decode_welcome(body: bytes) -> Welcome:
     """
     if len(body) < _WELCOME.size:
         raise DecodeError("welcome", len(body), "it is too short")
-    return Welcome(*_WELCOME.unpack_from(body))
+    return Welcome(*_WELCOME.unpack_from(body), *_decode_tail(body, _WELCOME.size))
 
 
 def decode_refusal(body: bytes) -> Refusal:
@@ -208,6 +232,8 @@ def make_hello(local: Identity, expected: NodeId, purpose: Purpose) -> Hello:
         local.incarnation,
         local.features,
         local.required,
+        local.origin,
+        local.directory,
     )
 
 
@@ -223,6 +249,8 @@ def judge_hello(local: Identity, hello: Hello) -> Welcome | Refusal:
         hello.node_id,
         local.incarnation,
         local.features & hello.features,
+        local.origin,
+        local.directory,
     )
 
 
@@ -245,6 +273,11 @@ def _find_problem(local: Identity, hello: Hello) -> tuple[Reason, str] | None:
         return (
             Reason.DUPLICATE,
             f"this is {here}: no other may use id {hello.node_id}, so give the caller one of its own",
+        )
+    if hello.origin and local.origin and hello.origin != local.origin:
+        return Reason.ORIGIN, (
+            f"this is {here}; the caller was started as a first member of another group: of two groups with one "
+            "cluster id, start one anew, or the node alone, with an empty directory and as one that joins"
         )
     return _find_missing(hello.required & ~local.features | local.required & ~hello.features, here)
 
@@ -276,6 +309,8 @@ def check_welcome(local: Identity, expected: NodeId, welcome: Welcome) -> None:
     if expected not in {welcome.node_id, NO_NODE} or welcome.to != local.node_id:
         problem = f"the address leads to node {welcome.node_id}, which takes us for node {welcome.to}"
         raise PeerRefused(expected, Reason.WRONG_NODE.name, problem)
+    if welcome.origin and local.origin and welcome.origin != local.origin:
+        raise PeerRefused(expected, Reason.ORIGIN.name, "the address leads to a node of a group that began otherwise")
     if local.required & ~welcome.features or welcome.features & ~local.features:
         problem = f"it agreed on features {welcome.features:#x}; {local.required:#x} are required"
         raise PeerRefused(expected, Reason.FEATURES.name, problem)

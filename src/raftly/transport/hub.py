@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, Protocol, final
 
 from raftly.base.rand import RandomSource
@@ -37,6 +38,7 @@ class Hub:
         "_watch",
         "closing",
         "connections",
+        "directories",
         "emit",
         "expelled",
         "identity",
@@ -70,12 +72,18 @@ class Hub:
         self.unreachable = unreachable
         self.lost: Callable[[NodeId], None] = lambda _: None  # see `Transport.on_lost`
         self.connections: dict[Connection, None] = {}
+        self.directories: dict[NodeId, int] = {}  # that nodes came with
         self.expelled: set[NodeId] = set()  # who is no member any more
         self.closing = False
         self._dirty: list[Flushed] = []
         self._gone: asyncio.Future[None] | None = None
         self._strangers_told = 0
         self._watch = loop.call_later(WATCH_S, self.check)
+
+    def learn(self, origin: int) -> None:
+        """A node that belongs to the group told of its origin."""
+        if self.identity.origin == 0:
+            self.identity = replace(self.identity, origin=origin)
 
     def new_connection(self, session: Session, frame_bytes_max: int = HANDSHAKE_BYTES_MAX) -> Connection:
         """A connection under watch; its reader takes handshakes only, until told otherwise."""

@@ -23,7 +23,7 @@ _CHUNK_BYTES: Final = 64 << 10  # of a snapshot
 class MemoryNetwork:
     """Joins the MemoryTransports made from it. `cut` holds pairs (from, to) that do not reach each other."""
 
-    __slots__ = ("cut", "expelled", "handlers", "lost", "nodes", "places", "takers")
+    __slots__ = ("cut", "ends", "expelled", "handlers", "lost", "nodes", "places", "takers")
 
     def __init__(self) -> None:
         self.nodes: dict[NodeId, Receiver] = {}
@@ -31,6 +31,7 @@ class MemoryNetwork:
         self.handlers: dict[NodeId, RequestHandler] = {}  # of those that serve clients (`memory_client`)
         self.lost: dict[NodeId, Callable[[NodeId], None]] = {}  # who is told of connections that close
         self.cut: set[tuple[NodeId, NodeId]] = set()
+        self.ends: dict[NodeId, MemoryTransport] = {}
         self.expelled: set[tuple[NodeId, NodeId]] = set()  # (by, whom)
         self.places: dict[Address, NodeId] = {}  # of the transports that have an address
 
@@ -52,6 +53,15 @@ class MemoryNetwork:
             if to in self.nodes:
                 self.lost[to](lost)
 
+    def introduce(self, one: NodeId, other: NodeId) -> bool:
+        """As the handshake: are they of one group, so that they may talk? Who did not know its origin learns it."""
+        ends = [self.ends[one], self.ends[other]]
+        known = {end.origin for end in ends} - {0}
+        if len(known) == 1:
+            for end in ends:
+                end.origin = max(known)
+        return len(known) < 2
+
     def heal(self) -> None:
         """Undo all cuts."""
         self.cut.clear()
@@ -64,10 +74,21 @@ class MemoryTransport:
     Without an address it reaches everybody. With one, only nodes at an address that it was told and that is right.
     """
 
-    __slots__ = ("_addresses", "_id", "_network", "_unreachable", "address", "on_expelled", "on_lost", "take_snapshot")
+    __slots__ = (
+        "_addresses",
+        "_id",
+        "_network",
+        "_unreachable",
+        "address",
+        "on_expelled",
+        "on_lost",
+        "origin",
+        "take_snapshot",
+    )
 
     def __init__(self, network: MemoryNetwork, id_: NodeId, address: Address | None = None) -> None:
         self.address = address
+        self.origin = 0
         self.on_expelled: Callable[[NodeId], None] = lambda _: None
         self._network = network
         self._id = id_
@@ -88,7 +109,7 @@ class MemoryTransport:
             if self._unreachable is not None:
                 self._unreachable(to)
             return
-        if (self._id, to) in network.expelled:
+        if (self._id, to) in network.expelled or not network.introduce(self._id, to):
             return
         if (to, self._id) in network.expelled:
             self.on_expelled(to)
@@ -108,6 +129,10 @@ class MemoryTransport:
         else:
             self._addresses[node] = address
 
+    def set_origin(self, origin: int, directory: int) -> None:
+        """See `Transport.set_origin`."""
+        self.origin = origin
+
     def expel(self, node: NodeId) -> None:
         """See `Transport.expel`."""
         self._network.expelled.add((self._id, node))
@@ -118,6 +143,7 @@ class MemoryTransport:
         self._network.nodes[self._id] = receive
         self._network.lost[self._id] = self.on_lost
         self._network.takers[self._id] = self.take_snapshot
+        self._network.ends[self._id] = self
         if self.address is not None:
             self._network.places[self.address] = self._id
 

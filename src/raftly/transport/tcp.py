@@ -12,6 +12,7 @@ docs/transport.md tells what is lost when, and docs/formats-transport.md draws t
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 from collections.abc import Callable, Mapping
 from typing import final
@@ -196,6 +197,16 @@ class TcpTransport:
         self._expelled.add(node)
         if self._acceptor is not None:
             self._acceptor.drop(node)
+
+    @property
+    def origin(self) -> int:
+        """See `Transport.origin`."""
+        return (self._hub or self).identity.origin
+
+    def set_origin(self, origin: int, directory: int) -> None:
+        """See `Transport.set_origin`."""
+        assert self._hub is None
+        self.identity = dataclasses.replace(self.identity, origin=origin, directory=directory)
 
     def _emit(self, event: TransportEvent) -> None:
         if isinstance(event, IdentityRefused) and event.reason == Reason.REMOVED.name and not event.here:

@@ -45,14 +45,39 @@ REFUSAL_HEX = "7266010513000000b4b1999502070000000000000001000000000000006e6f"
 
 u64 = st.integers(0, (1 << 64) - 1)
 u16 = st.integers(0, (1 << 16) - 1)
-hellos = st.builds(Hello, u16, u16, st.integers(0, 255), u64, u64, u64, u64, u64, u64)
-welcomes = st.builds(Welcome, u16, u64, u64, u64, u64, u64)
+directories = st.integers(1, (1 << 64) - 1)
+hellos = st.builds(Hello, u16, u16, st.integers(0, 255), u64, u64, u64, u64, u64, u64, u64, directories)
+welcomes = st.builds(Welcome, u16, u64, u64, u64, u64, u64, u64, directories)
 
 
 @given(hellos, welcomes, st.binary(max_size=20))
 def test_what_is_said_is_heard_whatever_a_later_version_adds(hello: Hello, welcome: Welcome, more: bytes) -> None:
     assert decode_hello(hello.encode()[HEADER_BYTES:] + more) == hello
     assert decode_welcome(welcome.encode()[HEADER_BYTES:] + more) == welcome
+
+
+def test_origin_and_directory_may_be_missing() -> None:
+    hello, welcome = replace(HELLO, origin=8, directory=9), replace(WELCOME, origin=8)
+    assert decode_hello(hello.encode()[HEADER_BYTES:]) == hello
+    assert decode_hello(hello.encode()[HEADER_BYTES:-1]) == HELLO
+    assert decode_welcome(welcome.encode()[HEADER_BYTES:]) == welcome
+    assert decode_welcome(welcome.encode()[HEADER_BYTES:-16]) == WELCOME
+
+
+@pytest.mark.parametrize(("one", "other", "refused"), [(0, 0, False), (0, 8, False), (8, 8, False), (8, 9, True)])
+def test_groups_that_began_otherwise_do_not_talk(one: int, other: int, refused: bool) -> None:
+    caller, here = replace(ONE, origin=one), replace(TWO, origin=other)
+    answer = judge_hello(here, make_hello(caller, 2, Purpose.MESSAGES))
+    if refused:
+        assert isinstance(answer, Refusal)
+        assert answer.reason == Reason.ORIGIN
+        assert "one that joins" in answer.text
+        with pytest.raises(PeerRefused, match="ORIGIN"):
+            check_welcome(caller, 2, replace(WELCOME, origin=other, incarnation=222))
+    else:
+        assert isinstance(answer, Welcome)
+        assert answer.origin == other
+        check_welcome(caller, 2, answer)
 
 
 @given(st.integers(0, 255), u64, u64, st.text(max_size=40))

@@ -90,6 +90,15 @@ class MessageTransport:
         """See `Transport.set_address`."""
         self._inner.set_address(node, address)
 
+    @property
+    def origin(self) -> int:
+        """See `Transport.origin`."""
+        return self._inner.origin
+
+    def set_origin(self, origin: int, directory: int) -> None:
+        """See `Transport.set_origin`."""
+        self._inner.set_origin(origin, directory)
+
     def expel(self, node: NodeId) -> None:
         """See `Transport.expel`."""
         self._expelled.add(node)
