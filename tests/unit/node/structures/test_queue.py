@@ -201,6 +201,12 @@ def test_each_value_is_taken_exactly_once_while_leaders_come_and_go(seed: int) -
 
             async def disturb() -> None:
                 while True:
+                    leader = await nodes.leader()
+                    for deaf in nodes.others(leader):  # what it asks for is done, but it hears of it only afterwards
+                        nodes.network.cut = {(id_, deaf.config.id) for id_ in nodes.ids}
+                        await asyncio.sleep(1.5)
+                        nodes.network.heal()
+                        await asyncio.sleep(0.5)
                     nodes.network.isolate((await nodes.leader()).config.id)
                     await asyncio.sleep(4)
                     nodes.network.heal()
