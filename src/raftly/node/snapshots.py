@@ -40,6 +40,7 @@ from raftly.node.driver import Driver
 from raftly.node.errors import MachineFailed, SnapshotFailed
 from raftly.node.group import Group
 from raftly.node.machine import StateMachine
+from raftly.node.metrics import SnapshotCounts
 from raftly.node.roster import Roster, ids_of
 from raftly.node.state import OnDisk, State, kept_head
 from raftly.node.values import decode_raw, encode_value
@@ -76,6 +77,7 @@ class Snapshots(Generic[T]):
         self, group: int, machine: StateMachine[T], config: NodeConfig, store: LogStore, fs: FileSystem
     ) -> None:
         self.failure: RaftlyError | None = None  # why the newest attempt to make one failed, and the log is not cut
+        self.counts = SnapshotCounts()
         self._id = group
         self._machine = machine
         self._config = config
@@ -276,6 +278,7 @@ class Snapshots(Generic[T]):
             pieces = self._machine.stream()
         except RaftlyError as error:
             self.failure = error
+            self.counts.make_failed += 1
             return
         self._making = asyncio.get_running_loop().create_task(self._make(meta, pieces))
 
@@ -284,10 +287,13 @@ class Snapshots(Generic[T]):
             await self._write(meta, pieces)
         except RaftlyError as error:
             self.failure = error
+            self.counts.make_failed += 1
         except OSError as error:
             self.failure = StorageError(f"the snapshot at {meta.index} could not be written: {error}")
+            self.counts.make_failed += 1
         else:
             self.failure = None
+            self.counts.made += 1
             if meta.index >= self._newest.index:  # else one arrived meanwhile
                 self._newest = self._pending = meta
         finally:
@@ -349,7 +355,7 @@ class Snapshots(Generic[T]):
             raise MachineFailed(f"{type(self._machine.instance).__qualname__}.save raised {error!r}") from error
 
     def _close_instance(self, instance: T) -> None:
-        if self._machine.codec.on_disk:
+        if self._machine.codec.closes:
             cast("OnDisk", instance).close()
 
     # --- sending ---
@@ -374,6 +380,7 @@ class Snapshots(Generic[T]):
                 offer = MsgSnap(message.to, message.from_, message.term, named)
                 await self._transport.send_snapshot(message.to, self._id, offer, FileSource(reader, self._limit))
                 failed = False
+                self.counts.sent += 1
             except TransferFailed:
                 await self._check(reader)
             finally:
@@ -385,6 +392,7 @@ class Snapshots(Generic[T]):
         except (RaftlyError, OSError):
             pass  # reported, and sent again
         finally:
+            self.counts.send_failed += failed
             if not self._closed:
                 self._driver.report_snapshot(self._id, message.to, failed=failed)
 

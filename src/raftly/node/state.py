@@ -56,6 +56,9 @@ class Streams(Protocol):
         """
         ...
 
+    # def close(self) -> None: if it is there, it is called when another instance took the place of this one, or the
+    # node stops.
+
 
 class OnDisk(Streams, Protocol):
     """A class that keeps its state itself, and knows what of it is there after a crash.
@@ -77,7 +80,7 @@ class OnDisk(Streams, Protocol):
         ...
 
     def close(self) -> None:
-        """Another instance took the place of this one, or the node stops. What was not saved is not wanted."""
+        """As of `Streams`. What was not saved is not wanted."""
         ...
 
 
@@ -125,7 +128,8 @@ class StateCodec(Generic[T]):
         self.on_disk = self.streams and _has_all(cls, marked, ("durable", "save"))
         if self.streams and not inspect.iscoroutinefunction(cls.__dict__.get("restore", getattr(cls, "restore", None))):
             raise ConfigError(f"{self._name}.restore", "must be `async def`: it takes its chunks with `async for`")
-        if self.on_disk and not callable(getattr(cls, "close", None)):
+        self.closes = self.streams and "close" not in marked and callable(getattr(cls, "close", None))
+        if self.on_disk and not self.closes:
             raise ConfigError(self._name, "keeps its state on disk and needs `close` too")
         hints = {} if self.streams else _field_types(cls)
         self._fields: dict[str, Check] = {name: checker(substitute(hint, arguments)) for name, hint in hints.items()}
