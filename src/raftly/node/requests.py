@@ -131,7 +131,7 @@ class Answer(IntEnum):
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """A command. In a session it has a number, and calls below `done_below` are answered; without one, all are 0."""
 
@@ -142,7 +142,7 @@ class Call:
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Open:
     """A new session."""
 
@@ -151,7 +151,7 @@ class Open:
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Close:
     """The end of a session."""
 
@@ -159,7 +159,7 @@ class Close:
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Query:
     """A query, and how fresh its state must be."""
 
@@ -169,13 +169,13 @@ class Query:
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AskStatus:
     """Who is in the group, who leads it."""
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Admin:
     """A change of membership, or of who leads."""
 
@@ -296,7 +296,7 @@ def _decode_named(data: bytes, at: int, size: int) -> tuple[str, tuple[object, .
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class MemberStatus:
     """A member of a group, as a node knows it. `host` is "" when the node does not know where it is."""
 
@@ -307,7 +307,7 @@ class MemberStatus:
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class GroupStatus:
     """A group as one of its nodes knows it, `by` it; 0 is no leader."""
 
@@ -319,7 +319,7 @@ class GroupStatus:
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Value:
     """A result; of a query with its freshness."""
 
@@ -328,7 +328,7 @@ class Value:
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NotLeading:
     """Another node leads: which, and where, as far as it is known."""
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import Final, final
 
@@ -27,6 +27,7 @@ from raftly.errors import (
     RaftlyError,
     RequestLost,
 )
+from raftly.node.deadlines import Deadlines
 from raftly.node.errors import Busy, NodeStopped, NoNodeReached, ReadTimeout
 from raftly.node.requests import (
     AskStatus,
@@ -86,12 +87,12 @@ class _Trying:
 
     deadline: float
     patience: float
-    backoff: Backoff
+    backoff: Backoff | None = None  # made when it is needed
     unknown: bool = False  # an attempt may have been carried out
     reached: bool = False  # an attempt was answered, or may have been
     hops: int = 0
     refused: int = 0  # addresses, one after the other, that refused for good
-    error: Exception = field(default_factory=lambda: NoNodeReached("there was no time to ask anybody"))
+    error: Exception | None = None  # why the last attempt gave nothing
 
 
 @final
@@ -123,6 +124,7 @@ class Route:
         self._leader: Address | None = None
         self._channels: dict[Address, Channel] = {}
         self._dialing: dict[Address, asyncio.Task[Channel]] = {}
+        self._deadlines = Deadlines()
         self._learning: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -144,12 +146,12 @@ class Route:
             Exception: what the node answered.
         """
         loop = asyncio.get_running_loop()
-        options = self._options
-        backoff = Backoff(options.backoff_s_min, options.backoff_s_max, self._random)
-        trying = _Trying(loop.time() + within, options.attempt_s, backoff)
+        trying = _Trying(loop.time() + within, self._options.attempt_s)
         while True:
             address = self._pick(anywhere=anywhere)
-            channel = await self._reach(address, trying)
+            channel = self._channels.get(address)
+            if channel is None or not channel.is_open:
+                channel = await self._reach(address, trying)
             if channel is not None:
                 response = await self._attempt(channel, address, request, trying, effect)
                 if isinstance(response, Value):
@@ -171,7 +173,7 @@ class Route:
             late = ReadTimeout(f"no answer in time ({trying.error})")
             late.__cause__ = trying.error
             return late
-        return trying.error
+        return trying.error or NoNodeReached("there was no time to ask anybody")
 
     def _hopeless(self, trying: _Trying, error: RaftlyError) -> RaftlyError:
         """There is no point in another attempt."""
@@ -192,11 +194,11 @@ class Route:
             if effect in (Effect.NONE, Effect.ONCE):
                 until = min(until, now + trying.patience)
             future = channel.request(encode_request(request, until - now))
-            timer = loop.call_at(until, _expire, future)
+            self._deadlines.add(future, until)
             try:
                 data = await future
             finally:
-                timer.cancel()
+                self._deadlines.drop(future)
             response = decode_response(data, self._errors)
         except RequestLost as lost:
             trying.unknown |= lost.sent and effect is not Effect.NONE
@@ -253,6 +255,8 @@ class Route:
         self._avoid(address)
 
     async def _pause(self, trying: _Trying) -> None:
+        if trying.backoff is None:
+            trying.backoff = Backoff(self._options.backoff_s_min, self._options.backoff_s_max, self._random)
         left = trying.deadline - asyncio.get_running_loop().time()
         await asyncio.sleep(max(0.0, min(trying.backoff.take(), left)))
 
@@ -272,9 +276,6 @@ class Route:
 
     async def _reach(self, address: Address, trying: _Trying) -> Channel | None:
         """A connection to the node at an address; None when there is none, and `trying` tells why."""
-        channel = self._channels.get(address)
-        if channel is not None and channel.is_open:
-            return channel
         if self._closed:
             raise self._hopeless(trying, NodeStopped("this caller was closed"))
         dialing = self._dialing.get(address)
@@ -346,8 +347,3 @@ def to_status(response: Value) -> GroupStatus:
     """
     status: GroupStatus = checker(GroupStatus)(response.value)
     return status
-
-
-def _expire(future: asyncio.Future[bytes]) -> None:
-    if not future.done():
-        future.set_exception(TimeoutError("it does not answer"))
