@@ -9,7 +9,7 @@ from raftly.transport.options import Address
 
 
 class Changing:
-    """Changes of members. All but `member_list` and `announce` are for the leader; elsewhere they raise `NotLeader`.
+    """Changes of members, which are the leader's: elsewhere they raise `NotLeader`.
 
     Each may be called again when its outcome is unknown, or on another leader: it does what is not done yet.
     """
@@ -20,6 +20,10 @@ class Changing:
     def member_list(self) -> list[Member]:
         """Everybody who belongs to the group as of the entries applied here, ascending by id."""
         return self._membership.members()
+
+    def address_of(self, id: NodeId) -> Address | None:
+        """Where a member is, as far as is known here."""
+        return self._membership.address_of(id)
 
     def announce(self, address: Address) -> None:
         """From now on the others reach this node at `address`; it is replicated as soon as there is a leader.

@@ -185,6 +185,13 @@ class Membership:
 
     # --- what callers ask ---
 
+    def address_of(self, id_: NodeId) -> Address | None:
+        """See `Changing.address_of`."""
+        if id_ == self._raft.id:
+            return self._address or self._transport.address
+        known = self.roster.state.members.get(id_) or self._hints.get(id_)
+        return None if known == GONE else known
+
     def announce(self, address: Address) -> None:
         """See `Changing.announce`."""
         self._address = check_address(address)

@@ -23,13 +23,19 @@ async def replicate(
     addresses: Mapping[NodeId, Address],
     directory: str,
     *,
+    join: bool = False,
+    listen: Address | None = None,
     config: NodeConfig | None = None,
     tcp: TcpOptions | None = None,
 ) -> Replicated[T]:
-    """Run node `id` of a group whose members listen at `addresses`; its log is in `directory`.
+    """Run node `id` of a group whose members are at `addresses`; its log is in `directory`.
 
-    Every member is started with the same addresses, each with a directory of its own. Without TLS in `tcp` only
-    loopback is allowed, unless `tcp` says otherwise. By default the members are those of `addresses`. Callers elsewhere
+    The first members are all started with the same addresses, each with a directory of its own. One that is to `join`
+    is started with its own address and those of the members as of now, of whom one may lead; then a leader adds it.
+    Once a node has a log, what the group itself knows of members and addresses counts: `addresses` may be out of date,
+    but for its own. It listens there, or at `listen`.
+
+    Without TLS in `tcp` only loopback is allowed, unless `tcp` says otherwise. Callers elsewhere
     (`raftly.node.remote.connect`) come to the same port.
 
     Raises:
@@ -39,10 +45,12 @@ async def replicate(
     """
     if id not in addresses:
         raise ConfigError("addresses", f"has no node {id}")
-    config = config or NodeConfig(id, tuple(sorted(addresses)))
     others = {node: address for node, address in addresses.items() if node != id}
+    config = config or NodeConfig(id, () if join else tuple(sorted(addresses)), join)
+    own = addresses[id] if listen is not None or addresses[id][1] else None  # port 0: any, so only the transport knows
+    config = dataclasses.replace(config, addresses={**others, **config.addresses}, address=config.address or own)
     options = dataclasses.replace(tcp or TcpOptions(), write_at_once=True)  # the driver sends once a turn
-    transport = TcpTransport(config.cluster_id, id, addresses[id], others, options)
+    transport = TcpTransport(config.cluster_id, id, listen or addresses[id], config.addresses, options)
     node = await Replicated.start(factory, config, transport, directory=directory)
-    transport.serve(Service(node, address_of=addresses.get))
+    transport.serve(Service(node, address_of=node.address_of))
     return node
