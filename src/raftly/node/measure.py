@@ -61,7 +61,6 @@ def measure(parts: Parts, observer: Observer, calls_in_flight: int) -> Metrics:
         proposals_total=counts.proposals,
         applied_total=counts.applied,
         applied_batches_total=counts.batches,
-        snapshots_restored_total=counts.snapshots_restored,
         digests_total=counts.checks,
         digest_seconds_total=counts.check_s,
         digests_differ_total=counts.differences,
@@ -75,6 +74,8 @@ def measure(parts: Parts, observer: Observer, calls_in_flight: int) -> Metrics:
     )
     for code, count in sorted(counts.failed.items()):
         found.add("calls_failed_total", count, code)
+    for event in fields(parts.snapshots):
+        found.add("snapshots_total", getattr(parts.snapshots, event.name), event.name)
     for proof in fields(parts.reads.counts):
         found.add("reads_total", getattr(parts.reads.counts, proof.name), proof.name)
     found.add("commit_seconds", counts.commit_s.value())

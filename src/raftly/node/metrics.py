@@ -93,6 +93,18 @@ class ReadCounts:
 
 @final
 @dataclass(slots=True)
+class SnapshotCounts:
+    """What happened to snapshots at a node."""
+
+    made: int = 0
+    make_failed: int = 0
+    sent: int = 0
+    send_failed: int = 0
+    restored: int = 0  # became the state
+
+
+@final
+@dataclass(slots=True)
 class NodeCounts:
     """What a node counts."""
 
@@ -103,7 +115,6 @@ class NodeCounts:
     leader_changes: int = 0
     elections: int = 0
     elections_won: int = 0
-    snapshots_restored: int = 0
     checks: int = 0  # digests made
     check_s: float = 0.0
     differences: int = 0  # digests of other replicas that were not this one's
@@ -252,14 +263,14 @@ FAMILIES: Final = [
             ("elections_total", "Elections that this node started."),
             ("elections_won_total", "Elections that this node won."),
             ("proposals_total", "Proposals that this node placed in its log as the leader."),
-            ("calls_failed_total", "`node.call`s that ended in an error of raftly, by its code.", "code"),
+            ("calls_failed_total", "Calls that ended in an error of raftly, by its code.", "code"),
             ("applied_total", "Entries that were applied."),
             ("applied_batches_total", "Batches of them."),
             ("reads_total", "Reads that were confirmed here, by what proved them fresh.", "proof"),
             ("writes_total", "Batches that were written to the log and synced."),
             ("written_entries_total", "Entries in them."),
             ("written_bytes_total", "Bytes in them, moved ones included."),
-            ("snapshots_restored_total", "Snapshots of other nodes that became the state."),
+            ("snapshots_total", "Snapshots, by what was done with them.", "event"),
             ("disk_full_seconds_total", "Time during which the disk was full."),
             ("ticks_total", "Ticks of the node's clock."),
             ("ticks_missed_total", "Ticks that did not happen because the event loop was late."),

@@ -43,7 +43,7 @@ from raftly.node.logs import (
     printable,
 )
 from raftly.node.measure import measure
-from raftly.node.metrics import Metrics, NodeCounts
+from raftly.node.metrics import Metrics, NodeCounts, SnapshotCounts
 from raftly.node.reads import Reads
 from raftly.storage.log_store import LogStore
 from raftly.transport.base import Transport
@@ -75,6 +75,7 @@ class Parts:
     transport: Transport
     reads: Reads
     machine: Machine
+    snapshots: SnapshotCounts
 
     @property
     def raft(self) -> Raft:
@@ -161,7 +162,7 @@ class Observer:
 
     def on_restored(self, applied: Index) -> None:
         """The state was replaced by a snapshot."""
-        self.counts.snapshots_restored += 1
+        self.parts.snapshots.restored += 1
         self._tell(SnapshotRestored(applied))
         self._placed.clear()
         self.digests.on_restored()

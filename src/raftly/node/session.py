@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Concatenate, Generic, ParamSpec, TypeAlias, TypeVar, cast, final
 
-from raftly.errors import OutcomeUnknown
+from raftly.errors import OutcomeUnknown, RaftlyError
 from raftly.node.commands import call_key, call_payload, close_payload
 from raftly.node.machine import StateMachine
 
@@ -41,12 +41,19 @@ class _Call:
 class Calls:
     """The calls of all sessions at one replica that wait for an answer."""
 
-    __slots__ = ("_offer", "_retry", "_stamp", "waiting")
+    __slots__ = ("_offer", "_on_failed", "_retry", "_stamp", "waiting")
 
-    def __init__(self, offer: Callable[[bytes], None], retry: float, stamp: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        offer: Callable[[bytes], None],
+        retry: float,
+        stamp: Callable[[], int],
+        on_failed: Callable[[str], None],
+    ) -> None:
         self._offer = offer
         self._retry = retry
         self._stamp = stamp
+        self._on_failed = on_failed  # told the code of the error that a call ended in
         self.waiting: dict[Key, _Call] = {}
 
     async def make(self, key: Key, make: Make, within: float) -> object:
@@ -61,6 +68,9 @@ class Calls:
         self._offer_again(call, loop.time())
         try:
             result = await call.future
+        except RaftlyError as error:
+            self._on_failed(error.code)
+            raise
         finally:
             self.waiting.pop(key, None)
         if isinstance(result, Exception):

@@ -207,8 +207,11 @@ def test_a_snapshot_that_is_taken_over_is_counted() -> None:
                 await leader.call(Register.set, "a", value)
             nodes.network.heal()
             await late.wait_applied(leader.machine.applied)
-            assert late.metrics().value("raftly_snapshots_restored_total") == 1
+            assert late.metrics().value("raftly_snapshots_total", event="restored") == 1
             assert leader.metrics().value("raftly_snapshot_index") > 0
+            assert leader.metrics().value("raftly_snapshots_total", event="sent") == 1
+            assert leader.metrics().value("raftly_snapshots_total", event="made") >= 2
+            assert leader.metrics().value("raftly_snapshots_total", event="make_failed") == 0
 
     run(main())
 

@@ -167,7 +167,7 @@ def test_a_call_given_up_is_not_applied_after_a_later_one_was_answered() -> None
 
 def test_a_silent_session_expires_by_the_leaders_clock_even_when_nothing_else_happens() -> None:
     async def main() -> None:
-        async with Nodes(session_ttl=20.0) as nodes:
+        async with Nodes(session_ttl=20.0, digest_interval=0.0) as nodes:
             leader = await nodes.leader()
             session = await nodes.others(leader)[0].open_session()
             await session.call(Register.add, "a", 1)
