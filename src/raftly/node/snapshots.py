@@ -30,6 +30,7 @@ from raftly.errors import (
     Corruption,
     DecodeError,
     RaftlyError,
+    SnapshotNotReady,
     SnapshotOutOfDate,
     StorageError,
     TransferFailed,
@@ -37,7 +38,7 @@ from raftly.errors import (
 )
 from raftly.node.config import NodeConfig
 from raftly.node.driver import Driver
-from raftly.node.errors import MachineFailed, SnapshotFailed
+from raftly.node.errors import MachineFailed, NodeStopped, SnapshotFailed
 from raftly.node.group import Group
 from raftly.node.machine import StateMachine
 from raftly.node.metrics import SnapshotCounts
@@ -254,11 +255,15 @@ class Snapshots(Generic[T]):
         """
         wanted = self._machine.applied
         while self._newest.index < wanted:
+            if self._closed:
+                raise NodeStopped("this node was stopped")
             if self._making is None:
                 self.failure = None
                 self._begin()
             if self._making is not None:
                 await asyncio.wait([self._making])
+            elif self.failure is None:
+                raise SnapshotNotReady
             if self.failure is not None:
                 raise self.failure
         return self._newest.index

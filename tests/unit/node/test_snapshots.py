@@ -10,7 +10,7 @@ from raftly.base.types import NodeId, Snapshot, SnapshotMeta
 from raftly.core.messages import MsgSnap
 from raftly.errors import ConfigError, Corruption, DiskFull, SnapshotNotReady, StorageError, TransferFailed
 from raftly.node import FOLLOWER, Replicated, command
-from raftly.node.errors import SnapshotFailed
+from raftly.node.errors import NodeStopped, SnapshotFailed
 from raftly.node.machine import StateMachine
 from raftly.testing.faultfs import Effect, Fault
 from raftly.transport.memory import MemoryOffer
@@ -137,6 +137,8 @@ def test_a_snapshot_on_request_is_made_once_and_holds_all_that_is_applied() -> N
             assert await leader.take_snapshot() == first[0] + 2
             names = leader._snapshots._files.names()
             assert [name.index for name in names] == [first[0], first[0] + 2]
+        with pytest.raises(NodeStopped):
+            await leader.take_snapshot()
 
     run(main())
 
@@ -470,9 +472,11 @@ def test_before_there_is_one_a_snapshot_is_made_when_the_core_asks() -> None:
             leader = await nodes.leader()
             await add_many(leader, 3)
             with pytest.raises(SnapshotNotReady):
-                leader._log.snapshot(0, 2)
+                leader._log.snapshot(0, 1)
             await asyncio.sleep(1)
-            assert leader._log.snapshot(0, 2).meta.index == leader.machine.applied
+            assert leader._log.snapshot(0, 1).meta.index == leader.machine.applied
+            with pytest.raises(SnapshotNotReady):
+                leader._log.snapshot(0, 2)  # not a member in it
 
     run(main())
 
