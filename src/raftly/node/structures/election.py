@@ -3,7 +3,7 @@
     async with lead(session, "scheduler", candidate=me, ttl=10.0) as term:
         ...                                                           this process leads; term is its fencing token
 
-    async for leader in observe(node, "scheduler"):
+    async for leader in observe(node, "scheduler", Election.leader):
         ...                                                           who leads now, None for nobody
 
 A leader leads while it holds the lease of its office, so everything that `lock` says of leases holds here, above all
