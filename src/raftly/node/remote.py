@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Concatenate, Generic, ParamSpec, Self, TypeVar, cast, final
 
 from raftly.base.rand import SplitMix64
-from raftly.base.types import NodeId
+from raftly.base.types import NO_NODE, NodeId
 from raftly.errors import ConfigError, DecodeError, RaftlyError
 from raftly.node.commands import Method, methods_of
 from raftly.node.errors import UnknownCommand
@@ -162,7 +162,7 @@ class Remote(Generic[T]):
         Raises:
             OutcomeUnknown: it was sent, and the connection or the time was lost. It may be applied, also later.
             NotLeader, Busy, ProposalDropped, DiskFull, NodeStopped, NoNodeReached: not taken, in all that time.
-            PeerRefused: every node refuses this caller.
+            PeerRefused: every node that can be reached refuses this caller.
             ValueTypeError, UnknownCommand, LimitExceeded: the call is wrong, or too large; not taken.
             LimitExceeded: of "response_bytes": applied, with a result that is too large to be told.
             Exception: whatever the class registered as a result.
@@ -178,7 +178,7 @@ class Remote(Generic[T]):
         Raises:
             OutcomeUnknown: nobody answered in time; what may have been opened expires by itself.
             NotLeader, Busy, ProposalDropped, DiskFull, NodeStopped, NoNodeReached: not opened.
-            PeerRefused: every node refuses this caller.
+            PeerRefused: every node that can be reached refuses this caller.
             LimitExceeded: `ttl` is longer than nodes allow.
         """
         shared = self._shared
@@ -196,7 +196,7 @@ class Remote(Generic[T]):
             ReadTimeout: nobody could give that freshness in time.
             NotLeader, Busy, NodeStopped, NoNodeReached: no answer in all the time there was.
             LeaseNotHeld: reading(LEASE), and the leader holds none.
-            PeerRefused: every node refuses this caller.
+            PeerRefused: every node that can be reached refuses this caller.
             ValueTypeError, UnknownCommand, LimitExceeded: the query is wrong, or it or its result is too large.
             Exception: whatever the class registered.
         """
@@ -217,14 +217,17 @@ class Remote(Generic[T]):
     # --- the group ---
 
     async def members(self) -> GroupStatus:
-        """Members, addresses and leader, as the node that answers knows them.
+        """Members, addresses and leader, as the leader knows them; without one, as the node that answers does.
 
         Raises:
             ReadTimeout, NodeStopped, NoNodeReached, PeerRefused: as `ask`.
         """
-        answer = await self._shared.route.ask(AskStatus(), self._within, Effect.NONE, anywhere=True)
-        status = to_status(answer)
-        self._shared.route.learn(status)
+        route = self._shared.route
+        status = to_status(await route.ask(AskStatus(), self._within, Effect.NONE))
+        route.learn(status, follow=True)
+        if status.leader not in (status.by, NO_NODE):
+            status = to_status(await route.ask(AskStatus(), self._within, Effect.NONE))
+            route.learn(status, follow=True)
         return status
 
     async def add(self, id: NodeId, address: Address, *, voter: bool = True, force: bool = False) -> None:
@@ -292,7 +295,7 @@ class RemoteSession(Generic[T]):
                 makes sure that it no longer can be, once no older one is in flight.
             SessionExpired: this session is no more; open another. Calls that were in flight have an unknown outcome.
             NotLeader, Busy, ProposalDropped, DiskFull, NodeStopped, NoNodeReached: not taken, in all that time.
-            PeerRefused: every node refuses this caller.
+            PeerRefused: every node that can be reached refuses this caller.
             ValueTypeError, UnknownCommand, LimitExceeded: as `Remote.call`.
             Exception: whatever the class registered as a result.
         """

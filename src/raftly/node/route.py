@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, final
 
@@ -91,7 +91,8 @@ class _Trying:
     unknown: bool = False  # an attempt may have been carried out
     reached: bool = False  # an attempt was answered, or may have been
     hops: int = 0
-    refused: int = 0  # addresses, one after the other, that refused for good
+    refused: PeerRefused | None = None  # a refusal that waiting does not end
+    failed: set[Address] = field(default_factory=set)  # where no connection could be made
     error: Exception | None = None  # why the last attempt gave nothing
 
 
@@ -141,7 +142,7 @@ class Route:
             ReadTimeout: no answer in time, to what only reads.
             NoNodeReached: no connection in time; nothing was sent.
             NotLeader, Busy, ProposalDropped, DiskFull, NodeStopped: not taken, and time ran out.
-            PeerRefused: every node refuses this caller.
+            PeerRefused: every node that can be reached refuses this caller.
             NodeStopped: this caller was closed.
             Exception: what the node answered.
         """
@@ -292,13 +293,14 @@ class Route:
         except asyncio.CancelledError:
             raise self._hopeless(trying, NodeStopped("this caller was closed")) from None
         except PeerRefused as error:
-            trying.refused += error.reason in _FOR_GOOD
-            if trying.refused >= len(self._addresses):
-                raise self._hopeless(trying, error) from None
+            if error.reason in _FOR_GOOD:
+                trying.refused = error
             self._lost(address, trying, error)
         except (OSError, UnicodeError, ConfigError) as error:
-            trying.refused = 0
             self._lost(address, trying, error)
+        trying.failed.add(address)
+        if trying.refused is not None and trying.failed.issuperset(self._addresses):
+            raise self._hopeless(trying, trying.refused)
         await self._pause(trying)
         return None
 
@@ -321,11 +323,14 @@ class Route:
             if isinstance(response, Value):
                 self.learn(to_status(response))
 
-    def learn(self, status: GroupStatus) -> None:
-        """Use what a node knows of the members; the addresses given at first stay as the last resort."""
+    def learn(self, status: GroupStatus, *, follow: bool = False) -> None:
+        """Use what a node knows of the members; the addresses given at first stay as the last resort.
+
+        With `follow`, the leader that it names is the one to ask, also when another was known.
+        """
         found = {member.id: (member.host, member.port) for member in status.members if member.host and member.port}
         self._addresses = list(dict.fromkeys([*found.values(), *self._given]))
-        if self._leader is None:
+        if follow or self._leader is None:
             self._leader = found.get(status.leader)
 
     async def close(self) -> None:

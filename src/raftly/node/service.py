@@ -152,8 +152,14 @@ class Service:
     # --- the group ---
 
     def status(self) -> GroupStatus:
-        """The group as this node knows it."""
+        """The group as this node knows it.
+
+        Raises:
+            RaftlyError: it knows nothing any more.
+        """
         node = self._node
+        if node.failure is not None:
+            raise node.failure
         status = node.status()
         members: list[MemberStatus] = []
         for member in node.member_list():

@@ -7,10 +7,11 @@ import asyncio
 import pytest
 
 from raftly.core.role import Role
-from raftly.errors import ConfigError, OutcomeUnknown
+from raftly.errors import ConfChangeError, ConfigError, OutcomeUnknown
 from raftly.node import FOLLOWER, LEASE, LOCAL, Proof, bounded
 from raftly.node.errors import (
     Busy,
+    IdRetired,
     LeaseNotHeld,
     NodeStopped,
     NoNodeReached,
@@ -338,6 +339,29 @@ def test_the_group_from_outside() -> None:
                 await remote.transfer_leader(other.config.id)
                 assert other._group.raw.raft.role is Role.LEADER
                 assert await remote.call(Register.add, "a", 1) == 1
+
+    run(main())
+
+
+def test_members_are_changed_from_outside() -> None:
+    async def main() -> None:
+        async with Nodes() as nodes:
+            serve(nodes)
+            leader = await nodes.leader()
+            async with caller(nodes) as remote:
+                await remote.call(Register.set, "a", 1)
+                with pytest.raises(ConfChangeError, match="99"):
+                    await remote.promote(99)
+                gone = nodes.others(leader)[0].config.id
+                await remote.remove(gone)
+                assert [member.id for member in (await remote.members()).members] == sorted(set(nodes.ids) - {gone})
+                await remote.remove(gone)  # it does what is not done yet
+                with pytest.raises(IdRetired):
+                    await remote.add(gone, ("memory", gone))
+                await remote.remove(leader.config.id)  # which hands over first
+                assert await remote.call(Register.add, "a", 1) == 2
+                with pytest.raises(ConfChangeError):
+                    await remote.remove((await remote.members()).members[0].id)  # the last one
 
     run(main())
 
