@@ -104,8 +104,8 @@ async def observe(
     seen: Index = 0
     term = -1
     while True:
-        seen = await node.next_change(seen)
         lease = node.look(leader, office)
         if (lease.token if lease is not None else 0) != term:
             term = lease.token if lease is not None else 0
             yield lease
+        seen = await node.next_change(seen)
