@@ -119,7 +119,7 @@ class Replicas(Generic[T]):
             driver._writer.cancel()
         driver.failure = RaftlyError("crashed")
         snapshots = node._snapshots
-        snapshots._closed = True
+        snapshots._closed = snapshots._taker._closed = True
         for task in [*snapshots._tasks, *([snapshots._making] if snapshots._making is not None else [])]:
             task.cancel()
         node._give_up("crashed")

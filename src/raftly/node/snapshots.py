@@ -17,18 +17,16 @@ Making, sending and reading go piece by piece, a slice of them in a turn of the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final, Generic, TypeVar, cast, final
 
-from raftly.base.membership import ConfState
 from raftly.base.rand import SplitMix64
-from raftly.base.types import NO_NODE, HardState, Index, NodeId, Snapshot, SnapshotMeta, Term
+from raftly.base.types import HardState, Index, NodeId, Snapshot, SnapshotMeta, Term
 from raftly.core.messages import MsgSnap
 from raftly.errors import (
     Compacted,
     Corruption,
-    DecodeError,
     RaftlyError,
     SnapshotNotReady,
     SnapshotOutOfDate,
@@ -38,32 +36,28 @@ from raftly.errors import (
 )
 from raftly.node.config import NodeConfig
 from raftly.node.driver import Driver
-from raftly.node.errors import MachineFailed, NodeStopped, SnapshotFailed
+from raftly.node.errors import MachineFailed, NodeStopped
 from raftly.node.group import Group
 from raftly.node.machine import StateMachine
 from raftly.node.metrics import SnapshotCounts
 from raftly.node.roster import Roster, ids_of
-from raftly.node.state import OnDisk, State, kept_head
-from raftly.node.values import decode_raw, encode_value
+from raftly.node.snapshot_files import SLICE_BYTES, FileSource, Pace, read_state, slices
+from raftly.node.snapshot_taker import SnapshotTaker
+from raftly.node.state import OnDisk, decode_kept, encode_kept, kept_head
 from raftly.storage.group_log import GroupLog
 from raftly.storage.items import (
     HardStateItem,
     Item,
     MembershipItem,
     SnapshotItem,
-    decode_membership,
-    encode_membership,
 )
 from raftly.storage.log_store import LogStore
 from raftly.storage.snapshot import RateLimit, SnapshotReader, SnapshotStore
 from raftly.storage.vfs import FileSystem
 from raftly.transport.base import Transport
-from raftly.transport.transfer import Incoming
 
 T = TypeVar("T")
 
-_SLICE_BYTES: Final = 256 << 10
-_SLICE_S: Final = 0.002
 _ADVICE: Final = (
     "; the log begins behind this snapshot, so this node cannot be restored from its disk: remove it from the group, "
     "delete its directory, and add it again"
@@ -90,9 +84,6 @@ class Snapshots(Generic[T]):
         self._pending: SnapshotMeta | None = None  # complete, and the log is not cut behind it yet
         self._tried: Index = 0  # the last attempt was made here
         self._making: asyncio.Task[None] | None = None
-        self._prepared: tuple[SnapshotMeta, State[T]] | None = None  # waits for the core's word
-        self._taking = asyncio.Lock()
-        self._taking_from: NodeId = NO_NODE
         self._tasks: set[asyncio.Task[None]] = set()
         self._counted: Index = 0
         self._log_bytes = 0  # of entries behind the newest snapshot, up to `_counted`
@@ -100,7 +91,7 @@ class Snapshots(Generic[T]):
         self._closed = False
         self._limit: RateLimit | None = None
         if config.snapshot_rate:
-            self._limit = RateLimit(config.snapshot_rate, max(_SLICE_BYTES, config.snapshot_rate // 10))
+            self._limit = RateLimit(config.snapshot_rate, max(SLICE_BYTES, config.snapshot_rate // 10))
 
     # --- start and end ---
 
@@ -117,8 +108,8 @@ class Snapshots(Generic[T]):
         if not await self._adopt_kept(begin) and begin.index:
             before = self._machine.instance
             try:
-                self._machine.adopt(await self._read(begin.index))
-                self._close_instance(before)
+                self._machine.adopt(await read_state(self._files, begin.index, self._machine.codec))
+                self._machine.codec.close(before)
             except SnapshotOutOfDate as error:
                 path = self._files.path_of(begin)
                 raise Corruption(path, 0, "it is missing" + _ADVICE) from error
@@ -136,7 +127,7 @@ class Snapshots(Generic[T]):
         kept = kept_head(cast("OnDisk", self._machine.instance))
         if kept is None or kept[0] < begin.index:
             return False
-        index, term, conf_state, head = _decode_kept(kept)
+        index, term, conf_state, head = decode_kept(kept)
         if self._term_of(index) != term:
             raise StorageError(
                 f"the state on disk is at entry {term}/{index}, which this node's log does not hold: the two do not "
@@ -181,7 +172,8 @@ class Snapshots(Generic[T]):
         self._group = group
         self._roster = roster
         self._transport = transport
-        transport.take_snapshot = self._take
+        self._taker = SnapshotTaker(self._files, self._machine.codec, driver, group)
+        transport.take_snapshot = self._taker.take
 
     async def close(self) -> None:
         """Give up what is under way; the driver has stopped."""
@@ -191,8 +183,8 @@ class Snapshots(Generic[T]):
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        self._discard_prepared()
-        self._close_instance(self._machine.instance)
+        self._taker.close()
+        self._machine.codec.close(self._machine.instance)
 
     # --- hooks ---
 
@@ -225,11 +217,9 @@ class Snapshots(Generic[T]):
         Raises:
             MachineFailed: it is not the one that was taken in.
         """
-        prepared, self._prepared = self._prepared, None
-        if prepared is None or prepared[0] != snapshot.meta:
-            raise MachineFailed(f"the snapshot at {snapshot.meta.index} did not come as a stream")
-        self._close_instance(self._machine.instance)
-        meta, state = prepared
+        meta = snapshot.meta
+        state = self._taker.claim(meta)
+        self._machine.codec.close(self._machine.instance)
         self._machine.adopt(state)
         self._newest = meta
         self._pending = None
@@ -307,10 +297,10 @@ class Snapshots(Generic[T]):
     async def _write(self, meta: SnapshotMeta, pieces: Iterator[bytes]) -> None:
         writer = self._files.create(meta)
         try:
-            pace = _Pace()
+            pace = Pace()
             for piece in pieces:
-                for at in range(0, len(piece), _SLICE_BYTES):
-                    part = piece[at : at + _SLICE_BYTES]
+                for at in range(0, len(piece), SLICE_BYTES):
+                    part = piece[at : at + SLICE_BYTES]
                     await writer.write(part)
                     await pace.after(len(part))
             await writer.commit()
@@ -353,15 +343,11 @@ class Snapshots(Generic[T]):
         """
         index = self._machine.applied
         term = self._log.term(index)
-        kept = _encode_kept(term, self._roster.conf, self._machine.head())
+        kept = encode_kept(term, self._roster.conf, self._machine.head())
         try:
             cast("OnDisk", self._machine.instance).save(index, kept)
         except Exception as error:
             raise MachineFailed(f"{type(self._machine.instance).__qualname__}.save raised {error!r}") from error
-
-    def _close_instance(self, instance: T) -> None:
-        if self._machine.codec.closes:
-            cast("OnDisk", instance).close()
 
     # --- sending ---
 
@@ -407,161 +393,5 @@ class Snapshots(Generic[T]):
         Raises:
             Corruption: it is.
         """
-        async for _ in _slices(reader):
+        async for _ in slices(reader):
             pass
-
-    # --- taking in ---
-
-    async def _take(self, incoming: Incoming) -> None:
-        """See `SnapshotTaker`."""
-        message = incoming.begin.message
-        if incoming.begin.group != self._id:
-            raise TransferFailed(incoming.from_, f"there is no group {incoming.begin.group} here")
-        if self._taking.locked() and incoming.from_ != self._taking_from:
-            raise TransferFailed(incoming.from_, "a snapshot from another node is being taken in")
-        async with self._taking:
-            self._taking_from = incoming.from_
-            raft = self._group.raw.raft
-            if message.term < raft.term:
-                raise TransferFailed(incoming.from_, f"term {message.term} is over")
-            if message.snapshot.meta.index > raft.log.committed:
-                index = await self._keep(incoming)
-                message = await self._prepare(incoming, message, index)
-            if self._closed:
-                self._discard_prepared()
-                raise TransferFailed(incoming.from_, "this node stops")
-            try:
-                self._group.act(lambda raw: raw.step(message))
-            finally:
-                held = raft.log.unstable.snapshot
-                if self._prepared is not None and (held is None or held.meta != self._prepared[0]):
-                    self._discard_prepared()  # the core did not want it
-            await asyncio.sleep(0)  # the driver's round: `on_snapshot` comes before another one is taken in
-
-    async def _keep(self, incoming: Incoming) -> Index:
-        """Have the file, this one or one as new from before; its index."""
-        offered = incoming.begin.message.snapshot
-        names = self._files.names()
-        if names and names[-1].index >= offered.meta.index:
-            return names[-1].index
-        if not incoming.resumable:
-            raise TransferFailed(incoming.from_, "it cannot begin where this node wants it to")
-        receiver = await self._files.receive(offered.data)
-        try:
-            if receiver.meta != offered.meta:
-                raise DecodeError("snapshot", 0, "the file is not the one that was announced")
-            async for chunk in incoming.chunks(receiver.offset):
-                await receiver.write(receiver.offset, chunk)
-            if not receiver.is_complete:
-                raise DecodeError("snapshot", receiver.offset, "the file ends before its end")
-        except BaseException:
-            receiver.close()  # what is there is good, and will be gone on with
-            raise
-        await receiver.commit()
-        return offered.meta.index
-
-    async def _prepare(self, incoming: Incoming, message: MsgSnap, index: Index) -> MsgSnap:
-        """Make an instance of a file that is here; the message for the core."""
-        try:
-            reader = self._files.open(index)
-            reader.close()
-            meta = reader.header.meta
-            state = await self._read(index)
-        except (Corruption, DecodeError) as error:
-            self._files.remove(index)  # so that it is sent again
-            raise TransferFailed(incoming.from_, str(error)) from error
-        if state.applied != meta.index:
-            self._files.remove(index)
-            raise TransferFailed(incoming.from_, f"a snapshot at {meta.index} holds a state at {state.applied}")
-        self._prepared = (meta, state)
-        return MsgSnap(message.to, message.from_, message.term, Snapshot(meta))
-
-    def _discard_prepared(self) -> None:
-        if self._prepared is not None:
-            self._close_instance(self._prepared[1].instance)
-            self._prepared = None
-
-    async def _read(self, index: Index) -> State[T]:
-        """The state in the file at `index`, checked to its end.
-
-        Raises:
-            SnapshotOutOfDate: there is no such file.
-            Corruption: it is damaged.
-            RaftlyError: the class cannot read it.
-        """
-        reader = self._files.open(index)
-        try:
-            return await self._machine.codec.read(_slices(reader))
-        finally:
-            reader.close()
-
-
-@final
-class FileSource:
-    """See `SnapshotSource`: a snapshot file as it stands."""
-
-    __slots__ = ("_limit", "_reader", "id", "size")
-
-    def __init__(self, reader: SnapshotReader, limit: RateLimit | None) -> None:
-        header = reader.header
-        self.id = b"%016x%016x%016x" % (header.meta.index, header.meta.term, header.file_id)
-        self.size = reader.size
-        self._reader = reader
-        self._limit = limit
-
-    async def chunks(self, offset: int, chunk_bytes: int) -> AsyncGenerator[bytes, None]:
-        """See `SnapshotSource.chunks`; no faster than the limit."""
-        loop = asyncio.get_running_loop()
-        while offset < self.size:
-            chunk = self._reader.read(offset, min(chunk_bytes, _SLICE_BYTES))
-            if not chunk:
-                raise SnapshotFailed("the file became shorter while it was sent")
-            if self._limit is not None:
-                delay = self._limit.delay(len(chunk), loop.time())
-                if delay > 0:
-                    await asyncio.sleep(delay)
-            yield chunk
-            offset += len(chunk)
-
-
-@final
-class _Pace:
-    """Lets the loop turn when a slice of work is done."""
-
-    __slots__ = ("_bytes", "_loop", "_since")
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._bytes = 0
-        self._since = self._loop.time()
-
-    async def after(self, size: int) -> None:
-        """So many more bytes were dealt with."""
-        self._bytes += size
-        if self._bytes >= _SLICE_BYTES or self._loop.time() - self._since >= _SLICE_S:
-            await asyncio.sleep(0)
-            self._bytes = 0
-            self._since = self._loop.time()
-
-
-async def _slices(reader: SnapshotReader) -> AsyncIterator[bytes]:
-    """The chunks of a file, with turns of the loop between them."""
-    pace = _Pace()
-    for chunk in reader.chunks():
-        yield chunk
-        await pace.after(len(chunk))
-
-
-def _encode_kept(term: Term, conf_state: ConfState, head: bytes) -> bytes:
-    """What a state on disk keeps beside it: a value (term, membership, head)."""
-    return encode_value((term, encode_membership(conf_state), head))
-
-
-def _decode_kept(kept: tuple[Index, bytes]) -> tuple[Index, Term, ConfState, bytes]:
-    index, data = kept
-    parts = decode_raw(data)
-    if type(parts) is not tuple or [type(part) for part in parts] != [int, bytes, bytes]:
-        raise DecodeError("state on disk", 0, "what it kept is not of its form")
-    term, membership, head = cast("tuple[int, bytes, bytes]", parts)
-    conf_state, _ = decode_membership(membership, 0)
-    return index, term, conf_state, head

@@ -20,11 +20,13 @@ from itertools import chain
 from struct import Struct
 from typing import ClassVar, Final, Generic, Protocol, TypeVar, cast, final
 
-from raftly.base.types import Index, NodeId
+from raftly.base.membership import ConfState
+from raftly.base.types import Index, NodeId, Term
 from raftly.errors import ConfigError, DecodeError, LimitExceeded, RaftlyError
 from raftly.node.errors import MachineFailed, SnapshotFailed, ValueTypeError
 from raftly.node.shapes import Check, TypeArguments, checker, substitute
 from raftly.node.values import VALUE_BYTES_MAX, decode_raw, encode_value
+from raftly.storage.items import decode_membership, encode_membership
 
 T = TypeVar("T")
 
@@ -208,12 +210,23 @@ class StateCodec(Generic[T]):
         size: int = _SIZE.unpack(await source.exactly(_SIZE.size))[0]
         if size > VALUE_BYTES_MAX:
             raise DecodeError(_WHAT, 0, f"a head of {size} bytes, the limit is {VALUE_BYTES_MAX}")
-        state = self.decode_head(await source.exactly(size), self._factory())
-        if self.streams:
-            await self._restore(cast("Streams", state.instance), source)
-        else:
-            self._fill(state.instance, await source.all(VALUE_BYTES_MAX))
+        head = await source.exactly(size)
+        instance = self._factory()
+        try:
+            state = self.decode_head(head, instance)
+            if self.streams:
+                await self._restore(cast("Streams", instance), source)
+            else:
+                self._fill(instance, await source.all(VALUE_BYTES_MAX))
+        except BaseException:
+            self.close(instance)
+            raise
         return state
+
+    def close(self, instance: T) -> None:
+        """Let an instance go, if the class wants to know."""
+        if self.closes:
+            cast("OnDisk", instance).close()
 
     async def _restore(self, instance: Streams, source: _Source) -> None:
         try:
@@ -339,6 +352,26 @@ def kept_head(state_on_disk: OnDisk) -> tuple[Index, bytes] | None:
     if kept is not None and not (type(kept) is tuple and len(kept) == 2 and type(kept[0]) is int):
         raise MachineFailed(f"{type(state_on_disk).__qualname__}.durable gave {kept!r}, not an index and a head")
     return kept
+
+
+def encode_kept(term: Term, conf_state: ConfState, head: bytes) -> bytes:
+    """What a state on disk keeps beside it: a value (term, membership, head)."""
+    return encode_value((term, encode_membership(conf_state), head))
+
+
+def decode_kept(kept: tuple[Index, bytes]) -> tuple[Index, Term, ConfState, bytes]:
+    """Index, term, membership and head of what `OnDisk.durable` gave.
+
+    Raises:
+        DecodeError: it is not what was given to `save`.
+    """
+    index, data = kept
+    parts = decode_raw(data)
+    if type(parts) is not tuple or [type(part) for part in parts] != [int, bytes, bytes]:
+        raise DecodeError("state on disk", 0, "what it kept is not of its form")
+    term, membership, head = cast("tuple[int, bytes, bytes]", parts)
+    conf_state, _ = decode_membership(membership, 0)
+    return index, term, conf_state, head
 
 
 def plain_error(error: Exception) -> Exception:

@@ -12,6 +12,7 @@ from raftly.errors import ConfigError, Corruption, DiskFull, SnapshotNotReady, S
 from raftly.node import FOLLOWER, Replicated, command
 from raftly.node.errors import NodeStopped, SnapshotFailed
 from raftly.node.machine import StateMachine
+from raftly.node.snapshot_files import read_state
 from raftly.testing.faultfs import Effect, Fault
 from raftly.transport.memory import MemoryOffer
 from raftly.transport.transfer import Begin
@@ -119,7 +120,7 @@ def test_the_loop_turns_between_the_pieces() -> None:
             await leader.take_snapshot()
             assert turns >= 50_000 * LINE_BYTES // (256 << 10)
             turns = 0
-            await leader._snapshots._read(leader.machine.applied)
+            await read_state(leader._snapshots._files, leader.machine.applied, leader.machine.codec)
             assert turns >= 50_000 * LINE_BYTES >> 20
             counting.cancel()
 
@@ -430,7 +431,7 @@ def test_what_is_no_snapshot_for_this_node_is_refused_and_changes_nothing() -> N
             def message(data: bytes, at: int = term) -> MsgSnap:
                 return MsgSnap(me, leader.config.id, at, Snapshot(meta, data))
 
-            take = node._snapshots._take
+            take = node._snapshots._taker.take
             with pytest.raises(TransferFailed, match="no group 7"):
                 await take(offer_of(nodes, node, message(b""), 7))
             with pytest.raises(TransferFailed, match="is over"):
@@ -460,7 +461,7 @@ def test_a_snapshot_of_what_is_known_is_not_transferred() -> None:
             reader = leader._snapshots._files.open(index)
             snapshot = Snapshot(reader.header.meta, reader.header_bytes)
             message = MsgSnap(node.config.id, leader.config.id, leader._group.raw.raft.term, snapshot)
-            await node._snapshots._take(offer_of(nodes, node, message))  # has no chunks to give
+            await node._snapshots._taker.take(offer_of(nodes, node, message))  # has no chunks to give
             assert node._snapshots._files.names() == []
 
     run(main())

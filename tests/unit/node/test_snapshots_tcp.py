@@ -6,6 +6,7 @@ from pathlib import Path
 from raftly.node import FOLLOWER, NodeConfig, Replicated, replicate
 from tests.examples.test_counter import free_ports
 from tests.support.stateful import LINE_BYTES, Counts
+from tests.unit.node.test_snapshots import until
 
 LINES = 50_000  # 3.2 MB
 CUT_BYTES = 1_700_000
@@ -79,11 +80,9 @@ def test_a_connection_that_breaks_does_not_begin_a_snapshot_again(tmp_path: Path
         await session.call(Counts.fill, LINES)
         for _ in range(60):
             await session.call(Counts.add, "n")
-        while leader._log.first_index() < 20:
-            await asyncio.sleep(0.02)
+        await until(lambda: leader._log.first_index() >= 20)
         behind = nodes[3] = await start(3)
-        while behind.machine.applied < leader.machine.applied:
-            await asyncio.sleep(0.05)
+        await until(lambda: behind.machine.applied == leader.machine.applied)
         await behind.fresh(FOLLOWER)
         assert behind.look(Counts.get, "n") == 60
         assert behind.look(Counts.get, f"line-{LINES - 1}") == LINES - 1
