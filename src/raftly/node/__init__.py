@@ -7,15 +7,19 @@
 
 Reading order: `group` and `driver` (any group), `values`, `shapes` and `commands` (calls as bytes), `machine` (a class
 and its sessions), `log_time`, `reads` and `session` (callers), `replicated` (all of it together), `replicate`
-(the short way in), `structures` (ready-made classes). Callers elsewhere: `requests` (bytes), `service` (the node's side),
-`route` and `remote` (theirs); `blocking` is all of it without asyncio. `docs/node.md` is for users.
+(the short way in), `structures` (ready-made classes). Callers elsewhere: `requests` (bytes), `service` (the node's
+side), `route` and `remote` (theirs); `blocking` is all of it without asyncio. What a node tells: `events`, `health`,
+`metrics`, `logs`, `digests`, wired by `observed`. `docs/node.md` and `docs/observe.md` are for users.
 """
 
 from raftly.node.commands import command, query, schema
 from raftly.node.config import NodeConfig
 from raftly.node.driver import Driver, DriverOptions
+from raftly.node.events import Leadership, Level, Members
 from raftly.node.group import Group, GroupHandler, Proposal
+from raftly.node.health import Health, Verdict
 from raftly.node.log_time import Timed, log_time_us
+from raftly.node.metrics import Metrics
 from raftly.node.reads import FOLLOWER, LEASE, LOCAL, STRONG, Freshness, Proof, Read, bounded
 from raftly.node.remote import Remote, RemoteOptions, RemoteSession, connect
 from raftly.node.replicate import replicate
@@ -33,6 +37,11 @@ __all__ = [
     "Freshness",
     "Group",
     "GroupHandler",
+    "Health",
+    "Leadership",
+    "Level",
+    "Members",
+    "Metrics",
     "NodeConfig",
     "Proof",
     "Proposal",
@@ -43,6 +52,7 @@ __all__ = [
     "Replicated",
     "Session",
     "Timed",
+    "Verdict",
     "bounded",
     "command",
     "connect",

@@ -298,7 +298,7 @@ class Observed:
         """Who leads: `async for` gives it now and after each change, until the node stops; `.value` now."""
         return self._observer.leadership
 
-    def members(self) -> Level[Members]:
+    def membership(self) -> Level[Members]:
         """Voters, learners, and whether a change is under way; as `leadership`."""
         return self._observer.members
 

@@ -174,6 +174,34 @@ def test_waiting_for_an_index_and_for_a_state() -> None:
     run(main())
 
 
+def test_members_are_told_as_they_change() -> None:
+    async def main() -> None:
+        async with Nodes() as nodes:
+            leader = await nodes.leader()
+            gone, kept = nodes.others(leader)
+            told: list[Members] = []
+
+            async def read() -> None:
+                async for members in kept.membership():
+                    told.append(members)  # noqa: PERF401 - one by one is what is looked at
+
+            reader = asyncio.create_task(read())
+            await asyncio.sleep(0)
+            assert told == [Members((1, 2, 3))]
+            await leader.remove(gone.config.id)
+            await asyncio.sleep(5)
+            rest = tuple(sorted((leader.config.id, kept.config.id)))
+            assert told[-1] == Members(rest)
+            assert kept.metrics().value("raftly_members", role="voter") == 2
+            assert gone.failure is not None
+            assert gone.membership().closed
+            assert "does not serve" in str(gone.health().value)
+            await kept.stop()
+            await reader
+
+    run(main())
+
+
 def test_a_snapshot_that_arrives_is_a_change_too() -> None:
     async def main() -> None:
         async with Nodes(snapshot_entries=10) as nodes:
