@@ -117,7 +117,7 @@ $(READY): pyproject.toml setup.py constraints.txt | $(BIN)/python
 	@touch $@
 
 $(BUILT): $(READY) $(SOURCES)
-	@echo "compiling raftly.base and raftly.core ..."
+	@echo "compiling raftly ..."
 	@find build -path 'build/lib*' -name '*.py' -delete 2>/dev/null || true
 	RAFTLY_COMPILED=1 $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
 	  --upgrade --target $(COMPILED) .

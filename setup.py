@@ -1,6 +1,6 @@
-"""Builds `raftly.base`, `raftly.core` and the message codec with mypyc where that can be done, else leaves them plain.
+"""Builds with mypyc, where that can be done, `base`, `core` and what else runs for each message, entry and call.
 
-The plain form is complete, so nothing that goes wrong here may fail an installation; it is said aloud instead.
+Elsewhere they stay plain. The plain form is complete, so nothing that goes wrong here may fail an installation; it is said aloud instead.
 
     RAFTLY_PURE=1       never compile
     RAFTLY_COMPILED=1   fail unless everything was compiled (our own builds, so that no fall-back passes unseen)
@@ -16,7 +16,13 @@ from pathlib import Path
 from setuptools import Distribution, Extension, setup
 from setuptools.command.build_ext import build_ext
 
-COMPILED = ("base/**/*.py", "core/**/*.py", "transport/codec.py", "transport/frame.py")
+COMPILED = (
+    "base/**/*.py",
+    "core/**/*.py",
+    *(f"node/{name}.py" for name in ("commands", "values")),
+    *(f"storage/{name}.py" for name in ("group_log", "items", "log_store", "places", "segment")),
+    *(f"transport/{name}.py" for name in ("codec", "frame")),
+)
 BUILDING = {"bdist_wheel", "build", "build_ext", "develop", "editable_wheel", "install"}
 
 

@@ -6,11 +6,10 @@ import pytest
 
 from raftly.base.types import Entry
 from raftly.errors import ConfigError, DecodeError, LimitExceeded
-from raftly.node import values
 from raftly.node.commands import call_payload, clock_payload, close_payload, command, open_payload, query, schema
 from raftly.node.errors import MachineFailed, SessionExpired, UnknownCommand, ValueTypeError
 from raftly.node.machine import StateMachine
-from raftly.node.values import encode_value
+from raftly.node.values import VALUE_BYTES_MAX, encode_value
 from tests.support.states import restore, saved
 
 
@@ -367,9 +366,9 @@ def test_a_state_that_could_not_be_restored_is_not_put_into_a_snapshot() -> None
         saved(log.machine)
 
 
-def test_a_state_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_state_too_large_is_refused() -> None:
     log, _ = busy_log()
-    monkeypatch.setattr(values, "VALUE_BYTES_MAX", 100)
+    log.machine.instance.log = ["x" * VALUE_BYTES_MAX]
     with pytest.raises(LimitExceeded):
         saved(log.machine)
 

@@ -17,7 +17,8 @@ from raftly.errors import (
     ProposalDropped,
     SyncFailed,
 )
-from raftly.node import FOLLOWER, LOCAL, NodeConfig, Proposal, Replicated, commands
+from raftly.node import FOLLOWER, LOCAL, NodeConfig, Proposal, Replicated
+from raftly.node.commands import CALL_BYTES_MAX
 from raftly.node.errors import Busy, MachineFailed, NodeStopped, ReadTimeout, UnknownCommand, ValueTypeError
 from raftly.testing.faultfs import Effect, Fault
 from tests.support.nodes import Nodes, Register, Taken
@@ -500,16 +501,16 @@ def test_a_node_with_a_full_disk_can_be_stopped() -> None:
     run(main())
 
 
-def test_a_call_too_large_is_refused_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_too_large_is_refused_alone() -> None:
     async def main() -> None:
         async with Nodes(1) as nodes:
             leader = await nodes.leader()
-            monkeypatch.setattr(commands, "CALL_BYTES_MAX", 100)
             session = await leader.open_session()
+            large = "x" * CALL_BYTES_MAX
             results = await asyncio.gather(
-                leader.call(Register.set, "x" * 100, 1),
+                leader.call(Register.set, large, 1),
                 leader.call(Register.set, "a", 1),
-                session.call(Register.set, "x" * 100, 1),
+                session.call(Register.set, large, 1),
                 return_exceptions=True,
             )
             assert [type(result) for result in results] == [LimitExceeded, int, LimitExceeded]
