@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import typing
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Generic, TypeVar, cast, final
 
 from raftly.base.types import Entry, Index, NodeId
@@ -191,9 +191,12 @@ class StateMachine(Generic[T]):
         session.active_us = self.now_us
         replies = session.replies
         if done_below > session.done_below:
+            done: Iterable[int] = range(session.done_below, done_below)
+            if done_below - session.done_below > len(replies):
+                done = [known for known in replies if known < done_below]
             session.done_below = done_below
-            for answered in [known for known in replies if known < done_below]:
-                del replies[answered]
+            for answered in done:
+                replies.pop(answered, None)
         if number < session.done_below:
             return SessionExpired(f"call {number} of session {id_} was given up by its caller")
         if number in replies:

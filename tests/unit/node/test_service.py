@@ -241,6 +241,11 @@ def test_sessions_and_what_they_keep_are_bounded() -> None:
             assert hoarding.limit == "replies_kept"
             assert await caller.ask(Call(add, first.value, 2, 1)) == Value(2)  # asked again
             assert await caller.ask(Call(add, first.value, 4, 4)) == Value(4)
+            last = (1 << 64) - 1
+            assert await caller.ask(Call(add, first.value, last, last)) == Value(5)
+            leader = await nodes.leader()
+            assert list(leader.machine.sessions[first.value].replies) == [last]
+            await nodes.equal()
 
     run(main())
 
