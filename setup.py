@@ -1,6 +1,7 @@
 """Builds with mypyc, where that can be done, `base`, `core` and what else runs for each message, entry and call.
 
-Elsewhere they stay plain. The plain form is complete, so nothing that goes wrong here may fail an installation; it is said aloud instead.
+Elsewhere they stay plain. That form is complete, so nothing that goes wrong here may fail an installation; it is said
+aloud instead.
 
     RAFTLY_PURE=1       never compile
     RAFTLY_COMPILED=1   fail unless everything was compiled (our own builds, so that no fall-back passes unseen)

@@ -19,7 +19,7 @@ from node_cluster import Cluster
 
 NO_SNAPSHOT = 1 << 40
 IN_FLIGHT = 1024
-SLICE_S = 1.0
+SLICE_S = 0.2
 
 
 def restart(cluster: Cluster) -> tuple[float, float, float]:
