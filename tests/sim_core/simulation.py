@@ -27,6 +27,7 @@ from raftly.core.messages import Message, MsgReadIndex, MsgSnap
 from raftly.core.role import Role
 from raftly.errors import PeerNotFound, ProposalError, RaftlyError
 from tests.sim_core.host import SimHost
+from tests.sim_core.leases import Leases, with_leases
 from tests.sim_core.safety import SafetyChecker
 from tests.support.network import Host, storage_with
 
@@ -41,6 +42,10 @@ class Simulation:
         self.rng = random.Random(seed)
         self.checker = SafetyChecker()
         self.config = self._draw_config(asynchronous)
+        lease_rng = random.Random(f"leases {seed}")
+        if lease_rng.random() < 0.3:
+            self.config = with_leases(self.config, lease_rng)
+        self.leases = Leases(self.config.lease_tick, self.checker)
         voters = tuple(IDS[: self.rng.choice((1, 2, 3, 3, 3, 4, 5))])
         self.hosts = {
             id_: SimHost(
@@ -72,6 +77,8 @@ class Simulation:
             (self._report, 1),
             (self._raft_rs, 0.5),
         ]
+        if self.config.lease_tick:
+            self._actions += [(self._lose_leader, 2), (self._read, 3)]
 
     def _draw_config(self, asynchronous: bool | None) -> Config:
         rng = self.rng
@@ -117,6 +124,7 @@ class Simulation:
         weights = [weight for _, weight in self._actions]
         for action in self.rng.choices(actions, weights, k=steps):
             action()
+            self.leases.check(self.hosts)
         self._converge()
 
     def _note(self, what: str, host: Host, about: object = "") -> None:
@@ -141,6 +149,7 @@ class Simulation:
     def _send(self, host: SimHost, messages: Iterable[Message]) -> None:
         for message in messages:
             self.checker.sent(host, message)
+            self.leases.sent(host, message)
             self.flying.append(message)
         while len(self.flying) > 400:
             self._lose(self.flying.pop(self.rng.randrange(len(self.flying))))
@@ -242,11 +251,17 @@ class Simulation:
             # A lease is as good as the clocks; those here go as they please.
             if self.config.read_only_option is ReadOnlyOption.SAFE:
                 self.checker.answered(host, state)
+            self.leases.answered(host, state)
         host.read_states = []
 
     # --- what else happens ---
 
     def _tick(self) -> None:
+        if self.config.lease_tick:
+            self.leases.tick(self.hosts.values(), self.rng)
+            for host in self.hosts.values():
+                self.checker.look(host)
+            return
         host = self._some_host()
         ticks = self.rng.randint(1, 3)
         self._note("tick", host, ticks)
@@ -274,6 +289,7 @@ class Simulation:
         self.payloads += 1
         self._note("read", host, context)
         self.checker.asked(context)
+        self.leases.asked(host, context)
         host.node.step(MsgReadIndex(host.id, 0, 0, context))
         self.checker.look(host)
 
@@ -314,6 +330,7 @@ class Simulation:
     def _restart(self, host: SimHost, *, lose_unsynced: bool) -> None:
         host.restart(lose_unsynced=lose_unsynced)
         self.checker.restarted(host)
+        self.leases.restarted(host)
         self.checker.look(host)
 
     def _split(self) -> None:
@@ -326,6 +343,11 @@ class Simulation:
         self._note("campaign", host)
         host.node.campaign()
         self.checker.look(host)
+
+    def _lose_leader(self) -> None:
+        host = self._some_host()
+        self._note("leader lost", host, host.raft.leader)
+        host.node.report_leader_lost(host.raft.leader)
 
     def _transfer(self) -> None:
         leaders = self._leaders()
@@ -379,8 +401,7 @@ class Simulation:
             self._settle()
             if round_ > 10 * self.config.election_tick and self._converged():
                 return
-            for host in self.hosts.values():
-                host.node.tick()
+            self.leases.tick_all(self.hosts.values())
             self._look_after(round_)
             if round_ == 30 * self.config.election_tick and not self._leaders():
                 self._tell_commits_in_votes()

@@ -17,7 +17,8 @@ def test_random_clusters_are_safe_and_recover(first: int, asynchronous: bool) ->
     for seed in range(first, first + SEEDS_PER_BATCH):
         judged += run_seed(seed, STEPS, asynchronous=asynchronous).checker.counts
     # A run in which nothing happens proves nothing.
-    for what, least in {"leaders": 10, "applied": 500, "joint": 10, "reads": 10, "crashes": 50, "snapshots": 5}.items():
+    wanted = {"leaders": 10, "applied": 500, "joint": 10, "reads": 10, "crashes": 50, "snapshots": 5, "leases": 1}
+    for what, least in wanted.items():
         assert judged[what] >= least, judged
 
 
