@@ -35,7 +35,7 @@ from raftly.testing.sim.messages import MessageNetwork, MessageTransport
 from raftly.testing.sim.net import edges_between
 from raftly.testing.sim.world import OutOfTime, World
 from raftly.transport.base import Transport
-from raftly.transport.options import TcpOptions
+from raftly.transport.options import Address, TcpOptions
 from raftly.transport.tcp import TcpTransport
 
 T = TypeVar("T")
@@ -82,12 +82,15 @@ class SimCluster(Generic[T]):
         self._factory = factory
         self._configure = configure
         self._tcp = tcp or TcpOptions(write_at_once=True)  # as `replicate` has it
+        self._told: dict[NodeId, dict[NodeId, Address]] = {}  # as in an operator's file, written once
         self._messages = MessageNetwork(self.hosts) if messages else None
         self._supervisor: asyncio.Task[None] | None = None
         for id_ in self.founders:
             self._watch(id_)
 
     def _watch(self, id_: NodeId) -> None:
+        others = [other for other in self.ids if other != id_]
+        self._told[id_] = {other: (self.hosts[other].address, PORT) for other in others}
         self.hosts[id_].on_death = lambda _: self._on_death(id_)
 
     @property
@@ -136,7 +139,7 @@ class SimCluster(Generic[T]):
             cluster_id,
             id_,
             (host.address, PORT),
-            {other: (at.address, PORT) for other, at in self.hosts.items() if other != id_},
+            self._told[id_],
             self._tcp,
             random=host.source("transport"),
             on_event=lambda event: self.world.note(host.name, "transport", str(event)),

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from raftly.testing.sim.host import Host
 
 _HUGE: Final = 1 << 40
+_SLICE_S: Final = 0.05
 
 
 class Killed(BaseException):
@@ -97,6 +98,10 @@ class Disk:
         seconds = random.expovariate(1.0 / options.sync_s_mean)
         if random.random() < options.slow_sync_chance:
             seconds += random.random() * options.slow_sync_s
-        await asyncio.sleep(seconds * self.slow)
+        while seconds > 0:
+            slow = self.slow  # may change meanwhile
+            piece = min(seconds * slow, _SLICE_S)
+            await asyncio.sleep(piece)
+            seconds -= piece / slow
         while self.stalled_until > world.now:  # noqa: ASYNC110 - it may be stalled for longer meanwhile
             await asyncio.sleep(self.stalled_until - world.now + 1e-6)

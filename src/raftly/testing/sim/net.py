@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from raftly.testing.sim.world import World
 
 _LOOPBACK_S: Final = 20e-6
+_SLOW_S_MAX: Final = 5.0  # several faults may slow one link down
 RETRANSMIT_S: Final = 0.2
 """TCP's least time before it sends something again; it doubles."""
 
@@ -154,7 +155,7 @@ class Network:
         if random.random() < options.tail_chance:
             latency += random.random() * options.tail_s
         link.free_at = max(link.free_at, now) + size / options.bytes_per_s
-        return link.free_at + latency * link.slow
+        return link.free_at + min(latency * link.slow, _SLOW_S_MAX)
 
     def retransmission(self, a: Host, b: Host) -> float:
         """Seconds that a piece of a stream loses by being lost; mostly none."""
