@@ -103,10 +103,15 @@ class StateMachine(Generic[T]):
         if not data:
             return None
         call = split_call(data)
-        method = self._by_head.get(call[4]) if call is not None else None
-        if call is not None and method is not None:
-            self._let_time_pass(call[0])
-            return self._command(call[1], call[2], call[3], method, call[5])
+        if call is not None:
+            stamp_us, session, number, done_below, head, arguments = call
+            method = self._by_head.get(head)
+            if method is not None:
+                if stamp_us > self.now_us:
+                    self._let_time_pass(stamp_us)
+                if session == 0:
+                    return self._run(method, arguments)
+                return self._command(session, number, done_below, method, arguments)
         try:
             kind, stamp_us = decode_head(data)
         except DecodeError as error:
