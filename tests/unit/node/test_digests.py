@@ -447,6 +447,26 @@ def test_a_node_that_starts_again_compares_only_what_it_applies_anew() -> None:
     run(main())
 
 
+def test_a_snapshot_that_is_taken_over_brings_nothing_to_compare() -> None:
+    async def main() -> None:
+        async with Nodes(digest_interval=1.0, snapshot_entries=10) as nodes:
+            await work(nodes, 3)
+            leader = await nodes.leader()
+            late = nodes.others(leader)[0]
+            assert late._observer.digests._own
+            nodes.network.isolate(late.config.id)
+            await work(nodes, 6)
+            nodes.network.heal()
+            await late.wait_until(lambda: late.metrics().value("raftly_snapshots_total", event="restored"))
+            restored = late.metrics().value("raftly_snapshot_index")
+            assert all(index >= restored for index in late._observer.digests._own)
+            await work(nodes, 3)
+            assert late.failure is None
+            assert late._observer.digests._own
+
+    run(main())
+
+
 def test_no_interval_no_comparison() -> None:
     async def main() -> None:
         async with Nodes(1, digest_interval=0.0) as nodes:

@@ -171,6 +171,27 @@ def test_a_node_counts_what_it_does() -> None:
     run(main())
 
 
+def test_what_was_placed_and_lost_is_no_commit() -> None:
+    async def main() -> None:
+        async with Nodes(call_timeout=3.0) as nodes:
+            old = await nodes.leader()
+            await old.call(Register.set, "a", 1)
+            nodes.network.isolate(old.config.id)
+            lost = [asyncio.create_task(old.call(Register.set, "b", value)) for value in range(5)]
+            await asyncio.gather(*lost, return_exceptions=True)
+            new = await nodes.leader(but=old.config.id)
+            for value in range(10):
+                await new.call(Register.set, "a", value)
+            nodes.network.heal()
+            await old.wait_applied(new.machine.applied)
+            assert old.metrics().value("raftly_proposals_total") == 6
+            assert old.metrics().value("raftly_commit_seconds") == 1
+            assert old.metrics().value("raftly_calls_failed_total", code="outcome_unknown") == 5
+            assert new.metrics().value("raftly_commit_seconds") == 10
+
+    run(main())
+
+
 def test_a_full_disk_is_measured() -> None:
     async def main() -> None:
         async with Nodes(1, call_timeout=2.0) as nodes:
