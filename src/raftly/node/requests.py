@@ -74,6 +74,7 @@ _QUERY: Final = Struct("<BdB")
 _RESPONSE: Final = Struct("<BB")
 _READ: Final = Struct("<BQd")
 _LEADER: Final = Struct("<QH")
+_TEXT_MAX: Final = 2000
 _WHAT: Final = "request"
 _ANSWER: Final = "response"
 
@@ -194,7 +195,7 @@ def encode_request(request: Request, within_s: float) -> bytes:
         ValueTypeError: an argument cannot travel.
         LimitExceeded: the arguments are too large.
     """
-    within = min(max(int(within_s * 1000), 0), WITHIN_MS_MAX)
+    within = int(min(max(within_s * 1000, 0), WITHIN_MS_MAX))
     if isinstance(request, Call):
         if request.session:
             session, number, done_below = request.session, request.number, request.done_below
@@ -381,12 +382,17 @@ def encode_refused(error: RaftlyError) -> bytes:
     code = error.code
     arguments: tuple[object, ...]
     if _ERRORS.get(code) is not type(error):
-        code, arguments = RaftlyError.code, (str(error),)
+        code, arguments = RaftlyError.code, (_brief(str(error)),)
     elif isinstance(error, ProposalDropped):
         arguments = (error.reason.name,)
     else:
-        arguments = tuple(argument if type(argument) in (int, str) else str(argument) for argument in error.args)
+        arguments = tuple(_brief(argument) for argument in error.args)
     return b"\x01\x04" + encode_value((code, arguments))
+
+
+def _brief(argument: object) -> object:
+    """What an error has to say, but no more than a page of it."""
+    return argument if type(argument) is int else str(argument)[:_TEXT_MAX]
 
 
 def encode_not_leader(leader: NodeId, address: Address | None) -> bytes:

@@ -183,7 +183,7 @@ class Service:
             raise UnknownCommand(f"there is nothing to administer that is called {request.name}")
         for argument in request.arguments:
             if not _is_id(argument) and not _is_address(argument):
-                raise ValueTypeError(f"{request.name} takes ids of nodes and addresses, not {argument!r}")
+                raise ValueTypeError(f"{request.name} takes ids of nodes and addresses, not {type(argument).__name__}")
         if not request.flags.keys() <= FLAGS:
             raise ValueTypeError(f"{request.name} has no flags {sorted(request.flags)}")
         try:
@@ -212,7 +212,7 @@ class Service:
             return
         try:
             self._respond(caller, id_, encode_result(result))
-        except RaftlyError as error:
+        except Exception as error:  # noqa: BLE001 - as in `on_requests`; a round of the driver runs this
             self.refuse(caller, id_, error)
 
     def _respond(self, caller: Caller, id_: int, data: bytes) -> None:
@@ -239,7 +239,7 @@ class Service:
             leader = error.leader_id
             return encode_not_leader(leader, self._address_of(leader) if leader != NO_NODE else None)
         if not isinstance(error, RaftlyError):
-            error = RemoteFailed(f"{type(self._node.machine.instance).__qualname__}: {error!r}"[:1000])
+            error = RemoteFailed(f"{type(self._node.machine.instance).__qualname__}: {_describe(error)}")
         elif error is self._node.failure and not isinstance(error, NodeStopped):
             error = NodeStopped(f"this node failed: {error}")
         return encode_refused(error)
@@ -270,6 +270,13 @@ class _Reply:
         """See `Waiter.set_exception`."""
         self._answered = True
         self._service.refuse(self._caller, self._id, exception)
+
+
+def _describe(error: Exception) -> str:
+    try:
+        return repr(error)
+    except Exception:  # noqa: BLE001 - the user's class has a __repr__, and what it raises is no business of callers
+        return type(error).__qualname__
 
 
 def _is_id(argument: object) -> bool:

@@ -87,7 +87,8 @@ def test_what_is_asked_is_heard(request: Request, within: float) -> None:
 
 def test_a_wait_is_bounded_by_its_field() -> None:
     assert decode_request(encode_request(AskStatus(), -1.0))[0] == 0.0
-    assert decode_request(encode_request(AskStatus(), 1e12))[0] == ((1 << 32) - 1) / 1000
+    for within in (1e12, math.inf):
+        assert decode_request(encode_request(AskStatus(), within))[0] == ((1 << 32) - 1) / 1000
 
 
 @given(values)
@@ -120,6 +121,11 @@ def test_errors_arrive_as_what_they_are(error: RaftlyError) -> None:
     heard = decode_response(encode_refused(error), {})
     assert heard == error
     assert str(heard) == str(error)
+
+
+def test_an_error_with_much_to_say_is_cut_short() -> None:
+    assert len(encode_refused(ValueTypeError("x" * 1_000_000))) < 2100
+    assert len(encode_refused(Compacted("x" * 1_000_000))) < 2100
 
 
 def test_errors_without_a_form_arrive_as_what_they_say() -> None:

@@ -134,6 +134,8 @@ def test_a_follower_names_the_leader_and_its_address() -> None:
         (Admin("remove", (0,)), ValueTypeError),
         (Admin("add", (4, ("host", 1, 2))), ValueTypeError),
         (Admin("remove", (1,), {"within": True}), ValueTypeError),
+        (Admin("remove", ("x" * 3_000_000,)), ValueTypeError),
+        (Admin("remove", (1 << 100_000,)), ValueTypeError),
     ],
 )
 def test_a_wrong_request_is_told_what_is_wrong_and_enters_no_log(
@@ -276,6 +278,11 @@ def test_excess_is_answered_at_once() -> None:
     run(main())
 
 
+class Unspeakable(Exception):
+    def __repr__(self) -> str:
+        raise ValueError
+
+
 class Odd:
     value: int = 0
 
@@ -287,6 +294,10 @@ class Odd:
     @query
     def broken(self) -> int:
         return self.value // 0
+
+    @query
+    def worse(self) -> int:
+        raise Unspeakable
 
 
 def test_a_query_with_a_bug_harms_its_caller_alone() -> None:
@@ -301,6 +312,9 @@ def test_a_query_with_a_bug_harms_its_caller_alone() -> None:
                 assert isinstance(heard, RemoteFailed)
                 assert "ZeroDivisionError" in str(heard)
                 assert "Traceback" not in str(heard)
+            worse = await caller.ask(Query(LOCAL, "worse", ()))
+            assert isinstance(worse, RemoteFailed)
+            assert "Unspeakable" in str(worse)
             assert node.failure is None
 
     run(main())
