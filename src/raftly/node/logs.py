@@ -109,6 +109,17 @@ class MembersChanged(NodeEvent):
 
 @final
 @dataclass(frozen=True, slots=True)
+class SnapshotMade(NodeEvent):
+    """A snapshot is complete and durable. `applied` is as of the tick that noticed it."""
+
+    applied: Index
+
+    def __str__(self) -> str:
+        return f"made a snapshot, its state is of entry {self.applied} by now"
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class SnapshotRestored(NodeEvent):
     """The state was replaced by a snapshot that another node sent."""
 

@@ -35,6 +35,7 @@ from raftly.node.logs import (
     NodeEvent,
     NodeLog,
     SnapshotFailed,
+    SnapshotMade,
     SnapshotRestored,
     Started,
     StateDiffers,
@@ -114,6 +115,7 @@ class Observer:
         self._placed: deque[tuple[Index, int, float]] = deque()  # proposals in this leader's log: last, count, when
         self._tick_at = 0.0
         self._snapshot_failure = ""
+        self._snapshots_made = parts.snapshots.made
         self._failure: RaftlyError | None = None
         self.digests: Final = Digests(
             parts.config.id,
@@ -203,6 +205,9 @@ class Observer:
             self._snapshot_failure = problem
             if problem:
                 self._tell(SnapshotFailed(problem))
+        if self.parts.snapshots.made != self._snapshots_made:
+            self._snapshots_made = self.parts.snapshots.made
+            self._tell(SnapshotMade(self.applied.index))
         self.digests.on_tick(self.applied.index)
         self._look(now)
 

@@ -249,6 +249,31 @@ def test_what_a_life_leaves_in_the_log(caplog: pytest.LogCaptureFixture) -> None
     assert len(lines) <= 4
 
 
+def test_snapshots_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        async with Nodes(snapshot_entries=10) as nodes:
+            leader = await nodes.leader()
+            late = nodes.others(leader)[0]
+            nodes.network.isolate(late.config.id)
+            for value in range(60):
+                await leader.call(Register.set, "a", value)
+            await asyncio.sleep(1)
+            nodes.network.heal()
+            await late.wait_applied(leader.machine.applied)
+            leader.machine.instance.values["b"] = object()  # type: ignore[assignment]
+            for value in range(20):
+                await leader.call(Register.set, "a", value)
+            await asyncio.sleep(1)
+            assert "no snapshot can be made, so the log grows" in str(leader.health().value)
+            del leader.machine.instance.values["b"]
+
+    with caplog.at_level(logging.INFO, "raftly.node"):
+        run(main())
+    assert any("made a snapshot" in message for message in caplog.messages)
+    assert sum("took over a snapshot of entry" in message for message in caplog.messages) == 1
+    assert sum("cannot make a snapshot" in message for message in caplog.messages) == 1
+
+
 def test_a_full_disk_is_a_problem_while_it_lasts() -> None:
     async def main() -> None:
         async with Nodes(1, call_timeout=2.0) as nodes:

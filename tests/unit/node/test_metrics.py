@@ -192,6 +192,19 @@ def test_what_was_placed_and_lost_is_no_commit() -> None:
     run(main())
 
 
+def test_a_sessions_call_that_nobody_answered_is_counted() -> None:
+    async def main() -> None:
+        async with Nodes() as nodes:
+            node = nodes.others(await nodes.leader())[0]
+            session = await node.open_session(within=2.0)
+            nodes.network.isolate(node.config.id)
+            with pytest.raises(OutcomeUnknown):
+                await session.call(Register.set, "a", 1)
+            assert node.metrics().value("raftly_calls_failed_total", code="outcome_unknown") == 1
+
+    run(main())
+
+
 def test_a_full_disk_is_measured() -> None:
     async def main() -> None:
         async with Nodes(1, call_timeout=2.0) as nodes:
