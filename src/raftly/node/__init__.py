@@ -6,8 +6,9 @@
 4. Replicas that applied the same entries are equal to the last byte; one that cannot be sure of that stops.
 
 Reading order: `group` and `driver` (any group), `values`, `shapes` and `commands` (calls as bytes), `machine` (a class
-and its sessions), `state` and `snapshots` (all of it as a stream, and as files), `log_time`, `reads` and `session` (callers), `replicated` (all of it together), `replicate`
-(the short way in), `structures` (ready-made classes). Callers elsewhere: `requests` (bytes), `service` (the node's
+and its sessions), `state` and `snapshots` (all of it as a stream, and as files), `log_time`, `reads` and `session`
+(callers), `founding`, `roster`, `membership` and `changing` (who belongs to a group), `replicated` (all of it together),
+`replicate` (the short way in), `structures` (ready-made classes). Callers elsewhere: `requests` (bytes), `service` (the node's
 side), `route` and `remote` (theirs); `blocking` is all of it without asyncio. What a node tells: `events`, `health`,
 `metrics`, `logs`, `digests`, wired by `observed`. `docs/node.md` and `docs/observe.md` are for users.
 """
@@ -19,6 +20,7 @@ from raftly.node.events import Leadership, Level, Members
 from raftly.node.group import Group, GroupHandler, Proposal
 from raftly.node.health import Health, Verdict
 from raftly.node.log_time import Timed, log_time_us
+from raftly.node.membership import Member, MemberRole
 from raftly.node.metrics import Metrics
 from raftly.node.reads import FOLLOWER, LEASE, LOCAL, STRONG, Freshness, Proof, Read, bounded
 from raftly.node.remote import Remote, RemoteOptions, RemoteSession, connect
@@ -40,6 +42,8 @@ __all__ = [
     "Health",
     "Leadership",
     "Level",
+    "Member",
+    "MemberRole",
     "Members",
     "Metrics",
     "NodeConfig",
