@@ -126,6 +126,7 @@ class Route:
         self._channels: dict[Address, Channel] = {}
         self._dialing: dict[Address, asyncio.Task[Channel]] = {}
         self._deadlines = Deadlines()
+        self._silent_until: dict[Address, float] = {}  # did not answer in time, so others are asked until then
         self._learning: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -149,7 +150,7 @@ class Route:
         loop = asyncio.get_running_loop()
         trying = _Trying(loop.time() + within, self._options.attempt_s)
         while True:
-            address = self._pick(anywhere=anywhere)
+            address = self._pick(loop.time(), anywhere=anywhere)
             channel = self._channels.get(address)
             if channel is None or not channel.is_open:
                 channel = await self._reach(address, trying)
@@ -208,6 +209,7 @@ class Route:
         except TimeoutError as late:
             trying.unknown |= effect is not Effect.NONE
             trying.reached = True
+            self._silent_until[address] = loop.time() + trying.patience
             trying.patience *= 2
             self._lost(address, trying, late)
         except DecodeError as garbled:
@@ -228,12 +230,14 @@ class Route:
         if isinstance(response, NotLeading):
             trying.error = response.error()
             hint = response.address
-            if hint is not None and hint != address and trying.hops < _HOPS_MAX:
+            now = asyncio.get_running_loop().time()
+            if hint is None or hint == address or trying.hops >= _HOPS_MAX or self._is_silent(hint, now):
+                self._avoid(address)
+                trying.hops = 0
+            else:
                 trying.hops += 1
                 self._leader = hint
                 return
-            self._avoid(address)
-            trying.hops = 0
         elif isinstance(response, OutcomeUnknown) and effect is not Effect.EACH_TIME:
             trying.unknown |= effect is not Effect.NONE
             trying.error = response
@@ -263,10 +267,19 @@ class Route:
 
     # --- who to ask ---
 
-    def _pick(self, *, anywhere: bool) -> Address:
-        if self._leader is not None and not anywhere:
+    def _pick(self, now: float, *, anywhere: bool) -> Address:
+        """The leader, if it is wanted and known; else whose turn it is of those that were not silent lately."""
+        if self._leader is not None and not anywhere and not self._is_silent(self._leader, now):
             return self._leader
+        for _ in self._addresses:
+            address = self._addresses[self._turn % len(self._addresses)]
+            if not self._is_silent(address, now):
+                return address
+            self._turn += 1
         return self._addresses[self._turn % len(self._addresses)]
+
+    def _is_silent(self, address: Address, now: float) -> bool:
+        return now < self._silent_until.get(address, now)
 
     def _avoid(self, address: Address) -> None:
         """Ask somebody else next."""
@@ -286,6 +299,7 @@ class Route:
         left = trying.deadline - asyncio.get_running_loop().time()
         await asyncio.wait([dialing], timeout=max(0.0, min(left, trying.patience)))
         if not dialing.done():
+            self._silent_until[address] = asyncio.get_running_loop().time() + trying.patience
             self._lost(address, trying, TimeoutError("it does not answer"))
             return None
         try:

@@ -23,6 +23,8 @@ from raftly.node.errors import (
 from raftly.node.remote import connect, parse_address
 from raftly.node.route import RouteOptions
 from raftly.node.service import ServiceLimits
+from raftly.transport.base import Caller
+from raftly.transport.exchange import Item
 from raftly.transport.memory_client import memory_address
 from tests.support.nodes import Nodes, Register, Taken
 from tests.support.remote import CALLER, caller, serve
@@ -158,6 +160,43 @@ def test_a_leader_that_is_cut_off_in_the_middle_of_a_call() -> None:
                 # Overwritten, so certainly not applied: sent again by the caller, to the new leader.
                 assert await plain == 1
                 await nodes.equal()
+
+    run(main())
+
+
+class Frozen:
+    """A node whose process stands still: it takes all and answers nothing."""
+
+    def on_requests(self, caller: Caller, items: list[Item]) -> None:
+        pass
+
+    def on_excess(self, caller: Caller, items: list[Item]) -> None:
+        pass
+
+
+def test_a_leader_that_freezes_is_waited_for_once() -> None:
+    """The others name it until they elect another; that does not send the caller back to it meanwhile."""
+
+    async def main() -> None:
+        async with Nodes() as nodes:
+            serve(nodes)
+            leader = await nodes.leader()
+            async with caller(nodes) as remote:
+                session = await remote.open_session()
+                nodes.network.handlers[leader.config.id] = Frozen()
+                nodes.network.isolate(leader.config.id)
+                loop = asyncio.get_running_loop()
+                call = asyncio.ensure_future(session.call(Register.add, "a", 1))
+                await nodes.leader(but=leader.config.id)
+                elected = loop.time()
+                assert await call == 1
+                assert loop.time() - elected < 0.5  # the longest pause between two attempts, and what a call takes
+                # It may come back, and lead.
+                serve(nodes, leader.config.id)
+                nodes.network.heal()
+                await asyncio.sleep(3)
+                await remote.transfer_leader(leader.config.id)
+                assert await session.call(Register.add, "a", 1) == 2
 
     run(main())
 
