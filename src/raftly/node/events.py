@@ -118,10 +118,13 @@ class Level(Generic[V]):
         self._bell: Final = _Bell()
 
     def set(self, value: V) -> bool:
-        """It became this; whether that is a change. Ignored once closed."""
-        if self.closed or value == self.value:
+        """It became this; whether that is a change, which readers are told. Ignored once closed."""
+        if self.closed:
             return False
-        self.value = value
+        changed = value != self.value
+        self.value = value  # also an equal one: what does not count in a comparison is the newest
+        if not changed:
+            return False
         self.version += 1
         self._bell.ring()
         return True

@@ -61,7 +61,7 @@ class View:
 @final
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How it stands, as one node sees it. Equal healths differ in `behind` at most."""
+    """How it stands, as one node sees it. Equal healths differ in `lease` and `behind` at most."""
 
     id: NodeId
     leader: NodeId
@@ -69,7 +69,7 @@ class Health:
     no_leader: str
     """Why there is no leader, as far as this node can tell; empty when there is one."""
     disk: Disk
-    lease: bool
+    lease: bool = field(compare=False)  # comes and goes with reads
     """Does this node lead, and may it answer strong reads alone?"""
     problems: tuple[str, ...]
     """Sentences, the worst first; none when all is well."""

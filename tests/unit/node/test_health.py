@@ -10,7 +10,7 @@ import pytest
 
 from raftly.core.role import Role
 from raftly.errors import DiskFull, OutcomeUnknown
-from raftly.node.events import Members
+from raftly.node.events import Level, Members
 from raftly.node.health import BEHIND_MAX, Contacts, Disk, Follower, View, health, safe_to_stop, why_no_leader
 from raftly.testing.faultfs import Effect, Fault
 from tests.support.nodes import Nodes, Register
@@ -134,8 +134,12 @@ def test_a_snapshot_under_way_is_a_problem_of_its_own() -> None:
     assert health(view).problems == ("node 3 is so far behind that it is sent a snapshot",)
 
 
-def test_how_far_others_are_is_no_change_of_health() -> None:
-    assert health(LEADS) == health(replace(LEADS, followers={2: Follower(90), 3: Follower(100)}))
+def test_how_far_others_are_is_no_change_of_health_but_known() -> None:
+    level = Level(health(LEADS))
+    assert not level.set(health(replace(LEADS, followers={2: Follower(90), 3: Follower(100)}, lease=False)))
+    assert level.value.behind == {2: 10, 3: 0}
+    assert not level.value.lease
+    assert level.version == 1
 
 
 def test_contacts_are_lost_until_they_are_heard() -> None:
