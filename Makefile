@@ -92,6 +92,12 @@ bench-node: $(READY) $(FASTEST) ## commands a second of a replicated class in th
 bench-remote: $(READY) $(FASTEST) ## the same from callers elsewhere
 	@PYTHONPATH=$(dir $(FASTEST)) $(BIN)/python bench/remote.py $(ARGS)
 
+bench-start: $(READY) $(FASTEST) ## how long a node with a log of 100,000 commands takes to serve
+	@PYTHONPATH=$(dir $(FASTEST)) $(BIN)/python bench/start.py $(ARGS)
+
+bench-memory: $(READY) $(FASTEST) ## resident memory of three nodes under ten minutes of writes
+	@PYTHONPATH=$(dir $(FASTEST)) $(BIN)/python bench/memory.py $(ARGS)
+
 bench-rpc: $(READY) ## CPU a call of raftly.rpc beside grpcio
 	@$(BIN)/python -m bench.rpc $(ARGS)
 
