@@ -13,6 +13,7 @@ import pytest
 
 from raftly.base.rand import SplitMix64
 from raftly.node import FOLLOWER, Replicated
+from raftly.node.roster import changes_in
 from raftly.testing.faultfs import FaultFs
 from raftly.testing.memfs import MemFs
 from tests.support.nodes import Replicas
@@ -156,3 +157,41 @@ def test_a_crash_while_a_snapshot_is_taken_in(kind: str) -> None:
     run(main())
     for crash in found:
         run(check(crash, kind, victim, 3, snapshot_entries=6))
+
+
+@pytest.mark.parametrize("kind", ["streams", "disk"])
+def test_a_crash_while_the_membership_changes_leaves_what_the_log_says(kind: str) -> None:
+    found: list[Crash] = []
+
+    def changes(node: Replicated[Counts]) -> int:
+        return len(list(changes_in(node._log, 1, node.machine.applied + 1)))
+
+    async def main() -> int:
+        answered: dict[str, int] = {}
+        async with Group(kind, 1) as nodes:  # the log is not cut, so it tells
+            leader = await nodes.leader()
+            founders = changes(leader)
+            crashes = Crashes(nodes, 1, 2, answered)
+            for learner in (2, 3):
+                await leader.add(learner, voter=False)
+                answered[f"+{learner}"] = learner
+                await leader.call(Counts.add, f"{learner}")
+            crashes.stop()
+        found.extend(crashes.found)
+        return founders
+
+    async def start(crash: Crash) -> None:
+        nodes = Group(kind, 1)
+        nodes.put_disk(1, crash.disk)
+        async with nodes:
+            leader = await nodes.leader()
+            await leader.call(Counts.add, "after")
+            learners = leader.status().conf_state.learners
+            assert len(learners) == changes(leader) - founders, crash.where
+            assert leader._snapshots._roster.conf == leader.status().conf_state
+            assert set(crash.answered.values()) <= set(learners), crash.where
+
+    founders = run(main())
+    assert found
+    for crash in found:
+        run(start(crash))
