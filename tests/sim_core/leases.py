@@ -7,7 +7,7 @@ n ticks are more than n - 1 intervals, however a host's ticks are delayed. While
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from raftly.core.config import Config, ReadOnlyOption
@@ -83,7 +83,7 @@ class Leases:
         if isinstance(message, MsgTimeoutNow):
             self._transferred[host.id] = message.term
 
-    def check(self, hosts: dict[int, Host]) -> None:
+    def check(self, hosts: Mapping[int, Host]) -> None:
         """No lease that still counts is of a term before the newest that has, or had, a leader."""
         newest = max(self._checker.leaders, default=0)
         for id_, (term, until) in list(self._held.items()):

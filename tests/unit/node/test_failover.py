@@ -9,13 +9,14 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
 from raftly.base.types import NodeId
 from raftly.core.messages import Message
 from raftly.core.role import Role
-from raftly.errors import NotLeader, OutcomeUnknown, ProposalDropped, RaftlyError
+from raftly.errors import NotLeader, RaftlyError
 from raftly.node import LEASE, LOCAL, NodeConfig, Replicated, bounded, serve
 from raftly.node.errors import LeaseNotHeld, MachineFailed, NodeStopped
 from raftly.node.lease_clock import lease_clock_of
@@ -258,7 +259,7 @@ async def hunt(seed: int) -> tuple[int, int]:
     draw = random.Random(f"failover {seed}")
     async with Nodes(seed=seed, call_timeout=2.0) as nodes:
         await nodes.leader()
-        written = reads = number = 0
+        written = reads = 0
         loop = asyncio.get_running_loop()
         for node in nodes.nodes.values():
             # Clocks that part by less than clock_drift over a lease, on either side.
@@ -274,21 +275,15 @@ async def hunt(seed: int) -> tuple[int, int]:
                     reads += 1
                     assert node.look(Register.get, "x") >= written, f"seed {seed}: node {node.config.id} reads the past"
 
-        async def writer() -> None:
-            nonlocal written, number
+        async def writer(node: Replicated[Register]) -> None:
+            nonlocal written
             while True:
-                for node in list(nodes.nodes.values()):
-                    if node.status().basic.soft_state.role is Role.LEADER:
-                        number += 1
-                        mine = number
-                        try:
-                            async with asyncio.timeout(0.3):
-                                await node.call(Register.set, "x", mine)
-                            written = max(written, mine)
-                        except (NotLeader, OutcomeUnknown, ProposalDropped, TimeoutError, RaftlyError):
-                            pass
-                        read_all()
-                await asyncio.sleep(0.02)
+                if node.status().basic.soft_state.role is Role.LEADER:
+                    with suppress(RaftlyError, TimeoutError):
+                        async with asyncio.timeout(0.3):
+                            written = max(written, await node.call(Register.add, "x", 1))
+                    read_all()
+                await asyncio.sleep(0.01)
 
         async def reader() -> None:
             while True:
@@ -320,7 +315,7 @@ async def hunt(seed: int) -> tuple[int, int]:
                 else:
                     nodes.network.close_connections(one)
 
-        tasks = [asyncio.create_task(writer()), asyncio.create_task(reader())]
+        tasks = [asyncio.create_task(reader()), *(asyncio.create_task(writer(node)) for node in nodes.nodes.values())]
         troubled = asyncio.create_task(trouble())
         await asyncio.wait([troubled, *tasks], return_when=asyncio.FIRST_COMPLETED)
         await troubled
