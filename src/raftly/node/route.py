@@ -191,12 +191,12 @@ class Route:
         now = loop.time()
         if channel.in_flight >= self._options.in_flight_max:
             return Busy("requests_in_flight", channel.in_flight + 1, self._options.in_flight_max)
+        patience = trying.deadline - now
+        if effect in (Effect.NONE, Effect.ONCE):
+            patience = min(patience, trying.patience)
         try:
-            until = trying.deadline
-            if effect in (Effect.NONE, Effect.ONCE):
-                until = min(until, now + trying.patience)
-            future = channel.request(encode_request(request, until - now))
-            self._deadlines.add(future, until)
+            future = channel.request(encode_request(request, patience))
+            self._deadlines.add(future, now + patience)
             try:
                 data = await future
             finally:
@@ -209,9 +209,11 @@ class Route:
         except TimeoutError as late:
             trying.unknown |= effect is not Effect.NONE
             trying.reached = True
-            self._silent_until[address] = loop.time() + trying.patience
+            trying.error = late
+            if channel.heard_at <= now and patience >= self._options.attempt_s:  # it answers nobody
+                self._silent_until[address] = loop.time() + trying.patience
+                self._lost(address, trying, late)
             trying.patience *= 2
-            self._lost(address, trying, late)
         except DecodeError as garbled:
             channel.close()
             trying.unknown |= effect is not Effect.NONE

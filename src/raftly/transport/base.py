@@ -133,6 +133,11 @@ class Channel(Protocol):
         """Requests that are not answered."""
         ...
 
+    @property
+    def heard_at(self) -> float:
+        """When the last response came, or the connection was made; of the loop's time."""
+        ...
+
     def request(self, data: bytes) -> asyncio.Future[bytes]:
         """Send a request; its response, or RequestLost. At most `Dialer.request_bytes_max` bytes."""
         ...

@@ -108,10 +108,11 @@ def _forget(_node: NodeId) -> None:
 class TcpChannel(Session):
     """See `raftly.transport.base.Channel`."""
 
-    __slots__ = ("_connection", "_flushing", "_hub", "_next", "_out", "_waiting", "node_id")
+    __slots__ = ("_connection", "_flushing", "_hub", "_next", "_out", "_waiting", "heard_at", "node_id")
 
     def __init__(self, hub: Hub, connection: Connection, node_id: NodeId) -> None:
         self.node_id = node_id
+        self.heard_at = hub.loop.time()
         self._hub = hub
         self._connection = connection
         self._waiting: dict[int, asyncio.Future[bytes]] = {}
@@ -169,6 +170,7 @@ class TcpChannel(Session):
             return
         if kind != FRAME_RESPONSES:
             raise DecodeError("frame", start, f"kind {kind} is nothing that a client is sent")
+        self.heard_at = self._hub.loop.time()
         for id_, data in decode_items(buf, start, stop):
             future = self._waiting.pop(id_, None)
             if future is None:

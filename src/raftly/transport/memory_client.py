@@ -63,11 +63,22 @@ class MemoryDialer:
 class MemoryChannel:
     """See `raftly.transport.base.Channel`; the `Caller` at the other end too."""
 
-    __slots__ = ("_id", "_network", "_next", "_waiting", "in_flight_max", "is_open", "node_id", "response_bytes_max")
+    __slots__ = (
+        "_id",
+        "_network",
+        "_next",
+        "_waiting",
+        "heard_at",
+        "in_flight_max",
+        "is_open",
+        "node_id",
+        "response_bytes_max",
+    )
 
     def __init__(self, network: MemoryNetwork, id_: int, node: NodeId) -> None:
         self.node_id = node
         self.is_open = True
+        self.heard_at = asyncio.get_running_loop().time()
         self.in_flight_max = 1 << 30
         self.response_bytes_max = REQUEST_BYTES_MAX
         self._network = network
@@ -116,6 +127,7 @@ class MemoryChannel:
         if (self.node_id, self._id) in self._network.cut:
             self._break("the way back is cut")
             return
+        self.heard_at = asyncio.get_running_loop().time()
         for id_, data in items:
             future = self._waiting.pop(id_, None)
             if future is not None and not future.done():

@@ -201,6 +201,26 @@ def test_a_leader_that_freezes_is_waited_for_once() -> None:
     run(main())
 
 
+def test_a_caller_in_a_hurry_does_not_send_others_away() -> None:
+    async def main() -> None:
+        async with Nodes() as nodes:
+            serve(nodes)
+            leader = await nodes.leader()
+            async with caller(nodes) as remote:
+                await remote.call(Register.add, "a", 1)
+                nodes.network.handlers[leader.config.id] = Frozen()
+                with pytest.raises(OutcomeUnknown):
+                    await remote.within(0.1).call(Register.add, "a", 1)
+                serve(nodes, leader.config.id)
+                assert remote._shared.route._leader == memory_address(leader.config.id)
+                loop = asyncio.get_running_loop()
+                began = loop.time()
+                await remote.call(Register.add, "b", 1)
+                assert loop.time() - began < 0.1
+
+    run(main())
+
+
 def test_a_leader_that_stops_fails_nobody() -> None:
     async def main() -> None:
         async with Nodes() as nodes:
