@@ -53,7 +53,7 @@ class StrangerClosed:
 @final
 @dataclass(frozen=True, slots=True)
 class SnapshotReported:
-    """A MsgSnap given to `send` arrived, or did not (`problem` is not empty). Each has exactly one report."""
+    """A snapshot arrived, or did not (`problem` is not empty). Each that is given to the transport has one report."""
 
     node_id: NodeId
     group: int

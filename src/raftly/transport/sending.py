@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import final
 
 from raftly.base.types import NodeId, Snapshot
@@ -161,17 +161,22 @@ class SnapshotSender:
     async def _report(self, node: NodeId, group: int, message: MsgSnap) -> None:
         data = message.snapshot.data
         bare = MsgSnap(message.to, message.from_, message.term, Snapshot(message.snapshot.meta, b""))
+        with suppress(RaftlyError):  # reported
+            await self.send(node, Begin(group, len(data), inline=True, id=b"", message=bare), InlineSource(data))
+
+    async def send(self, node: NodeId, begin: Begin, source: SnapshotSource) -> None:
+        """See `TcpTransport.send_snapshot`. Ends in a SnapshotReported."""
         problem = "this node stops"
         try:
-            await self.send(node, Begin(group, len(data), inline=True, id=b"", message=bare), InlineSource(data))
+            await self._send(node, begin, source)
             problem = ""
         except RaftlyError as error:
             problem = str(error)
+            raise
         finally:
-            self._hub.emit(SnapshotReported(node, group, problem))
+            self._hub.emit(SnapshotReported(node, begin.group, problem))
 
-    async def send(self, node: NodeId, begin: Begin, source: SnapshotSource) -> None:
-        """See `TcpTransport.send_snapshot`."""
+    async def _send(self, node: NodeId, begin: Begin, source: SnapshotSource) -> None:
         waiting = self._waiting.get(node, 0)
         if waiting >= self._hub.options.transfers_max:
             self._hub.stats.snapshots_failed += 1
