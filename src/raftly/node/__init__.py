@@ -7,10 +7,11 @@
 
 Reading order: `group` and `driver` (any group), `values`, `shapes` and `commands` (calls as bytes), `machine` (a class
 and its sessions), `state` and `snapshots` (all of it as a stream, and as files), `log_time`, `reads` and `session`
-(callers), `founding`, `roster`, `membership` and `changing` (who belongs to a group), `replicated` (all of it together),
-`replicate` (the short way in), `structures` (ready-made classes). Callers elsewhere: `requests` (bytes), `service` (the node's
-side), `route` and `remote` (theirs); `blocking` is all of it without asyncio. What a node tells: `events`, `health`,
-`metrics`, `logs`, `digests`, wired by `observed`. `docs/node.md` and `docs/observe.md` are for users.
+(callers), `founding`, `roster`, `membership` and `changing` (who belongs to a group), `replicated` (all of it at
+once), `replicate` (the short way in), `structures` (ready-made classes). Callers elsewhere: `requests` (bytes),
+`service` (the node's side), `route` and `remote` (theirs); `blocking` is all of it without asyncio. What a node tells:
+`events`, `health`, `metrics`, `logs`, `digests`, wired by `observed`. `docs/node.md` and `docs/observe.md` are for
+users.
 """
 
 from raftly.node.commands import command, query, schema
