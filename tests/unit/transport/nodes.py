@@ -22,6 +22,7 @@ class Node:
         self.received: list[tuple[NodeId, int, Message]] = []
         self.frames: list[tuple[NodeId, int]] = []  # from whom, how many messages
         self.unreachable: list[NodeId] = []
+        self.lost: list[NodeId] = []
         self.events: list[TransportEvent] = []
         self.changed = asyncio.Event()
         self.transport = TcpTransport(
@@ -48,7 +49,12 @@ class Node:
         self.unreachable.append(node)
         self.changed.set()
 
+    def _on_lost(self, node: NodeId) -> None:
+        self.lost.append(node)
+        self.changed.set()
+
     async def start(self) -> Node:
+        self.transport.on_lost = self._on_lost
         await self.transport.start(self._receive, self._unreachable)
         return self
 

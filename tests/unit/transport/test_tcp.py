@@ -663,6 +663,21 @@ def test_who_answers_nonsense_to_a_hello_is_tried_again(answer: bytes) -> None:
     run(main)
 
 
+def test_a_connection_that_closes_at_either_end_is_lost_and_a_failed_dial_is_not() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        one, two = await pair()
+        await one.until(lambda n: n.transport.incoming() == [2])
+        await two.transport.close()
+        await one.until(lambda n: len(n.lost) == 2)  # the one that it dialed, and the one that it took
+        await asyncio.sleep(10)
+        assert one.lost == [2, 2]
+        assert len(one.unreachable) > 2  # it goes on dialing
+        assert two.lost == []  # it closed them itself
+        await close(one)
+
+    run(main)
+
+
 def test_a_port_that_lets_the_connection_hang_is_given_up() -> None:
     async def main(loop: VirtualLoop) -> None:
         loop.silent.add(4002)
