@@ -23,8 +23,8 @@ Invariants:
    and the cluster must answer a write and have equal replicas within `LIVENESS_S`.
 
 Reading order: `clock`, `trace`, `world` (time and events), `loop`, `disk`, `host` (what production code runs on),
-`net`, `stream`, `connect` (TCP), `messages` (a transport of messages), `cluster`, `clients`, `faults` (as data),
-`inject` (done), `run` (all of it from a seed).
+`net`, `stream`, `connect` (TCP), `messages` (a transport of messages), `cluster`, `clients`, `remotes`, `faults` (as
+data), `inject` (done), `run` (all of it from a seed).
 
 Hooks for checks: `World.after_turn` is called after every turn of every host, and may raise; `World.note` puts what it
 likes into the trace; `Run.history` is a `raftly.testing.history.History` for the linearizability checker.
@@ -33,7 +33,7 @@ Not simulated: TLS, threads and executors, real files, `loop.add_reader`. A scri
 `time` either; `world.stream("mine")` and `world.now` are for that.
 """
 
-from raftly.testing.sim.clients import Call, Client, ClientOptions, Workload
+from raftly.testing.sim.clients import Call, Client, ClientOptions, Way, Workload
 from raftly.testing.sim.cluster import SimCluster
 from raftly.testing.sim.faults import KINDS, PROFILES, Fault, from_line, plan, to_line
 from raftly.testing.sim.host import Host, HostDown
@@ -69,6 +69,7 @@ __all__ = [
     "SimulationError",
     "Stuck",
     "Trace",
+    "Way",
     "Workload",
     "World",
     "WorldOptions",

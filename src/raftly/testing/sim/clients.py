@@ -8,23 +8,42 @@ A call that is refused for certain leaves no trace in the history; one whose end
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Coroutine, Hashable
 from dataclasses import dataclass
+from enum import Enum
 from random import Random
 from typing import Any, Final, Generic, TypeAlias, TypeVar, final
 
 from raftly.base.types import NO_NODE, NodeId
 from raftly.errors import NotLeader, OutcomeUnknown, ProposalError, RaftlyError, StorageError
 from raftly.node import Replicated
-from raftly.node.errors import LeaseNotHeld, MachineFailed, NodeStopped, ReadTimeout, Removed
+from raftly.node.errors import (
+    LeaseNotHeld,
+    MachineFailed,
+    NodeStopped,
+    NoNodeReached,
+    ReadTimeout,
+    Removed,
+    SessionExpired,
+)
 from raftly.testing.history import History
 from raftly.testing.sim.cluster import SimCluster
 from raftly.testing.sim.host import Host
+from raftly.testing.sim.remotes import NoSession, RemoteWay
 
 T = TypeVar("T")
 
 _REQUEST_BYTES: Final = 200
-REFUSALS: Final = (ProposalError, StorageError, NodeStopped, Removed, MachineFailed, LeaseNotHeld, ReadTimeout)
+REFUSALS: Final = (
+    ProposalError,
+    StorageError,
+    NodeStopped,
+    Removed,
+    MachineFailed,
+    LeaseNotHeld,
+    ReadTimeout,
+    NoNodeReached,
+)
 """What says that a call took no effect and never will; the middle ones are why a node serves no more."""
 
 
@@ -48,6 +67,14 @@ class Call(Generic[T]):
 Workload: TypeAlias = Callable[[Random], Call[T]]
 
 
+class Way(Enum):
+    """How a client reaches the nodes."""
+
+    DIRECT = "direct"  # messages without connections, one node a call: what a node says is seen as it is
+    REMOTE = "remote"  # `raftly.node.remote`
+    SESSION = "session"  # that, with a session
+
+
 @final
 @dataclass(slots=True)
 class ClientOptions:
@@ -59,6 +86,8 @@ class ClientOptions:
     """Then the outcome is unknown, and the client goes on as another one: it may not know what it did."""
     wander: float = 0.1
     """How often a call goes to any node at all, not to the last known leader."""
+    ways: tuple[Way, ...] = (Way.DIRECT, Way.REMOTE, Way.SESSION)
+    """Each client draws one of these."""
 
 
 @final
@@ -85,6 +114,9 @@ class Client(Generic[T]):
         self._random = cluster.world.stream(f"client/{number}")
         self._leader: NodeId = NO_NODE
         self.host.start()
+        ways = self._options.ways
+        self.way = ways[self._random.randrange(len(ways))]
+        self._remote = RemoteWay(cluster, self.host, self._options.patience_s, sessions=self.way is Way.SESSION)
 
     def start(self) -> None:
         """Begin to call."""
@@ -104,12 +136,15 @@ class Client(Generic[T]):
         note = self._cluster.world.note
         note(self.host.name, "call", f"{node} {call.name} {call.key!r} {call.argument!r}")
         try:
-            result = await self._ask(node, call)
-        except (*REFUSALS, NotRunning) as error:
+            if self.way is Way.DIRECT:
+                result = await self._ask(node, call)
+            else:
+                result = await _result_of(self._remote.perform(call))
+        except (*REFUSALS, NotRunning, NoSession) as error:
             invocation.refused()
             self._leader = error.leader_id if isinstance(error, NotLeader) else NO_NODE
             note(self.host.name, "refused", type(error).__name__)
-        except (OutcomeUnknown, TimeoutError):
+        except (OutcomeUnknown, SessionExpired, TimeoutError):
             self._leader = NO_NODE
             self._id += self._step
             note(self.host.name, "unknown")
@@ -147,15 +182,16 @@ class Client(Generic[T]):
 
 
 async def _perform(node: Replicated[T], call: Call[T]) -> Hashable:
-    """Of an exception that the class registered as a result, its `repr`."""
-    if call.is_query:
-        result: Any = await node.ask(call.method, *call.args)
-    else:
-        try:
-            result = await node.call(call.method, *call.args)
-        except RaftlyError:
-            raise
-        except Exception as error:  # noqa: BLE001 - the class's own
-            return repr(error)
-    assert isinstance(result, Hashable), f"{call.name} gave {result!r}, which a history cannot hold"
+    return await _result_of(node.ask(call.method, *call.args) if call.is_query else node.call(call.method, *call.args))
+
+
+async def _result_of(work: Coroutine[Any, Any, object]) -> Hashable:
+    """What came of a call; of an exception that the class registered as a result, its `repr`."""
+    try:
+        result = await work
+    except (RaftlyError, NoSession, TimeoutError):
+        raise
+    except Exception as error:  # noqa: BLE001 - the class's own
+        return repr(error)
+    assert isinstance(result, Hashable), f"a history cannot hold {result!r}"
     return result

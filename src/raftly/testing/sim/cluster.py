@@ -29,6 +29,7 @@ from raftly.core.role import Role
 from raftly.errors import DiskFull, NotLeader, OutcomeUnknown, ProposalDropped, RaftlyError
 from raftly.node import NodeConfig, Replicated
 from raftly.node.errors import Busy, Removed
+from raftly.node.service import Service
 from raftly.storage.log_store import LogOptions
 from raftly.testing.sim.host import Host, HostDown
 from raftly.testing.sim.messages import MessageNetwork, MessageTransport
@@ -79,9 +80,11 @@ class SimCluster(Generic[T]):
         self.leaving: set[NodeId] = set()  # to be removed, perhaps done already
         self.nodes: dict[NodeId, Replicated[T]] = {}  # that run
         self.failures: list[tuple[NodeId, BaseException]] = []  # of nodes that ended by themselves, or could not start
+        self.cls: type[T] = factory if isinstance(factory, type) else type(factory())
+        self.cluster_id = configure(1, (1,), 0).cluster_id
         self._factory = factory
         self._configure = configure
-        self._tcp = tcp or TcpOptions(write_at_once=True)  # as `replicate` has it
+        self.tcp = tcp or TcpOptions(write_at_once=True)  # as `replicate` has it
         self._told: dict[NodeId, dict[NodeId, Address]] = {}  # as in an operator's file, written once
         self._messages = MessageNetwork(self.hosts) if messages else None
         self._supervisor: asyncio.Task[None] | None = None
@@ -122,7 +125,8 @@ class SimCluster(Generic[T]):
         config = self._configure(id_, self.founders if is_founder else (id_,), host.seed("node"))
         if not is_founder:
             config = replace(config, members=(), join=True)
-        transport = self._make_transport(id_, config.cluster_id)
+        config = replace(config, addresses=self._told[id_], address=(host.address, PORT))
+        transport, tcp = self._make_transport(id_)
         try:
             node = await Replicated.start(self._factory, config, transport, fs=host.disk.fs, clock=host.wall)
         except (RaftlyError, OSError) as error:
@@ -130,21 +134,22 @@ class SimCluster(Generic[T]):
             host.kill_after(1, power=False)
             self.world.after(_SUPERVISE_S, partial(self._boot_again, id_))
             return
+        tcp.serve(Service(node, address_of=node.address_of))
         self.nodes[id_] = node
         self.world.note(host.name, "serves")
 
-    def _make_transport(self, id_: NodeId, cluster_id: int) -> Transport:
+    def _make_transport(self, id_: NodeId) -> tuple[Transport, TcpTransport]:
         host = self.hosts[id_]
         tcp = TcpTransport(
-            cluster_id,
+            self.cluster_id,
             id_,
             (host.address, PORT),
             self._told[id_],
-            self._tcp,
+            self.tcp,
             random=host.source("transport"),
             on_event=lambda event: self.world.note(host.name, "transport", str(event)),
         )
-        return tcp if self._messages is None else MessageTransport(self._messages, id_, tcp)
+        return (tcp if self._messages is None else MessageTransport(self._messages, id_, tcp)), tcp
 
     def _on_death(self, id_: NodeId) -> None:
         self.nodes.pop(id_, None)

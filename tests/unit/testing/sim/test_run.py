@@ -14,12 +14,14 @@ from raftly.testing.sim import (
     KINDS,
     PROFILES,
     Call,
+    ClientOptions,
     Fault,
     HostDown,
     NotLive,
     Run,
     RunOptions,
     SimCluster,
+    Way,
     World,
     from_line,
     plan,
@@ -182,11 +184,25 @@ def test_clients_write_down_what_they_know() -> None:
         assert all(before.end <= after.start for before, after in pairwise(own))
 
 
-def test_a_registered_exception_is_a_result() -> None:
+@pytest.mark.parametrize("way", list(Way))
+def test_each_way_of_clients_gets_through_trouble(way: Way) -> None:
+    faults = [Fault(1.0, "crash_all", (), 0.5), Fault(3.0, "isolate", (1,), 2.0), Fault(3.5, "reset", (2, 3), 0.0)]
+    options = RunOptions(seconds=6.0, client=ClientOptions(ways=(way,)))
+    run = Run(2, Register, workload, options, faults=faults)
+    report = run.go()
+    assert {client.way for client in run.clients} == {way}
+    assert check(report.operations, RegisterModel(0)).holds
+    begun = report.operations[0].start
+    assert sum(op.end < begun + 1.0 for op in report.operations) > 3
+    assert sum(begun + 5.2 < op.start and not op.is_unknown for op in report.operations) > 0
+
+
+@pytest.mark.parametrize("way", list(Way))
+def test_a_registered_exception_is_a_result(way: Way) -> None:
     def claim(random: Random) -> Call[Register]:
         return Call("claim", "a", None, Register.claim, ("a",))
 
-    report = Run(1, Register, claim, RunOptions(profile="calm", seconds=2.0)).go()
+    report = Run(1, Register, claim, RunOptions(profile="calm", seconds=2.0, client=ClientOptions(ways=(way,)))).go()
     results = [op.result for op in report.operations]
     assert results.count(None) == 1
     assert results.count("Taken('a')") == len(results) - 1 > 5
