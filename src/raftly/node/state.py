@@ -41,7 +41,10 @@ _Stored = tuple[int, int, int, int, list[tuple[int, str, object]]]  # a session 
 
 
 class Streams(Protocol):
-    """A class whose state is too large to be encoded whole."""
+    """A class whose state is too large to be encoded whole.
+
+    If it has a `close(self) -> None` too, that is called when another instance took its place, or the node stops.
+    """
 
     def snapshot(self) -> Iterable[bytes]:
         """The state as it is now, in pieces of your choice; what is equal must give equal bytes.
@@ -57,9 +60,6 @@ class Streams(Protocol):
         The node goes on while you wait for the next piece, so its loop stands still no longer than you take for one.
         """
         ...
-
-    # def close(self) -> None: if it is there, it is called when another instance took the place of this one, or the
-    # node stops.
 
 
 class OnDisk(Streams, Protocol):
@@ -128,7 +128,7 @@ class StateCodec(Generic[T]):
         }
         self.streams = _has_all(cls, marked, ("snapshot", "restore"))
         self.on_disk = self.streams and _has_all(cls, marked, ("durable", "save"))
-        if self.streams and not inspect.iscoroutinefunction(cls.__dict__.get("restore", getattr(cls, "restore", None))):
+        if self.streams and not inspect.iscoroutinefunction(getattr(cls, "restore", None)):
             raise ConfigError(f"{self._name}.restore", "must be `async def`: it takes its chunks with `async for`")
         self.closes = self.streams and "close" not in marked and callable(getattr(cls, "close", None))
         if self.on_disk and not self.closes:
