@@ -136,7 +136,8 @@ class Membership:
         conf = self._group.raw.apply_conf_change(change) if is_new else advance(self.roster.conf, change)
         was_member = self._raft.id in ids_of(self.roster.conf)
         self.roster.apply(change, conf)
-        self._tell_transport(self.roster)
+        if entry.index >= in_force:  # before that, the transport knows better
+            self._tell_transport(self.roster)
         if was_member and self._raft.id not in ids_of(conf):
             self._on_removed()
         self.ring()
