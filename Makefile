@@ -34,7 +34,7 @@ FASTEST := $(if $(filter compiled,$(FORMS)),$(BUILT))
 GOLDEN := $(wildcard tests/datadriven) $(wildcard $(addprefix ../shared/raft-conformance/,interaction quorum confchange))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit-plain unit-compiled golden-plain golden-compiled bench bench-core bench-log bench-node bench-remote bench-rpc behaviours docs clean \
+.PHONY: help run test unit-plain unit-compiled golden-plain golden-compiled bench bench-core bench-failover bench-log bench-memory bench-node bench-remote bench-rpc bench-start behaviours docs clean \
         check check-format check-lint check-types check-docs format
 .DELETE_ON_ERROR:
 
@@ -78,7 +78,7 @@ format: $(READY) ## rewrite the sources the way `make check` wants them
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-core bench-log bench-node bench-remote bench-rpc ## every benchmark
+bench: bench-core bench-log bench-node bench-start bench-remote bench-rpc ## every benchmark
 
 bench-core: $(READY) $(if $(filter compiled,$(FORMS)),$(BUILT)) ## CPU per committed entry of the core, plain and compiled
 	@$(BIN)/python bench/core.py $(ARGS)
@@ -88,6 +88,10 @@ bench-log: $(READY) $(FASTEST) ## the durable log beside the disk's own rate of 
 
 bench-node: $(READY) $(FASTEST) ## commands a second of a replicated class in three processes, beside PySyncObj
 	@PYTHONPATH=$(dir $(FASTEST)) $(BIN)/python bench/node.py $(ARGS)
+	@PYTHONPATH=$(dir $(FASTEST)) $(BIN)/python bench/failover.py
+
+bench-failover: $(READY) $(FASTEST) ## seconds without a leader after kill -9, and after SIGTERM
+	@PYTHONPATH=$(dir $(FASTEST)) $(BIN)/python bench/failover.py $(ARGS)
 
 bench-remote: $(READY) $(FASTEST) ## the same from callers elsewhere
 	@PYTHONPATH=$(dir $(FASTEST)) $(BIN)/python bench/remote.py $(ARGS)
