@@ -217,6 +217,7 @@ class Tcp:
                 except RaftlyError as error:
                     if error.retry is Retry.NEVER:
                         raise
+                    await asyncio.sleep(0.05)
                 else:
                     return
 
