@@ -7,7 +7,9 @@ from random import Random
 
 import pytest
 
-from raftly.errors import DecodeError
+from raftly.errors import Corruption, DecodeError
+from raftly.testing.faultfs import Effect
+from raftly.testing.faultfs import Fault as DiskFault
 from raftly.testing.linearizability import check
 from raftly.testing.models import Register as RegisterModel
 from raftly.testing.sim import (
@@ -168,6 +170,16 @@ def test_a_cluster_that_does_not_recover_is_told() -> None:
     run.world.at(2.5, cut)
     with pytest.raises(NotLive, match="seed 1: no write"):
         run.go()
+
+
+def test_disks_that_lie_about_their_syncs_are_found_out() -> None:
+    faults = [Fault(at, "crash_all", (), 0.05) for at in (2.0, 3.0)]
+    run = Run(1, Register, workload, RunOptions(seconds=4.0), faults=faults)
+    for host in run.cluster.hosts.values():
+        host.disk.fs.add(DiskFault("sync", Effect.LOST, times=None))
+    with pytest.raises(NotLive):
+        run.go()
+    assert any(isinstance(error, Corruption) for _, error in run.cluster.failures)
 
 
 def test_clients_write_down_what_they_know() -> None:
