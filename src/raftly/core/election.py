@@ -37,7 +37,6 @@ from raftly.core.quorum import VoteResult
 from raftly.core.role import Role
 from raftly.core.trace import (
     CampaignBlocked,
-    CampaignInLease,
     CampaignStarted,
     ForgetLeaderRefused,
     HigherTermSeen,
@@ -207,7 +206,7 @@ def on_hup(raft: Raft, _: MsgHup) -> None:
     """Not a leader: the time-out, or the application, says campaign."""
     if raft.lease_tick and _in_lease(raft):
         if raft.trace is not None:
-            raft.trace.emit(CampaignInLease())  # its own vote is as good as promised, too
+            raft.trace.emit(HupIgnored())  # its own vote is as good as promised, too
         return
     hup(raft, Campaign.PRE_ELECTION if raft.config.pre_vote else Campaign.ELECTION)
 

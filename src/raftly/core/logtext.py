@@ -24,7 +24,6 @@ from raftly.core.trace import (
     AutoLeaveFailed,
     AutoLeaveProposed,
     CampaignBlocked,
-    CampaignInLease,
     CampaignStarted,
     ConfChangeRefused,
     ConfigSwitched,
@@ -307,7 +306,12 @@ _LINES: Final[dict[type[TraceEvent], tuple[LogLevel, _Renderer]]] = {
     VoteCast: (_INFO, lambda n, e: _judged(n, "cast", e.request)),
     VoteRefused: (_INFO, lambda n, e: _judged(n, "rejected", e.request)),
     VoteIgnoredInLease: (_INFO, _vote_ignored),
-    HupIgnored: (_DEBUG, lambda n, _: f"{n.id:x} ignoring MsgHup because already leader"),
+    HupIgnored: (
+        _DEBUG,
+        lambda n, _: (
+            f"{n.id:x} ignoring MsgHup because {'of a lease' if n.lease_tick and n.role is not Role.LEADER else 'already leader'}"
+        ),
+    ),
     Unpromotable: (
         _WARN,
         lambda n, e: (
@@ -320,10 +324,6 @@ _LINES: Final[dict[type[TraceEvent], tuple[LogLevel, _Renderer]]] = {
         lambda n, _: (
             f"{n.id:x} cannot campaign at term {n.term} since there are still pending configuration changes to apply"
         ),
-    ),
-    CampaignInLease: (
-        _INFO,
-        lambda n, _: f"{n.id:x} does not campaign at term {n.term} while a leader may hold a lease",
     ),
     QuorumLost: (_WARN, lambda n, _: f"{n.id:x} stepped down to follower since quorum is not active"),
     LeaderForgotten: (_INFO, lambda n, _: f"{n.id:x} forgetting leader {n.leader:x} at term {n.term}"),

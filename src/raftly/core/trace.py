@@ -129,7 +129,7 @@ class VoteIgnoredInLease(TraceEvent):
 
 @dataclass(slots=True)
 class HupIgnored(TraceEvent):
-    """A leader was told to campaign."""
+    """A leader was told to campaign, or a node whose promise to a leader still stands (`Config.lease_tick`)."""
 
 
 @dataclass(slots=True)
@@ -142,11 +142,6 @@ class Unpromotable(TraceEvent):
 @dataclass(slots=True)
 class CampaignBlocked(TraceEvent):
     """A committed configuration change waits to be applied: cannot campaign."""
-
-
-@dataclass(slots=True)
-class CampaignInLease(TraceEvent):
-    """This node was told to campaign while a leader may still count on its promise not to."""
 
 
 @dataclass(slots=True)

@@ -65,7 +65,6 @@ LINES: list[tuple[TraceEvent, str]] = [
         trace.CampaignBlocked(),
         "WARN a cannot campaign at term 3 since there are still pending configuration changes to apply",
     ),
-    (trace.CampaignInLease(), "INFO a does not campaign at term 3 while a leader may hold a lease"),
     (trace.QuorumLost(), "WARN a stepped down to follower since quorum is not active"),
     (trace.LeaderForgotten(), "INFO a forgetting leader 1b at term 3"),
     (trace.ForgetLeaderRefused(), "ERROR ignoring MsgForgetLeader due to ReadOnlyLeaseBased"),
