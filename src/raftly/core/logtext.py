@@ -309,7 +309,8 @@ _LINES: Final[dict[type[TraceEvent], tuple[LogLevel, _Renderer]]] = {
     HupIgnored: (
         _DEBUG,
         lambda n, _: (
-            f"{n.id:x} ignoring MsgHup because {'of a lease' if n.lease_tick and n.role is not Role.LEADER else 'already leader'}"
+            f"{n.id:x} ignoring MsgHup because "
+            + ("of a lease" if n.lease_tick and n.role is not Role.LEADER else "already leader")
         ),
     ),
     Unpromotable: (
