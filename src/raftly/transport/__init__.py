@@ -15,7 +15,7 @@ Invariants:
 5. What a peer or a stranger can make this node hold is bounded, and so is how long it can be kept waiting.
 
 Reading order: `base`; `frame`, `codec`, `groups`, `handshake`, `send_queue` (bytes, decisions); `connection`, `dial`,
-`link`, `accept` (what acts); `transfer`, `sending`, `taking` (snapshots); `hub` and `tcp` join them. Clients: `exchange`
-(bytes), `serving`, `client`, `memory_client`. Then `protobuf`, `raftpb`, `eraftpb`. docs/formats.md and
+`link`, `accept` (what acts); `transfer`, `sending`, `taking` (snapshots); `hub` and `tcp` join them. Clients:
+`exchange` (bytes), `serving`, `client`, `memory_client`. Then `protobuf`, `raftpb`, `eraftpb`. docs/formats.md and
 docs/formats-transport.md draw the formats, docs/transport.md tells the rest.
 """

@@ -29,6 +29,7 @@ from raftly.transport.handshake import (
     judge_hello,
 )
 from raftly.transport.hub import Hub
+from raftly.transport.options import Address
 from raftly.transport.serving import Serving
 
 
@@ -42,6 +43,7 @@ class Acceptor:
         "_make_transfer",
         "_nodes",
         "_on_node",
+        "_on_node_gone",
         "_tasks",
         "accepted",
         "handler",
@@ -52,14 +54,16 @@ class Acceptor:
         self,
         hub: Hub,
         make_transfer: Callable[[Connection, Hello, Welcome], Session],
-        on_node: Callable[[NodeId], None],
+        on_node: Callable[[NodeId, Address | None], None],
+        on_node_gone: Callable[[NodeId], None],
     ) -> None:
         self.pending = 0  # that have not shaken hands
         self.accepted = 0  # open, those included
         self.handler: RequestHandler | None = None  # of what clients ask
         self._hub = hub
         self._make_transfer = make_transfer  # the session that takes a snapshot
-        self._on_node = on_node  # told who came in
+        self._on_node = on_node  # told who came in, and where it says that it can be dialed
+        self._on_node_gone = on_node_gone  # its connection for messages is no more
         self._nodes: dict[NodeId, Incoming] = {}
         self._clients: dict[Serving, None] = {}
         self._tasks: set[asyncio.Task[None]] = set()  # TLS handshakes
@@ -220,7 +224,7 @@ class Acceptor:
             if before is not None:
                 before.connection.abort("the node has connected again")
         connection.write(answer.encode())
-        self._on_node(hello.node_id)
+        self._on_node(hello.node_id, hello.address if hello.purpose == Purpose.MESSAGES else None)
 
     def drop(self, node: NodeId) -> None:
         """Close the connection that a node sends on, if there is one."""
@@ -232,6 +236,7 @@ class Acceptor:
         """A node's connection for messages is gone."""
         if self._nodes.get(incoming.node) is incoming:
             del self._nodes[incoming.node]
+            self._on_node_gone(incoming.node)
             self._hub.tell_lost(incoming.node)
 
     def forget(self, connection: Connection) -> None:

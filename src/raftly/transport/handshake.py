@@ -14,11 +14,14 @@ Little-endian, bodies of frames (`raftly.transport.frame`); bytes behind these a
     45  u64  features required       42  u64  origin
     53  u64  origin                  50  u64  directory
     61  u64  directory
+    69  u16  port, 0: not told
+    71  u8   size, then the host: UTF-8
 
 An incarnation is a number drawn by each process: it tells a node that restarted from a second node with its id. An
 origin is a digest of the group's first members, 0 where it is not known yet: two groups that were founded under one
 cluster id do not talk. A directory is a number drawn when a data directory was begun, or 0: a node that comes back
-with another one has lost what it promised.
+with another one has lost what it promised. Host and port are where the dialer can be dialed, as it says: an answerer
+that knows no other address answers there for as long as the dialer is connected.
 
 A client (purpose 3) is no node: its id is 0, and it may expect 0, whoever is at the address; the welcome tells who is.
 A refusal may also come later on its connection, as the last frame: why it is closed.
@@ -34,6 +37,7 @@ from typing import Final, final
 from raftly.base.types import NO_NODE, NodeId
 from raftly.errors import DecodeError, PeerRefused
 from raftly.transport.frame import FRAME_HELLO, FRAME_REFUSAL, FRAME_WELCOME, encode_frame
+from raftly.transport.options import Address
 
 VERSION: Final = 1  # of everything that follows the handshake; raised when a change is not a feature
 VERSION_MIN: Final = 1
@@ -43,6 +47,8 @@ TEXT_BYTES_MAX: Final = 400
 _HELLO: Final = struct.Struct("<HHBQQQQQQ")
 _WELCOME: Final = struct.Struct("<HQQQQQ")
 _TAIL: Final = struct.Struct("<QQ")  # origin and directory: left out when both are 0, as an older version does
+_PLACE: Final = struct.Struct("<HB")  # port, and size of the host that follows
+_HOST_BYTES_MAX: Final = 255
 _REFUSAL: Final = struct.Struct("<BQQ")
 
 
@@ -95,6 +101,7 @@ class Identity:
     required: int = 0
     origin: int = 0
     directory: int = 0
+    address: Address | None = None  # where it can be dialed
 
 
 @final
@@ -113,6 +120,7 @@ class Hello:
     required: int
     origin: int = 0
     directory: int = 0
+    address: Address | None = None
 
     def encode(self) -> bytes:
         """The whole frame."""
@@ -127,7 +135,11 @@ class Hello:
             self.features,
             self.required,
         )
-        return encode_frame(FRAME_HELLO, body + _encode_tail(self.origin, self.directory))
+        if self.address is None:
+            return encode_frame(FRAME_HELLO, body + _encode_tail(self.origin, self.directory))
+        host = self.address[0].encode()
+        place = _PLACE.pack(self.address[1], len(host)) + host if len(host) <= _HOST_BYTES_MAX else b""
+        return encode_frame(FRAME_HELLO, body + _TAIL.pack(self.origin, self.directory) + place)
 
 
 @final
@@ -175,10 +187,23 @@ def _encode_tail(origin: int, directory: int) -> bytes:
     return _TAIL.pack(origin, directory) if origin or directory else b""
 
 
-def _decode_tail(body: bytes, at: int) -> tuple[int, ...]:
+def _decode_tail(body: bytes, at: int) -> tuple[int, int]:
     if len(body) < at + _TAIL.size:
         return 0, 0
-    return _TAIL.unpack_from(body, at)
+    origin, directory = _TAIL.unpack_from(body, at)
+    return origin, directory
+
+
+def _decode_place(body: bytes, at: int) -> Address | None:
+    """Where the dialer can be dialed; None: not told, or nothing that could be dialed."""
+    if len(body) < at + _PLACE.size:
+        return None
+    port, size = _PLACE.unpack_from(body, at)
+    host = body[at + _PLACE.size : at + _PLACE.size + size]
+    if not port or not size or len(host) < size:
+        return None
+    text = printable(host)
+    return (text, port) if text.encode() == host else None
 
 
 def decode_hello(body: bytes) -> Hello:
@@ -189,7 +214,9 @@ def decode_hello(body: bytes) -> Hello:
     """
     if len(body) < _HELLO.size:
         raise DecodeError("hello", len(body), "it is too short")
-    return Hello(*_HELLO.unpack_from(body), *_decode_tail(body, _HELLO.size))
+    origin, directory = _decode_tail(body, _HELLO.size)
+    address = _decode_place(body, _HELLO.size + _TAIL.size)
+    return Hello(*_HELLO.unpack_from(body), origin=origin, directory=directory, address=address)
 
 
 def decode_welcome(body: bytes) -> Welcome:
@@ -234,6 +261,7 @@ def make_hello(local: Identity, expected: NodeId, purpose: Purpose) -> Hello:
         local.required,
         local.origin,
         local.directory,
+        local.address,
     )
 
 

@@ -15,6 +15,7 @@ import asyncio
 import dataclasses
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import final
 
 from raftly.base.rand import RandomSource, SplitMix64
@@ -41,6 +42,7 @@ from raftly.transport.taking import SnapshotReceiver
 from raftly.transport.transfer import Begin, SnapshotSource, SnapshotTaker
 
 _INCARNATIONS = (1 << 63) - 1
+_WILDCARDS = {"", "0.0.0.0", "::"}  # noqa: S104 - not listened on, told apart
 
 
 @final
@@ -64,8 +66,9 @@ class TcpTransport:
         required_features: int = 0,
         on_event: Callable[[TransportEvent], None] = log_event,
         take_snapshot: SnapshotTaker | None = None,
+        advertise: Address | None = None,
     ) -> None:
-        """Take the settings; nothing is opened before `start`.
+        """Take the settings; nothing is opened before `start`. `advertise`: where others reach what listens here.
 
         Raises:
             ConfigError: an id or an address is wrong, or not loopback without TLS.
@@ -82,7 +85,9 @@ class TcpTransport:
         self.identity = Identity(cluster_id, node_id, incarnation, required=required_features)
         self.options.check_address("listen", listen)
         self._listen = listen
+        self._advertise = advertise
         self._addresses: dict[NodeId, Address] = {}
+        self._guests: set[NodeId] = set()  # whose address is only what they say themselves
         self.on_expelled: Callable[[NodeId], None] = lambda _: None
         self._expelled: set[NodeId] = set()
         self.on_lost: Callable[[NodeId], None] = lambda _: None
@@ -117,7 +122,7 @@ class TcpTransport:
         def make_transfer(connection: Connection, hello: Hello, welcome: Welcome) -> Session:
             return receiver.make_session(connection, hello, welcome, acceptor.forget)
 
-        acceptor = Acceptor(hub, make_transfer, self._on_node)
+        acceptor = Acceptor(hub, make_transfer, self._on_node, self._on_node_gone)
         acceptor.handler = self._handler
         host, port = self._listen
         try:
@@ -125,6 +130,7 @@ class TcpTransport:
         except BaseException:
             await hub.close()
             raise
+        hub.identity = dataclasses.replace(hub.identity, address=self._advertised())
         self._hub = hub
         self._acceptor = acceptor
         self._receiver = receiver
@@ -172,6 +178,10 @@ class TcpTransport:
         """
         if node == self.identity.node_id:
             return
+        self._guests.discard(node)
+        self._set_address(node, address)
+
+    def _set_address(self, node: NodeId, address: Address | None) -> None:
         if address is None:
             self._addresses.pop(node, None)
             link = self._links.pop(node, None)
@@ -213,11 +223,30 @@ class TcpTransport:
             self.on_expelled(event.node_id)
         self._on_event(event)
 
-    def _on_node(self, node: NodeId) -> None:
-        """A node has connected to us, so it is up."""
+    def _advertised(self) -> Address | None:
+        """Where this node says that it can be dialed; a wildcard is no place."""
+        if self._advertise is not None:
+            return self._advertise
+        return None if self.address[0] in _WILDCARDS else self.address
+
+    def _on_node(self, node: NodeId, said: Address | None) -> None:
+        """A node has connected to us, so it is up. If we know of no address, it is dialed where it says.
+
+        It may lead a group that has it by an entry that has not come here yet, and could not come without an answer.
+        """
         link = self._links.get(node)
         if link is not None:
             link.wake()
+        elif said is not None and node not in self._addresses:
+            with suppress(ConfigError):  # not loopback, without TLS
+                self._set_address(node, said)
+                self._guests.add(node)
+
+    def _on_node_gone(self, node: NodeId) -> None:
+        """What it said of its address counts no longer than its connection."""
+        if node in self._guests and self._hub is not None and not self._hub.closing:
+            self._guests.discard(node)
+            self._set_address(node, None)
 
     # --- messages ---
 

@@ -28,6 +28,7 @@ from raftly.transport.handshake import (
     make_hello,
     printable,
 )
+from raftly.transport.options import Address
 
 ONE = Identity(7, 1, 111, features=0b011)
 TWO = Identity(7, 2, 222, features=0b110)
@@ -95,6 +96,25 @@ def test_the_bytes_of_version_1_stay() -> None:
     welcome = Welcome(1, 7, 2, 1, 3, 4).encode()
     assert welcome.hex() == WELCOME_HEX
     assert Refusal(2, 7, 1, "no").encode().hex() == REFUSAL_HEX
+
+
+@pytest.mark.parametrize(
+    ("tail", "address"),
+    [
+        ("a10f09" + b"10.0.0.1x".hex(), ("10.0.0.1x", 4001)),
+        ("a10f09" + b"10.0.0.1".hex(), None),  # shorter than it says
+        ("a10f", None),
+        ("000004" + b"host".hex(), None),  # no port
+        ("a10f00", None),
+        ("a10f04" + b"ho\x1bt".hex(), None),  # nothing to show or dial
+        ("a10f02" + "c328", None),  # not UTF-8
+    ],
+)
+def test_a_dialer_may_tell_where_it_is_and_nonsense_is_passed_over(tail: str, address: Address | None) -> None:
+    said = Hello(1, 2, 1, 7, 1, 2, 3, 4, 5, origin=6, directory=7)
+    heard = decode_hello(said.encode()[HEADER_BYTES:] + bytes.fromhex(tail))
+    assert heard == replace(said, address=address)
+    assert decode_hello(heard.encode()[HEADER_BYTES:]) == heard
 
 
 def test_too_long_a_reason_is_cut_and_what_would_deceive_a_log_is_replaced() -> None:

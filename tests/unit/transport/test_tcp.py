@@ -45,6 +45,40 @@ def hello(node: int = 9, expected: int = 1, **change: int) -> bytes:
     return Hello(**{name: change.get(name, getattr(said, name)) for name in Hello.__slots__}).encode()
 
 
+# --- who is where ---
+
+
+def test_a_node_nobody_told_of_is_answered_where_it_says_as_long_as_it_is_connected() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        two = await Node(2, 4002, {}).start()
+        one = await Node(1, 4001, {2: 4002}).start()
+        await two.until(lambda n: n.told(PeerConnected))
+        two.beat(1, 7)
+        await one.until(lambda n: n.commits == [7])
+        await close(one)
+        await asyncio.sleep(1)
+        dials = len(loop.dials)
+        await asyncio.sleep(60)
+        assert len(loop.dials) == dials
+        await close(two)
+
+    run(main)
+
+
+def test_what_a_node_says_of_its_place_counts_less_than_what_the_owner_was_told() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        two = await Node(2, 4002, {1: 4009}).start()
+        one = await Node(1, 4001, {2: 4002}).start()
+        await one.until(lambda n: n.told(PeerConnected))
+        await asyncio.sleep(5)
+        assert not two.told(PeerConnected)
+        two.transport.set_address(1, None)
+        assert 4001 not in {port for _, _, port in loop.dials}
+        await close(one, two)
+
+    run(main)
+
+
 # --- sending ---
 
 

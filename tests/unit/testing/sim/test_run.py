@@ -112,7 +112,6 @@ def test_members_come_and_go() -> None:
     world.close()
 
 
-@pytest.mark.xfail(reason="a node that slept through a change of all others does not know where to answer them")
 def test_a_member_that_slept_comes_back_to_a_cluster_of_others() -> None:
     world = World(1)
     cluster = SimCluster(world, Register)
