@@ -30,7 +30,7 @@ A refusal may also come later on its connection, as the last frame: why it is cl
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum, IntFlag
 from typing import Final, final
 
@@ -216,7 +216,7 @@ def decode_hello(body: bytes) -> Hello:
         raise DecodeError("hello", len(body), "it is too short")
     origin, directory = _decode_tail(body, _HELLO.size)
     address = _decode_place(body, _HELLO.size + _TAIL.size)
-    return Hello(*_HELLO.unpack_from(body), origin=origin, directory=directory, address=address)
+    return replace(Hello(*_HELLO.unpack_from(body)), origin=origin, directory=directory, address=address)
 
 
 def decode_welcome(body: bytes) -> Welcome:
@@ -227,7 +227,8 @@ def decode_welcome(body: bytes) -> Welcome:
     """
     if len(body) < _WELCOME.size:
         raise DecodeError("welcome", len(body), "it is too short")
-    return Welcome(*_WELCOME.unpack_from(body), *_decode_tail(body, _WELCOME.size))
+    origin, directory = _decode_tail(body, _WELCOME.size)
+    return replace(Welcome(*_WELCOME.unpack_from(body)), origin=origin, directory=directory)
 
 
 def decode_refusal(body: bytes) -> Refusal:
