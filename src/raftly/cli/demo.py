@@ -6,7 +6,8 @@ import json
 import sys
 import time
 from dataclasses import asdict
-from typing import Final
+from pathlib import Path
+from typing import Final, TextIO
 
 import click
 
@@ -23,7 +24,53 @@ REDRAW_S: Final = 0.1  # and not every round is drawn
 
 @click.group()
 def demo() -> None:
-    """Watch Raft work: whole clusters in one process."""
+    """Watch Raft work: a cluster of real processes, and whole clusters in one process."""
+
+
+@demo.command("cluster")
+@click.option("--nodes", type=click.IntRange(3, 7), default=3, show_default=True, metavar="N", help="How many: 3 to 7.")
+@click.option("--data", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+              help="Keep the logs here, and go on with what is there; else they are removed at the end.")  # fmt: skip
+@click.option("--port", type=click.IntRange(1024, 65000), metavar="BASE",
+              help="Node N is reached at BASE + N; else ports are used that are free.")  # fmt: skip
+@click.option("--script", type=click.File(), metavar="FILE", help="Carry out the commands in it; '-': standard input.")
+@click.option("--speed", type=click.FloatRange(0, min_open=True), metavar="X",
+              help="How fast the tour is: 1 to read along, as in a terminal; else it never waits.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a command, and nothing else.")
+def cluster(
+    nodes: int, data: Path | None, port: int | None, script: TextIO | None, speed: float | None, *, as_json: bool
+) -> None:
+    """Three real processes, logs on disk, sockets between them; and a prompt to break them with.
+
+    \b
+    raftly> put color green        through the log, on a majority of disks
+    raftly> kill leader            kill -9; the others elect another
+    raftly> get color              what was acknowledged is still there
+    raftly> partition 1 | 2 3      the network breaks
+    raftly> why                    who leads, or why nobody does; who may be stopped
+    raftly> heal
+    raftly> restart                what was killed comes back with its log
+    raftly> check                  has every replica all that was acknowledged?
+
+    `help` at the prompt lists all commands, `tour` plays them. Without a terminal, or with --json, the tour is all
+    there is: it kills, pauses and cuts off the leader while a client writes, compares all replicas, and takes about
+    20 seconds.
+
+    Exit code 0: nothing that was acknowledged was lost, and the tour went as it must. 1: something was, or did not,
+    and it says what. 2: a wrong option.
+    """
+    from rich.console import Console
+
+    from raftly.demo.live.play import Options as Wanted
+    from raftly.demo.live.play import play
+    from raftly.demo.live.render import Colours, Lines, Objects
+
+    in_terminal = sys.stdin.isatty() and sys.stdout.isatty() and not as_json and script is None
+    if speed is None:
+        speed = 1.0 if in_terminal else 0.0
+    console = Console(highlight=False)
+    teller = Objects() if as_json else Colours(console) if console.is_terminal else Lines()
+    sys.exit(play(Wanted(nodes, port or 0, data, speed), teller, script, ask=in_terminal))
 
 
 @demo.command("five-nodes")
