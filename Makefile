@@ -41,8 +41,8 @@ GOLDEN := $(wildcard tests/datadriven) $(wildcard $(addprefix ../shared/raft-con
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(READY) ## five Raft nodes in one process that commit a hundred proposals
-	@$(BIN)/raftly demo five-nodes $(ARGS)
+run: $(READY) ## three Raft nodes as real processes, and a prompt to break them; without a terminal a tour of it
+	@$(BIN)/raftly demo cluster $(ARGS)
 
 test: $(addprefix golden-,$(FORMS)) $(addprefix unit-,$(FORMS)) ## all tests; core and golden scripts both plain and compiled
 

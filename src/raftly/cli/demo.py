@@ -58,7 +58,7 @@ def cluster(
 
     Exit code 0: nothing that was acknowledged was lost, and the tour went as it must. 1: something was, or did not,
     and it says what. 2: a wrong option.
-    """
+    """  # noqa: D301 - the escape keeps the lines below it as they are
     from rich.console import Console
 
     from raftly.demo.live.play import Options as Wanted
