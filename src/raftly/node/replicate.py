@@ -50,7 +50,9 @@ async def replicate(
     own = addresses[id] if listen is not None or addresses[id][1] else None  # port 0: any, so only the transport knows
     config = dataclasses.replace(config, addresses={**others, **config.addresses}, address=config.address or own)
     options = dataclasses.replace(tcp or TcpOptions(), write_at_once=True)  # the driver sends once a turn
-    transport = TcpTransport(config.cluster_id, id, listen or addresses[id], config.addresses, options, advertise=config.address)
+    transport = TcpTransport(
+        config.cluster_id, id, listen or addresses[id], config.addresses, options, advertise=config.address
+    )
     node = await Replicated.start(factory, config, transport, directory=directory)
     transport.serve(Service(node, address_of=node.address_of))
     return node

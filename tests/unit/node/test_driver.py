@@ -153,6 +153,7 @@ def test_a_proposal_at_a_follower_is_refused_and_never_passed_on() -> None:
         driver = await lone.start()
         lone.groups[1].raw.raft.become_follower(9, 2)
         proposal = lone.propose(1, b"x")
+        assert isinstance(proposal.future, asyncio.Future)
         with pytest.raises(NotLeader) as caught:
             await proposal.future
         assert caught.value.leader_id == 2
@@ -173,6 +174,7 @@ def test_stop_refuses_what_was_not_taken_finishes_what_was_and_may_be_called_aga
         assert lone.owners[1].applied == [b"x"]
         late = lone.propose(1, b"y")
         lone.groups[1].refuse_queued()
+        assert isinstance(late.future, asyncio.Future)
         with pytest.raises(NodeStopped):
             await late.future
         await driver.stop()

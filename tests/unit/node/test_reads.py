@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import cast
 
 import pytest
 
@@ -35,7 +36,8 @@ class Counting:
 
 
 def count_sent(node: Replicated[Register], kind: type[Message]) -> Counting:
-    counting = node._driver._transport = Counting(node._driver._transport, kind)
+    counting = Counting(node._driver._transport, kind)
+    node._driver._transport = cast("Transport", counting)
     return counting
 
 

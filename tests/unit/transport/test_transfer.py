@@ -17,8 +17,7 @@ from raftly.transport.events import SnapshotReported
 from raftly.transport.frame import FRAME_BEGIN, FRAME_CHUNK, FRAME_TAKEN, HEADER_BYTES, encode_frame
 from raftly.transport.handshake import Identity, Purpose, make_hello
 from raftly.transport.options import TcpOptions
-from raftly.transport.taking import IncomingSnapshot
-from raftly.transport.transfer import Begin, decode_begin, decode_chunk, decode_taken, encode_chunk
+from raftly.transport.transfer import Begin, Incoming, decode_begin, decode_chunk, decode_taken, encode_chunk
 from tests.unit.transport.nodes import Node, close, pair
 from tests.unit.transport.test_tcp import stranger
 from tests.unit.transport.virtual import VirtualLoop, run
@@ -64,7 +63,7 @@ class Keeper:
         self.failures: list[str] = []
         self.unread_max = 0
 
-    async def take(self, incoming: IncomingSnapshot) -> None:
+    async def take(self, incoming: Incoming) -> None:
         id_ = incoming.begin.id
         start = len(self.kept.setdefault(id_, b""))
         self.starts.append(start)
@@ -239,7 +238,7 @@ def test_without_the_feature_a_transfer_starts_over() -> None:
     async def main(loop: VirtualLoop) -> None:
         seen: list[bool] = []
 
-        async def take(incoming: IncomingSnapshot) -> None:
+        async def take(incoming: Incoming) -> None:
             seen.append(incoming.resumable)
 
         one = await Node(1, 4001, {}, take_snapshot=take).start()
@@ -263,7 +262,7 @@ def test_what_either_end_says_of_its_failure_reaches_the_caller() -> None:
         with pytest.raises(TransferFailed, match="the file is gone"):
             await one.transport.send_snapshot(2, 5, BARE, Source(50_000, fails_at=3000))
 
-        async def full(_incoming: IncomingSnapshot) -> None:
+        async def full(_incoming: Incoming) -> None:
             raise DiskFull("no space left for a snapshot")
 
         assert two.transport._receiver is not None
@@ -291,7 +290,7 @@ class _Short:
 
 def test_a_taker_that_has_it_already_need_not_read() -> None:
     async def main(_loop: VirtualLoop) -> None:
-        async def have(_incoming: IncomingSnapshot) -> None:
+        async def have(_incoming: Incoming) -> None:
             return
 
         two = await Node(2, 4002, {}, take_snapshot=have).start()
