@@ -65,6 +65,7 @@ class Keeper:
 
     async def take(self, incoming: Incoming) -> None:
         id_ = incoming.begin.id
+        assert isinstance(incoming, IncomingSnapshot)
         start = len(self.kept.setdefault(id_, b""))
         self.starts.append(start)
         try:
