@@ -1,0 +1,40 @@
+"""All planted faults, and the rows of the catalogue of real bugs that have none, with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from tests.mutants import core, log, node, session, snapshot, transport
+from tests.mutants.fault import Fault
+
+FAULTS: Final[tuple[Fault, ...]] = (
+    *core.FAULTS,
+    *log.FAULTS,
+    *snapshot.FAULTS,
+    *node.FAULTS,
+    *session.FAULTS,
+    *transport.FAULTS,
+)
+
+ROWS: Final = range(1, 66)
+"""Rows 66 to 83 are of stores with many groups, of transactions, and of timestamps."""
+
+NOT_APPLICABLE: Final = {
+    49: "a lease is always the leader's own: it cannot be held by another node than the one that leads",
+}
+
+
+def select(ids: Iterable[str], layers: Iterable[str] = (), rows: Iterable[int] = ()) -> list[Fault]:
+    """The faults of these ids, layers or rows; all of them when none are named.
+
+    Raises:
+        KeyError: there is no such fault.
+    """
+    wanted, layers, rows = set(ids), set(layers), set(rows)
+    unknown = wanted - {fault.id for fault in FAULTS}
+    if unknown:
+        raise KeyError(*sorted(unknown))
+    if not (wanted or layers or rows):
+        return list(FAULTS)
+    return [it for it in FAULTS if it.id in wanted or it.layer in layers or not rows.isdisjoint(it.rows)]
