@@ -17,6 +17,7 @@ from raftly.transport.events import SnapshotReported
 from raftly.transport.frame import FRAME_BEGIN, FRAME_CHUNK, FRAME_TAKEN, HEADER_BYTES, encode_frame
 from raftly.transport.handshake import Identity, Purpose, make_hello
 from raftly.transport.options import TcpOptions
+from raftly.transport.taking import IncomingSnapshot
 from raftly.transport.transfer import Begin, Incoming, decode_begin, decode_chunk, decode_taken, encode_chunk
 from tests.unit.transport.nodes import Node, close, pair
 from tests.unit.transport.test_tcp import stranger
