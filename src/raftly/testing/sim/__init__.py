@@ -2,6 +2,7 @@
 
     run = Run(seed=7, factory=Register, workload=workload, options=RunOptions(profile="storm"))
     report = run.go()                          raises when a check fails, or the cluster does not recover
+    report = run_of(seed=7).go()               the same with one of our own structures and its model
 
     world = World(seed=7)                      or by hand
     cluster = SimCluster(world, Register)
@@ -24,10 +25,11 @@ Invariants:
 
 Reading order: `clock`, `trace`, `world` (time and events), `loop`, `disk`, `host` (what production code runs on),
 `net`, `stream`, `connect` (TCP), `messages` (a transport of messages), `cluster`, `clients`, `remotes`, `faults` (as
-data), `inject` (done), `run` (all of it from a seed).
+data), `inject` (done), `watch` (the checks of every turn), `run` (all of it from a seed), `scenarios` (what
+clients do).
 
-Hooks for checks: `World.after_turn` is called after every turn of every host, and may raise; `World.note` puts what it
-likes into the trace; `Run.history` is a `raftly.testing.history.History` for the linearizability checker.
+More checks hook into `World.after_turn`, which is called after every turn of every host and may raise; `World.note`
+puts what it likes into the trace; `Run.history` is a `raftly.testing.history.History` for the linearizability checker.
 
 Not simulated: TLS, threads and executors, real files, `loop.add_reader`. A script must not draw from `random` or read
 `time` either; `world.stream("mine")` and `world.now` are for that.
@@ -41,14 +43,17 @@ from raftly.testing.sim.inject import heal, inject, settle_members
 from raftly.testing.sim.loop import SimLoop
 from raftly.testing.sim.messages import MessageNetwork, MessageTransport
 from raftly.testing.sim.net import LinkOptions, Network
-from raftly.testing.sim.run import LIVENESS_S, NotLive, Report, Run, RunOptions
+from raftly.testing.sim.run import LIVENESS_S, NotLinearizable, NotLive, Report, Run, RunOptions, Undecided, judge
+from raftly.testing.sim.scenarios import SCENARIOS, Scenario, run_of, scenario_of
 from raftly.testing.sim.trace import Trace
+from raftly.testing.sim.watch import Watch
 from raftly.testing.sim.world import OutOfTime, SimulationError, Stuck, World, WorldOptions
 
 __all__ = [
     "KINDS",
     "LIVENESS_S",
     "PROFILES",
+    "SCENARIOS",
     "Call",
     "Client",
     "ClientOptions",
@@ -59,16 +64,20 @@ __all__ = [
     "MessageNetwork",
     "MessageTransport",
     "Network",
+    "NotLinearizable",
     "NotLive",
     "OutOfTime",
     "Report",
     "Run",
     "RunOptions",
+    "Scenario",
     "SimCluster",
     "SimLoop",
     "SimulationError",
     "Stuck",
     "Trace",
+    "Undecided",
+    "Watch",
     "Way",
     "Workload",
     "World",
@@ -76,7 +85,10 @@ __all__ = [
     "from_line",
     "heal",
     "inject",
+    "judge",
     "plan",
+    "run_of",
+    "scenario_of",
     "settle_members",
     "to_line",
 ]

@@ -15,7 +15,7 @@ from random import Random
 from typing import Any, Final, Generic, TypeAlias, TypeVar, final
 
 from raftly.base.types import NO_NODE, NodeId
-from raftly.errors import NotLeader, OutcomeUnknown, ProposalError, RaftlyError, StorageError
+from raftly.errors import NotLeader, OutcomeUnknown, ProposalError, StorageError
 from raftly.node import Replicated
 from raftly.node.errors import (
     LeaseNotHeld,
@@ -26,10 +26,12 @@ from raftly.node.errors import (
     Removed,
     SessionExpired,
 )
+from raftly.node.reads import FOLLOWER, LEASE, STRONG, Mode, Read, bounded
 from raftly.testing.history import History
 from raftly.testing.sim.cluster import SimCluster
 from raftly.testing.sim.host import Host
 from raftly.testing.sim.remotes import NoSession, RemoteWay
+from raftly.testing.sim.watch import Watch
 
 T = TypeVar("T")
 
@@ -47,14 +49,27 @@ REFUSALS: Final = (
 """What says that a call took no effect and never will; the middle ones are why a node serves no more."""
 
 
+STALE: Final = (Mode.BOUNDED, Mode.LOCAL)
+"""Modes whose answers need not be linearizable."""
+
+
 class NotRunning(Exception):
     """The machine is up, and the node is not: nothing was called."""
+
+
+def itself(result: object) -> object:
+    """A result as it is."""
+    return result
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
-    """One call: how it is written down, and what it is."""
+    """One call: how it is written down, and what it is.
+
+    `key` names the object in the history, which is judged on its own. `shape` makes of a result what the model of the
+    history compares: itself, unless it cannot be hashed or says more than the model knows.
+    """
 
     name: str
     key: Hashable
@@ -62,6 +77,7 @@ class Call(Generic[T]):
     method: Callable[..., Any]
     args: tuple[Any, ...] = ()
     is_query: bool = False
+    shape: Callable[[Any], Any] = itself
 
 
 Workload: TypeAlias = Callable[[Random], Call[T]]
@@ -88,6 +104,8 @@ class ClientOptions:
     """How often a call goes to any node at all, not to the last known leader."""
     ways: tuple[Way, ...] = (Way.DIRECT, Way.REMOTE, Way.SESSION)
     """Each client draws one of these."""
+    reads: tuple[Read, ...] = (STRONG, STRONG, STRONG, STRONG, LEASE, FOLLOWER, FOLLOWER, bounded(0.1), bounded(1))
+    """Each query draws one of these. Those that may be stale are judged by `Watch` alone and are not in the history."""
 
 
 @final
@@ -105,6 +123,9 @@ class Client(Generic[T]):
         self.host: Host = cluster.world.host(f"client{number}")
         self.answered = 0
         self.written = 0  # of those, calls that are no queries
+        self.stale = 0  # answers of reads that may be
+        self.watch: Watch | None = None  # who judges what reads were given
+        self._errors = {error for error in getattr(cluster.cls, "errors", ()) if not issubclass(error, ProposalError)}
         self._cluster = cluster
         self._id = number  # changes after an unknown outcome: a client has one call at a time
         self._step = 1000
@@ -132,16 +153,20 @@ class Client(Generic[T]):
         node = self._leader
         if node not in self._cluster.hosts or self._random.random() < self._options.wander:
             node = ids[self._random.randrange(len(ids))]
+        read = self._options.reads[self._random.randrange(len(self._options.reads))] if call.is_query else STRONG
         invocation = self._history.invoke(self._id, call.name, call.key, call.argument)
+        if read.mode in STALE:
+            invocation.refused()  # any order explains it
         note = self._cluster.world.note
-        note(self.host.name, "call", f"{node} {call.name} {call.key!r} {call.argument!r}")
+        note(self.host.name, "call", f"{node} {call.name} {call.key!r} {call.argument!r} {read.mode.value}")
         try:
             if self.way is Way.DIRECT:
-                result = await self._ask(node, call)
+                result = await self._ask(node, call, read)
             else:
-                result = await _result_of(self._remote.perform(call))
+                result = await self._outcome(self._far(call, read), call)
         except (*REFUSALS, NotRunning, NoSession) as error:
-            invocation.refused()
+            if read.mode not in STALE:
+                invocation.refused()
             self._leader = error.leader_id if isinstance(error, NotLeader) else NO_NODE
             note(self.host.name, "refused", type(error).__name__)
         except (OutcomeUnknown, SessionExpired, TimeoutError):
@@ -149,13 +174,48 @@ class Client(Generic[T]):
             self._id += self._step
             note(self.host.name, "unknown")
         else:
-            self._leader = node
-            self.answered += 1
+            self._leader = node if read.mode in {Mode.STRONG, Mode.LEASE} else self._leader
+            self.stale += read.mode in STALE
+            self.answered += read.mode not in STALE
             self.written += not call.is_query
-            invocation.returned(result)
+            if read.mode not in STALE:
+                invocation.returned(result)
             note(self.host.name, "result", repr(result))
 
-    async def _ask(self, id_: NodeId, call: Call[T]) -> Hashable:
+    async def _outcome(self, work: Coroutine[Any, Any, object], call: Call[T]) -> Hashable:
+        """What came of a call; of an exception that the class registered as a result, its `repr`."""
+        try:
+            result = call.shape(await work)
+        except Exception as error:
+            if type(error) not in self._errors:
+                raise
+            return repr(error)
+        assert isinstance(result, Hashable), f"a history cannot hold {result!r}"
+        return result
+
+    async def _far(self, call: Call[T], read: Read) -> object:
+        """Through the real callers."""
+        if not call.is_query:
+            return await self._remote.perform(call)
+        asked = self.watch.asked() if self.watch is not None else None
+        result, fresh = await self._remote.read(call, read)
+        if self.watch is not None and asked is not None:
+            self.watch.answered(asked, read, fresh)
+        return result
+
+    async def _near(self, id_: NodeId, node: Replicated[T], call: Call[T], read: Read) -> object:
+        """At a node, on its host."""
+        if not call.is_query:
+            return await node.call(call.method, *call.args)
+        if self.watch is None:
+            await node.fresh(read)
+            return node.look(call.method, *call.args)
+        asked = self.watch.asked()
+        fresh = await node.fresh(read)
+        self.watch.answered(asked, read, fresh, id_)
+        return node.look(call.method, *call.args)
+
+    async def _ask(self, id_: NodeId, call: Call[T], read: Read) -> Hashable:
         """Send the call to a node and wait for its answer; both may be lost."""
         cluster, here = self._cluster, self.host
         there = cluster.hosts[id_]
@@ -170,7 +230,7 @@ class Client(Generic[T]):
                 node = cluster.nodes.get(id_)
                 if node is None:
                     raise NotRunning
-                result = await _perform(node, call)
+                result = await self._outcome(self._near(id_, node, call, read), call)
             except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets it
                 reply(lambda error=error: answer.set_exception(error))  # type: ignore[misc]
             else:
@@ -179,19 +239,3 @@ class Client(Generic[T]):
         net.post(here, there, _REQUEST_BYTES, lambda: there.begin(serve()))
         async with asyncio.timeout(self._options.patience_s):
             return await answer
-
-
-async def _perform(node: Replicated[T], call: Call[T]) -> Hashable:
-    return await _result_of(node.ask(call.method, *call.args) if call.is_query else node.call(call.method, *call.args))
-
-
-async def _result_of(work: Coroutine[Any, Any, object]) -> Hashable:
-    """What came of a call; of an exception that the class registered as a result, its `repr`."""
-    try:
-        result = await work
-    except (RaftlyError, NoSession, TimeoutError):
-        raise
-    except Exception as error:  # noqa: BLE001 - the class's own
-        return repr(error)
-    assert isinstance(result, Hashable), f"a history cannot hold {result!r}"
-    return result

@@ -25,6 +25,7 @@ from functools import partial
 from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar, final
 
 from raftly.base.types import NodeId
+from raftly.core.messages import Message
 from raftly.core.role import Role
 from raftly.errors import DiskFull, NotLeader, OutcomeUnknown, ProposalDropped, RaftlyError
 from raftly.node import NodeConfig, Replicated
@@ -88,11 +89,15 @@ class SimCluster(Generic[T]):
         self._told: dict[NodeId, dict[NodeId, Address]] = {}  # as in an operator's file, written once
         self._messages = MessageNetwork(self.hosts) if messages else None
         self._supervisor: asyncio.Task[None] | None = None
+        self.id_of: dict[str, NodeId] = {}  # by the names of hosts
+        self.on_send: list[Callable[[NodeId, NodeId, Message], None]] = []
+        """Called with each message of Raft that a node gives to its transport: from, to, message."""
         for id_ in self.founders:
             self._watch(id_)
 
     def _watch(self, id_: NodeId) -> None:
         others = [other for other in self.ids if other != id_]
+        self.id_of[self.hosts[id_].name] = id_
         self._told[id_] = {other: (self.hosts[other].address, PORT) for other in others}
         self.hosts[id_].on_death = lambda _: self._on_death(id_)
 
@@ -149,7 +154,22 @@ class SimCluster(Generic[T]):
             random=host.source("transport"),
             on_event=lambda event: self.world.note(host.name, "transport", str(event)),
         )
-        return (tcp if self._messages is None else MessageTransport(self._messages, id_, tcp)), tcp
+        transport: Transport = tcp if self._messages is None else MessageTransport(self._messages, id_, tcp)
+        if self.on_send:
+            self._tap(id_, transport)
+        return transport, tcp
+
+    def _tap(self, id_: NodeId, transport: Transport) -> None:
+        send = transport.send
+
+        def tapped(to: NodeId, batch: list[tuple[int, list[Message]]]) -> None:
+            for _, messages in batch:
+                for message in messages:
+                    for hook in self.on_send:
+                        hook(id_, to, message)
+            send(to, batch)
+
+        transport.send = tapped  # type: ignore[method-assign]
 
     def _on_death(self, id_: NodeId) -> None:
         self.nodes.pop(id_, None)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, final
 
 from raftly.errors import RaftlyError
 from raftly.node.errors import SessionExpired
+from raftly.node.reads import Freshness, Read
 from raftly.node.remote import Remote, RemoteOptions, RemoteSession, connect
 from raftly.testing.sim.cluster import PORT, SimCluster
 from raftly.testing.sim.host import Host
@@ -35,14 +36,12 @@ class RemoteWay(Generic[T]):
         self._session: RemoteSession[T] | None = None
 
     async def perform(self, call: Call[T]) -> object:
-        """Make the call.
+        """Call a command.
 
         Raises:
             Exception: as `Remote` does; NoSession.
         """
         remote = self._remote = self._remote or self._connect()
-        if call.is_query:
-            return await remote.ask(call.method, *call.args)
         if not self._sessions:
             return await remote.call(call.method, *call.args)
         session = self._session
@@ -56,6 +55,15 @@ class RemoteWay(Generic[T]):
         except SessionExpired:
             self._session = None
             raise
+
+    async def read(self, call: Call[T], read: Read) -> tuple[object, Freshness]:
+        """Call a query.
+
+        Raises:
+            Exception: as `Remote` does.
+        """
+        remote = self._remote = self._remote or self._connect()
+        return await remote.reading(read).ask_fresh(call.method, *call.args)
 
     def _connect(self) -> Remote[T]:
         cluster, host = self._cluster, self._host

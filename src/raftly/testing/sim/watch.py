@@ -1,0 +1,218 @@
+"""Watch: the checks that a run of whole nodes has on, after every turn of every host.
+
+What Raft promises is judged by `raftly.testing.checks`, from the cores of the nodes. Here is what only whole nodes
+have: states of the machines, leases by clocks that run wrong, and reads, all held against the world's true time.
+
+    states       replicas that applied as many entries have the same digest; looked at every few entries
+    leases       a node that would answer by its lease leads the newest term there is
+    reads        STRONG, LEASE and FOLLOWER see all that was committed anywhere before they were asked; `bounded(s)`
+                 all that was committed s seconds before; and a `Freshness` is true, whatever the mode
+    durability   what a node acknowledged and voted, it still knows when it has lost its power and is back
+    the end      everything that was ever committed is applied everywhere
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias, final
+
+from raftly.base.types import HardState, Index, NodeId, Term
+from raftly.core.messages import Message, MsgAppResp, MsgVoteResp
+from raftly.core.raft import Raft
+from raftly.core.role import Role
+from raftly.errors import RaftlyError
+from raftly.node import Replicated
+from raftly.node.reads import Freshness, Mode, Read
+from raftly.testing.checks import Checker, SafetyViolation
+from raftly.testing.sim.cluster import SimCluster
+from raftly.testing.sim.host import Host
+
+Node: TypeAlias = Replicated[Any]
+
+_DIGEST_MASK: Final = 7  # states are compared at every eighth index: reading all of a state is what costs here
+_EVERYTHING: Final = 1 << 62
+_LEADER: Final = Role.LEADER
+_SLACK_S: Final = 1e-6
+_LINEARIZABLE: Final = (Mode.STRONG, Mode.LEASE, Mode.FOLLOWER)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A read that has begun."""
+
+    at: float
+    committed: Index
+
+
+@final
+class Watch:
+    """The checks of one cluster; raises SafetyViolation out of the turn in which something is wrong."""
+
+    def __init__(self, cluster: SimCluster[Any]) -> None:
+        self.cluster = cluster
+        self.checker = Checker()
+        self.counts: Counter[str] = Counter()
+        """How much was judged, by kind: checks that saw nothing prove nothing."""
+        self._world = cluster.world
+        self._nodes: dict[NodeId, Node] = {}  # that were seen since their start
+        self._marks: dict[NodeId, tuple[object, ...]] = {}
+        self._applied: dict[NodeId, Index] = {}
+        self._digests: dict[Index, tuple[NodeId, int]] = {}
+        self._newest: Term = 0
+        self._rates: dict[str, float] = {}  # the slowest at which a host's clock ever ran
+        self._times: list[float] = []  # at these the commit index rose
+        self._commits: list[Index] = []
+        self._world.after_turn.append(self.after_turn)
+        cluster.on_send.append(self.on_send)
+
+    # --- after every turn ---
+
+    def after_turn(self, host: Host) -> None:
+        """Look at the node of a host."""
+        id_ = self.cluster.id_of.get(host.name)
+        if id_ is None:
+            return
+        node = self.cluster.nodes.get(id_)
+        if node is None:
+            return
+        raft = core_of(node)
+        if self._nodes.get(id_) is not node:
+            self._nodes[id_] = node
+            self._marks[id_] = ()
+            self._guarded(id_, raft, starts=True)
+        log = raft.log
+        mark = (raft.term, raft.role, log.last_index, log.last_term, log.committed, log.applied)
+        if mark != self._marks[id_]:
+            self._marks[id_] = mark
+            self._guarded(id_, raft, starts=False)
+            self._note_commits()
+        applied = node.machine.applied
+        if applied != self._applied.get(id_):
+            self._applied[id_] = applied
+            if not applied & _DIGEST_MASK:
+                self._compare(id_, node, applied)
+        rate = host.clock.rate
+        if rate < self._rates.get(host.name, 1.0):
+            self._rates[host.name] = rate
+        if raft.role is _LEADER:
+            if raft.term > self._newest:
+                self._newest = raft.term
+                self._check_leases()
+            elif raft.term < self._newest:
+                self._check_lease(id_, node)
+
+    def _guarded(self, id_: NodeId, raft: Raft, *, starts: bool) -> None:
+        """Let the checker look; a log that cannot be read, since its disk is broken, is the node's affair."""
+        try:
+            if starts:
+                self.counts["starts"] += 1
+                self.checker.started(raft)
+            else:
+                self.checker.look(raft)
+        except RaftlyError as error:
+            self._world.note(self.cluster.hosts[id_].name, "unreadable", repr(error))
+
+    def _note_commits(self) -> None:
+        commit = self.checker.commit_max
+        if not self._commits or commit > self._commits[-1]:
+            self._times.append(self._world.now)
+            self._commits.append(commit)
+
+    def _compare(self, id_: NodeId, node: Node, applied: Index) -> None:
+        self.counts["digests"] += 1
+        digest = node.machine.digest()
+        other, known = self._digests.setdefault(applied, (id_, digest))
+        if known != digest:
+            raise SafetyViolation(f"nodes {other} and {id_} have applied {applied} entries and differ")
+
+    def on_send(self, id_: NodeId, to: NodeId, message: Message) -> None:
+        """A node sends: what it promises so must be there when it comes back from a crash."""
+        if type(message) is MsgVoteResp or type(message) is MsgAppResp:
+            node = self.cluster.nodes.get(id_)
+            if node is not None and self._nodes.get(id_) is node:
+                self.checker.sent(core_of(node), message, HardState(message.term, to, 0), _EVERYTHING)
+
+    # --- leases ---
+
+    def _check_leases(self) -> None:
+        for id_, node in sorted(self.cluster.nodes.items()):
+            raft = core_of(node)
+            if raft.role is _LEADER and raft.term < self._newest:
+                self._check_lease(id_, node)
+
+    def _check_lease(self, id_: NodeId, node: Node) -> None:
+        """A leader that was replaced: would it answer a read by its lease, here and now?"""
+        self.counts["old leaders"] += 1
+        host = self.cluster.hosts[id_]
+        if reads_of(node).holds_lease(host.clock.monotonic(self._world.now)):
+            raise SafetyViolation(
+                f"node {id_} holds the lease of term {core_of(node).term} at {self._world.now:.6f} s, and node "
+                f"{self.checker.leaders.get(self._newest)} leads in term {self._newest}"
+            )
+
+    # --- reads ---
+
+    def asked(self) -> Asked:
+        """A read begins now."""
+        return Asked(self._world.now, self.checker.commit_max)
+
+    def answered(self, asked: Asked, read: Read, fresh: Freshness, id_: NodeId | None = None) -> None:
+        """A read was given so much; `id_`, and at this moment. None: by whom, and when since `asked`, is not known.
+
+        Raises:
+            SafetyViolation: it is older than it may be, or than it says.
+        """
+        self.counts[f"reads {read.mode.value}"] += 1
+        if read.mode in _LINEARIZABLE and fresh.applied < asked.committed:
+            raise SafetyViolation(
+                f"a {read.mode.value} read saw {fresh.applied} entries, {asked.committed} were committed before it"
+            )
+        if fresh.age_s is None:
+            return
+        if read.mode is Mode.BOUNDED and fresh.age_s > read.bound_s:
+            raise SafetyViolation(f"a read bounded by {read.bound_s} s is {fresh.age_s} s old")
+        if id_ is None:
+            looked_at, rate = asked.at, min(self._rates.values(), default=1.0)
+        else:
+            looked_at, rate = self._world.now, self._rates.get(self.cluster.hosts[id_].name, 1.0)
+        if fresh.age_s == 0.0:
+            looked_at = asked.at  # linearizable: from the moment of asking on
+        since = looked_at - fresh.age_s / rate - _SLACK_S
+        least = self.committed_before(since)
+        if fresh.applied < least:
+            raise SafetyViolation(
+                f"a {read.mode.value} read at {looked_at:.6f} s says it is {fresh.age_s} s old and saw {fresh.applied} "
+                f"entries; {least} were committed by {since:.6f} s"
+            )
+
+    def committed_before(self, when: float) -> Index:
+        """All that any node knew to be committed before a moment."""
+        position = bisect_left(self._times, when)
+        return self._commits[position - 1] if position else 0
+
+    # --- the end ---
+
+    def finish(self) -> None:
+        """All is healed and the replicas are equal.
+
+        Raises:
+            SafetyViolation: something that was committed is nowhere.
+        """
+        for id_, node in sorted(self.cluster.nodes.items()):
+            if node.machine.applied < self.checker.commit_max:
+                raise SafetyViolation(
+                    f"{self.checker.commit_max} entries were committed, node {id_} ends at {node.machine.applied}"
+                )
+
+
+def core_of(node: Node) -> Raft:
+    """The core of a node, which the simulator alone may look at."""
+    return node._group.raw.raft  # noqa: SLF001
+
+
+def reads_of(node: Node) -> Any:  # noqa: ANN401 - as core_of
+    """The reads of a node."""
+    return node._reads  # noqa: SLF001
