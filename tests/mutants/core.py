@@ -1,5 +1,7 @@
 """Faults of the core: elections, replication, commit, membership, reads."""
 
+# ruff: noqa: E501 - the text of a source is as long as it is
+
 from __future__ import annotations
 
 from typing import Final

@@ -1,5 +1,7 @@
 """Faults of the log on disk: writing, syncing, recovering, reclaiming, and whose directory it is."""
 
+# ruff: noqa: E501 - the text of a source is as long as it is
+
 from __future__ import annotations
 
 from typing import Final

@@ -1,5 +1,7 @@
 """Faults of sessions, log time, and what stands on them: exactly once, expiry, locks, queues, watches."""
 
+# ruff: noqa: E501 - the text of a source is as long as it is
+
 from __future__ import annotations
 
 from typing import Final

@@ -1,5 +1,7 @@
 """Faults of snapshots: as files, on their way, taken in, and read at the start."""
 
+# ruff: noqa: E501 - the text of a source is as long as it is
+
 from __future__ import annotations
 
 from typing import Final

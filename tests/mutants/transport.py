@@ -1,5 +1,7 @@
 """Faults of the transport: who is let in, what is believed, what is dropped and who is told."""
 
+# ruff: noqa: E501 - the text of a source is as long as it is
+
 from __future__ import annotations
 
 from typing import Final
