@@ -62,8 +62,15 @@ class GroupLog:
     # --- what the core reads ---
 
     def initial_state(self) -> tuple[HardState, ConfState]:
-        """See `LogReader.initial_state`."""
-        return self.hard_state, self.conf_state
+        """See `LogReader.initial_state`.
+
+        A snapshot is of what was committed. The commit index that says so may not have been written when the log was
+        cut behind a snapshot of our own, since a commit index alone waits for the next entries.
+        """
+        state, begin = self.hard_state, self.snapshot_meta.meta.index
+        if state.commit < begin:
+            state = HardState(state.term, state.vote, begin)
+        return state, self.conf_state
 
     def first_index(self) -> Index:
         """See `LogReader.first_index`."""

@@ -6,6 +6,8 @@ import pytest
 
 from raftly.base.rand import SplitMix64
 from raftly.base.types import NO_LIMIT, HardState
+from raftly.core.config import Config
+from raftly.core.raw_node import RawNode
 from raftly.errors import (
     ConfigError,
     Corruption,
@@ -116,6 +118,23 @@ def test_space_comes_back_while_a_group_idles() -> None:
         assert read_back(store)[9] == idle
         store.close()
         assert read_back(open_store(fs))[9] == idle
+
+    run(work())
+
+
+def test_a_log_cut_ahead_of_the_written_commit_index_can_be_started_from() -> None:
+    """A commit index alone waits for the next entries, so a snapshot of our own may be newer than the one on disk."""
+
+    async def work() -> None:
+        fs = MemFs()
+        store = open_store(fs)
+        await store.commit([HardStateItem(1, HardState(1, 2, 3)), EntriesItem(1, entries(1, 10))])
+        await store.commit([SnapshotItem(1, snapshot(8), keeps_entries=True)])
+        store.close()
+        log = open_store(fs).group(1)
+        assert log.initial_state()[0] == HardState(1, 2, 8)
+        raft = RawNode(Config(id=3, applied=8), log).raft
+        assert (raft.term, raft.log.committed, raft.log.last_index) == (1, 8, 10)
 
     run(work())
 
