@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Concatenate, Generic, ParamSpec, Self, TypeVar, cast, final
 
 from raftly.base.rand import SplitMix64
-from raftly.base.types import NO_NODE, NodeId
+from raftly.base.types import NO_NODE, Index, NodeId
 from raftly.errors import ConfigError, DecodeError, RaftlyError
 from raftly.node.commands import Method, methods_of
 from raftly.node.errors import UnknownCommand
@@ -206,13 +206,36 @@ class Remote(Generic[T]):
         self, method: Callable[Concatenate[T, P], R], /, *args: P.args, **kwargs: P.kwargs
     ) -> tuple[R, Freshness]:
         """As `ask`, and how fresh the state was when the node that answered looked at it."""
-        query = self._shared.method(method.__name__, is_command=False)
-        request = Query(self._read, query.name, query.bind(args, kwargs))
-        anywhere = self._read.mode not in (Mode.STRONG, Mode.LEASE)
+        value, fresh = await self._query(self._read, method.__name__, None, args, kwargs)
+        return cast("R", value), fresh
+
+    async def poll(
+        self, after: Index | None, method: Callable[Concatenate[T, P], R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> tuple[R, Index]:
+        """Call a query once something beyond `after` is applied, and how far the state was that it saw; None: now.
+
+        A node that has nothing new after a few seconds answers as well, when it is as fresh as `reading` says: so who
+        polls a node that is cut off is told, or sent to another. No state before `after` is ever seen, whoever answers.
+        This is what `watch` and `observe` stand on (`raftly.node.structures`).
+
+        Raises:
+            ReadTimeout, NoNodeReached and the others of `ask`: nobody answered in the time of this caller, which
+                begins when a poll that found nothing would have been answered. Polling again loses nothing.
+        """
+        read = STRONG if self._read.mode is Mode.LEASE else self._read  # no lease stays while nobody asks for it
+        value, fresh = await self._query(read, method.__name__, after, args, kwargs)
+        return cast("R", value), fresh.applied
+
+    async def _query(
+        self, read: Read, name: str, after: Index | None, args: tuple[object, ...], kwargs: dict[str, object]
+    ) -> tuple[object, Freshness]:
+        query = self._shared.method(name, is_command=False)
+        request = Query(read, query.name, query.bind(args, kwargs), after)
+        anywhere = read.mode not in (Mode.STRONG, Mode.LEASE)
         answer = await self._shared.route.ask(request, self._within, Effect.NONE, anywhere=anywhere)
         if answer.freshness is None:
             raise DecodeError("response", 2, "a query was answered without its freshness")
-        return cast("R", query.conform_result(answer.value)), answer.freshness
+        return query.conform_result(answer.value), answer.freshness
 
     # --- the group ---
 

@@ -280,6 +280,17 @@ class Replicated(Observed, Changing, HandingOver, Generic[T]):
         """Call a query on the state as it is here and now."""
         return cast("R", self.machine.query(method.__name__, args, kwargs))
 
+    async def poll(
+        self, after: Index | None, method: Callable[Concatenate[T, P], R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> tuple[R, Index]:
+        """Call a query once something beyond `after` is applied here, and the index that is applied then; None: now.
+
+        Raises:
+            RaftlyError: the node stopped or failed (its `failure`).
+        """
+        applied = self.machine.applied if after is None else await self.next_change(after)
+        return self.look(method, *args, **kwargs), applied
+
     def status(self) -> Status:
         """What the core tells of itself; nothing once stopped."""
         if self._stopped and self.failure is not None:

@@ -17,6 +17,7 @@ Little-endian, version 1; the items of `raftly.transport.exchange`. Values are t
         kind 6 STATUS: nothing
         kind 7 ADMIN: u8 size, name  a value: (arguments, flags),
                a tuple, and a dict from names to bools
+        kind 8 POLL: u64 after  the rest as QUERY
 
 A call is schema, name and arguments (`raftly.node.commands`). Modes: 1 strong, 2 lease, 3 follower, 4 bounded, 5 local.
 Proofs: 1 lease, 2 read index, 3 an earlier read index, 4 none. Any bytes decode, or are a DecodeError.
@@ -116,6 +117,7 @@ class Kind(IntEnum):
     QUERY = 5
     STATUS = 6
     ADMIN = 7
+    POLL = 8
 
 
 class Answer(IntEnum):
@@ -162,11 +164,12 @@ class Close:
 @final
 @dataclass(slots=True)
 class Query:
-    """A query, and how fresh its state must be."""
+    """A query, and how fresh its state must be; a poll when it has an index: it waits for something beyond that."""
 
     read: Read
     name: str
     arguments: tuple[object, ...]
+    after: Index | None = None
 
 
 @final
@@ -204,8 +207,10 @@ def encode_request(request: Request, within_s: float) -> bytes:
     if isinstance(request, Query):
         name = request.name.encode()
         mode = _MODES.index(request.read.mode) + 1
-        head = _QUERY.pack(mode, request.read.bound_s, len(name))
-        return b"".join((_REQUEST.pack(VERSION, Kind.QUERY, within), head, name, encode_value(request.arguments)))
+        body = _QUERY.pack(mode, request.read.bound_s, len(name)) + name + encode_value(request.arguments)
+        if request.after is None:
+            return _REQUEST.pack(VERSION, Kind.QUERY, within) + body
+        return b"".join((_REQUEST.pack(VERSION, Kind.POLL, within), _U64.pack(request.after), body))
     if isinstance(request, Open):
         return _REQUEST.pack(VERSION, Kind.OPEN, within) + _PAIR.pack(request.ttl_us, request.nonce)
     if isinstance(request, Close):
@@ -241,7 +246,9 @@ def decode_request(data: bytes) -> tuple[float, Request]:
             raise DecodeError(_WHAT, at, f"session {session} has no call {number} with those below {done_below} done")
         request = Call(data[_SESSION.size :], session, number, done_below)
     elif kind == Kind.QUERY:
-        request = _decode_query(data, at)
+        request = _decode_query(data, at, None)
+    elif kind == Kind.POLL and size >= at + _U64.size:
+        request = _decode_query(data, at + _U64.size, _U64.unpack_from(data, at)[0])
     elif kind == Kind.OPEN and size == at + _PAIR.size:
         request = Open(*_PAIR.unpack_from(data, at))
     elif kind == Kind.CLOSE and size == at + _U64.size:
@@ -250,14 +257,14 @@ def decode_request(data: bytes) -> tuple[float, Request]:
         request = AskStatus()
     elif kind == Kind.ADMIN and size > at:
         request = _decode_admin(data, at)
-    elif kind in (Kind.OPEN, Kind.CLOSE, Kind.STATUS, Kind.ADMIN):
+    elif kind in (Kind.OPEN, Kind.CLOSE, Kind.STATUS, Kind.ADMIN, Kind.POLL):
         raise DecodeError(_WHAT, at, "it is not of its size")
     else:
         raise DecodeError(_WHAT, 1, f"kind {kind} is unknown")
     return within_ms / 1000, request
 
 
-def _decode_query(data: bytes, at: int) -> Query:
+def _decode_query(data: bytes, at: int, after: Index | None) -> Query:
     if len(data) < at + _QUERY.size:
         raise DecodeError(_WHAT, at, "it ends inside the query")
     mode, bound_s, size = _QUERY.unpack_from(data, at)
@@ -266,7 +273,7 @@ def _decode_query(data: bytes, at: int) -> Query:
     if not bound_s >= 0:  # a NaN is no bound either
         raise DecodeError(_WHAT, at, f"{bound_s} is no bound")
     name, arguments = _decode_named(data, at + _QUERY.size, size)
-    return Query(Read(_MODES[mode - 1], bound_s), name, arguments)
+    return Query(Read(_MODES[mode - 1], bound_s), name, arguments, after)
 
 
 def _decode_admin(data: bytes, at: int) -> Admin:

@@ -33,6 +33,7 @@ from raftly.node.requests import (
     AskStatus,
     GroupStatus,
     NotLeading,
+    Query,
     Request,
     Response,
     Value,
@@ -44,6 +45,7 @@ from raftly.transport.base import Channel, Dialer
 from raftly.transport.dial import Backoff
 from raftly.transport.options import Address
 
+_TIMER_ERROR_S: Final = 1e-6  # loops round, and a timer may be so much early
 _HOPS_MAX: Final = 3  # hints that are followed in a row, without a pause
 _FOR_GOOD: Final = {"CLUSTER", "CERTIFICATE", "VERSION", "FEATURES"}  # refusals that waiting does not end
 
@@ -68,6 +70,8 @@ class RouteOptions:
 
     attempt_s: float = 1.0
     """After so long without an answer another node is tried, if that does no harm; longer each time."""
+    poll_s: float = 8.0
+    """So much longer a poll is waited for. A node answers it when half of its time is over, with news or without."""
     backoff_s_min: float = 0.02
     backoff_s_max: float = 0.25
     in_flight_max: int = 1024
@@ -75,7 +79,7 @@ class RouteOptions:
 
     def __post_init__(self) -> None:
         """Check the bounds."""
-        for name in ("attempt_s", "backoff_s_min", "backoff_s_max", "in_flight_max"):
+        for name in ("attempt_s", "poll_s", "backoff_s_min", "backoff_s_max", "in_flight_max"):
             if not getattr(self, name) > 0:
                 raise ConfigError(name, f"is {getattr(self, name)}, it must be above 0")
 
@@ -87,6 +91,7 @@ class _Trying:
 
     deadline: float
     patience: float
+    wait: float = 0.0  # so much longer an answer may take: that of a poll
     backoff: Backoff | None = None  # made when it is needed
     unknown: bool = False  # an attempt may have been carried out
     reached: bool = False  # an attempt was answered, or may have been
@@ -136,7 +141,7 @@ class Route:
         return list(self._addresses)
 
     async def ask(self, request: Request, within: float, effect: Effect, *, anywhere: bool = False) -> Value:
-        """The answer to a request; of the leader, or of any node.
+        """The answer to a request; of the leader, or of any node. A poll has `poll_s` seconds besides `within`.
 
         Raises:
             OutcomeUnknown: it may have been carried out, or may still be.
@@ -148,7 +153,8 @@ class Route:
             Exception: what the node answered.
         """
         loop = asyncio.get_running_loop()
-        trying = _Trying(loop.time() + within, self._options.attempt_s)
+        wait = self._options.poll_s if isinstance(request, Query) and request.after is not None else 0.0
+        trying = _Trying(loop.time() + within + wait, self._options.attempt_s, wait)
         while True:
             address = self._pick(loop.time(), anywhere=anywhere)
             channel = self._channels.get(address)
@@ -162,7 +168,7 @@ class Route:
                     return response
                 if response is not None:
                     await self._judge(response, address, trying, effect)
-            if loop.time() >= trying.deadline:
+            if loop.time() >= trying.deadline - _TIMER_ERROR_S:
                 raise self._end(trying, effect)
 
     def _end(self, trying: _Trying, effect: Effect) -> Exception:
@@ -193,7 +199,7 @@ class Route:
             return Busy("requests_in_flight", channel.in_flight + 1, self._options.in_flight_max)
         patience = trying.deadline - now
         if effect in (Effect.NONE, Effect.ONCE):
-            patience = min(patience, trying.patience)
+            patience = min(patience, trying.patience + trying.wait)
         try:
             future = channel.request(encode_request(request, patience))
             self._deadlines.add(future, now + patience)

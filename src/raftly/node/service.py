@@ -15,11 +15,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, final
 
-from raftly.base.types import NO_NODE, NodeId
+from raftly.base.types import NO_NODE, Index, NodeId
 from raftly.errors import LimitExceeded, NotLeader, RaftlyError
 from raftly.node.commands import call_payload, close_payload, open_payload
-from raftly.node.errors import Busy, NodeStopped, RemoteFailed, UnknownCommand, ValueTypeError
-from raftly.node.reads import STRONG, Freshness
+from raftly.node.errors import Busy, NodeStopped, ReadTimeout, RemoteFailed, UnknownCommand, ValueTypeError
+from raftly.node.reads import STRONG, Freshness, Mode, Proof
 from raftly.node.replicated import Replicated
 from raftly.node.requests import (
     Admin,
@@ -58,6 +58,10 @@ class ServiceLimits:
     """Seconds."""
     replies: int = 4096
     """Of one session, kept until its caller says that it has them."""
+    polls: int = 256
+    """That wait at the same time for one connection."""
+    poll_s: float = 30.0
+    """No poll waits longer. Seconds."""
 
 
 @final
@@ -77,6 +81,7 @@ class Service:
         errors = getattr(type(node.machine.instance), "errors", ())
         self._registered: dict[type[BaseException], str] = {error: error.__qualname__ for error in errors}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._polls: dict[Caller, int] = {}  # how many wait
 
     # --- requests ---
 
@@ -99,6 +104,8 @@ class Service:
     def _take(self, caller: Caller, id_: int, within: float, request: Request) -> None:
         if isinstance(request, Call):
             self._call(caller, id_, within, request)
+        elif isinstance(request, Query) and request.after is not None:
+            self._spawn(caller, id_, self._poll(caller, id_, within, request, request.after))
         elif isinstance(request, Query):
             fresh = self._node.fresh_nowait() if request.read is STRONG or request.read == STRONG else None
             if fresh is not None:
@@ -141,6 +148,50 @@ class Service:
 
     async def _query(self, caller: Caller, id_: int, within: float, request: Query) -> None:
         self._answer_query(caller, id_, request, await self._node.fresh(request.read, within=within))
+
+    async def _poll(self, caller: Caller, id_: int, within: float, request: Query, after: Index) -> None:
+        """What the query gives once something beyond `after` is applied; or as fresh as it asks for, if nothing comes.
+
+        Never of a state before `after`, so that who polls one node after the other does not go back in time. What is
+        applied can never be undone, so news need no proof; that there are none does.
+        """
+        node = self._node
+        is_leaders = request.read.mode in (Mode.STRONG, Mode.LEASE)
+        leadership = node.leadership().value
+        if is_leaders and not leadership.is_self:
+            raise NotLeader(leadership.leader)
+        waiting = self._polls.get(caller, 0) + 1
+        if waiting > self._limits.polls:
+            raise Busy("polls_waiting", waiting, self._limits.polls)
+        self._polls[caller] = waiting
+        try:
+            await self._wait_news(after, min(within / 2, self._limits.poll_s))
+        finally:
+            self._polls[caller] -= 1
+            if not self._polls[caller]:
+                del self._polls[caller]
+        if node.failure is not None:
+            raise node.failure
+        fresh = Freshness(Proof.NONE, node.machine.applied, None)
+        if fresh.applied <= after:
+            fresh = await node.fresh(STRONG if is_leaders else request.read, within=within / 4)
+        if fresh.applied < after:
+            raise ReadTimeout(f"entries up to {fresh.applied} are applied here, entry {after} is not")
+        self._answer_query(caller, id_, request, fresh)
+
+    async def _wait_news(self, after: Index, patience: float) -> None:
+        """Until something beyond `after` is applied, another leads, or time is over."""
+        leadership = self._node.leadership()
+        loop = asyncio.get_running_loop()
+        news = loop.create_task(self._node.next_change(after))
+        election = loop.create_task(leadership.wait_change(leadership.version))
+        try:
+            await asyncio.wait([news, election], timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            if news.done():
+                news.result()
+        finally:
+            news.cancel()
+            election.cancel()
 
     def _answer_query(self, caller: Caller, id_: int, request: Query, fresh: Freshness) -> None:
         try:

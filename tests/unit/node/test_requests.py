@@ -72,7 +72,7 @@ requests: st.SearchStrategy[Request] = st.one_of(
     ),
     st.builds(Open, u64, u64),
     st.builds(Close, u64),
-    st.builds(Query, reads, names, st.lists(values, max_size=3).map(tuple)),
+    st.builds(Query, reads, names, st.lists(values, max_size=3).map(tuple), st.none() | u64),
     st.just(AskStatus()),
     st.builds(Admin, names, st.lists(values, max_size=3).map(tuple), st.dictionaries(names, st.booleans(), max_size=2)),
 )
@@ -180,6 +180,10 @@ VERSION_1 = [
         Query(bounded(1.0), "get", ("a",)),
         "010588130000" + "04" + "000000000000f03f" + "03" + b"get".hex() + "0801050161",
     ),
+    (
+        Query(LOCAL, "get", ("a",), 9),
+        "010888130000" + "0900000000000000" + "05" + "00" * 8 + "03" + b"get".hex() + "0801050161",
+    ),
     (AskStatus(), "010688130000"),
     (
         Admin("remove", (3,), {"force": True}),
@@ -236,7 +240,10 @@ def test_any_bytes_are_a_response_or_refused(data: bytes, draw: st.DataObject) -
         "0101",
         "020100000000",  # version 2
         "010000000000",  # kind 0
+        "010900000000",
         "010800000000",
+        "0108" + "00000000" + "00" * 7,
+        "0108" + "00000000" + "00" * 8,  # a poll that is no query
         "01020000000001",
         "0102" + "00000000" + "00" * 8 + "01" + "00" * 7 + "01" + "00" * 7,  # session 0
         "0102" + "00000000" + ("01" + "00" * 7) * 2 + "02" + "00" * 7,  # done below 2, number 1

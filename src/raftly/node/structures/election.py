@@ -95,17 +95,16 @@ async def observe(
 ) -> AsyncIterator[Lease | None]:
     """Who leads, as far as this replica knows: at once, and whenever leader or term changes; renewals are no change.
 
-    Changes that come at once may be seen as one. `leader` is the query, `Election.leader` or one of a class with an
-    Election inside.
+    Changes that come at once may be seen as one. Through a `Remote` it is what the newest of the replicas that were
+    asked knows. `leader` is the query, `Election.leader` or one of a class with an Election inside.
 
     Raises:
-        RaftlyError: the node stopped or failed.
+        RaftlyError: the node stopped or failed; through a `Remote`, what `Remote.poll` raises. Observe again.
     """
-    seen: Index = 0
+    seen: Index | None = None
     term = -1
     while True:
-        lease = node.look(leader, office)
+        lease, seen = await node.poll(seen, leader, office)
         if (lease.token if lease is not None else 0) != term:
             term = lease.token if lease is not None else 0
             yield lease
-        seen = await node.next_change(seen)

@@ -5,7 +5,10 @@
 
 Every change after `after` comes once, in order of revisions, when this replica has applied it, whoever leads meanwhile.
 A replica that is cut off is silent, not wrong. Whoever loses its replica goes on at another one from `Watch.revision`;
-one that lags behind gives nothing before it has got there.
+one that lags behind gives nothing before it has got there. Through a `Remote` that is done by itself:
+
+    async for change in watch(connect(Dict[str, int], addresses), Dict.changes, after=revision):
+        ...
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from collections.abc import Callable
 from typing import Concatenate, Final, Generic, ParamSpec, Protocol, TypeVar, final
 
 from raftly.base.types import Index
+from raftly.errors import LimitExceeded
 from raftly.node.structures.dict import Change
 from raftly.node.structures.order import has_prefix
 
@@ -30,14 +34,12 @@ _PAGE: Final = 256
 
 
 class Watched(Protocol[T_co]):
-    """What a watch needs of a replica; `Replicated` has it."""
+    """What a watch needs: a replica (`Replicated`), or a caller elsewhere (`Remote`)."""
 
-    async def next_change(self, after: Index) -> Index:
-        """Wait until something beyond `after` is applied; the index that is applied then."""
-        ...
-
-    def look(self, method: Callable[Concatenate[T_co, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call a query on the state as it is here and now."""
+    async def poll(
+        self, after: Index | None, method: Callable[Concatenate[T_co, P], R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> tuple[R, Index]:
+        """Call a query once something beyond `after` is applied, and how far the state was that it saw; None: now."""
         ...
 
 
@@ -45,7 +47,7 @@ class Watched(Protocol[T_co]):
 class Watch(Generic[T, K, V]):
     """An endless iterator of changes, made by `watch`. Leaving the loop is enough to end it."""
 
-    __slots__ = ("_changes", "_node", "_prefix", "_ready", "_seen", "revision")
+    __slots__ = ("_changes", "_node", "_page", "_prefix", "_ready", "_seen", "revision")
 
     def __init__(
         self,
@@ -60,7 +62,8 @@ class Watch(Generic[T, K, V]):
         self._node = node
         self._changes = changes
         self._prefix = prefix
-        self._seen: Index = 0
+        self._page = _PAGE
+        self._seen: Index | None = None
         self._ready: deque[Change[K, V]] = deque()
 
     def __aiter__(self) -> Watch[T, K, V]:
@@ -71,7 +74,8 @@ class Watch(Generic[T, K, V]):
 
         Raises:
             HistoryGone: it is forgotten here.
-            RaftlyError: the node stopped or failed.
+            RaftlyError: the node stopped or failed. Through a `Remote`: what `Remote.poll` raises; nothing is lost by
+                it, so the next `anext` goes on where this one stood.
         """
         while True:
             while self._ready:
@@ -79,11 +83,19 @@ class Watch(Generic[T, K, V]):
                 self.revision = change.revision
                 if has_prefix(change.key, self._prefix):
                     return change
-            self._ready.extend(self._node.look(self._changes, self.revision, _PAGE))
-            if self._ready:
-                await asyncio.sleep(0)  # others want to run too, however much there is to catch up with
-            else:
-                self._seen = await self._node.next_change(self._seen)
+            changes, applied = await self._poll()
+            self._ready.extend(changes)
+            self._seen = None if changes else applied  # as long as there are some there may be more
+            await asyncio.sleep(0)  # others want to run too, however much there is to catch up with
+
+    async def _poll(self) -> tuple[list[Change[K, V]], Index | None]:
+        try:
+            return await self._node.poll(self._seen, self._changes, self.revision, self._page)
+        except LimitExceeded as error:
+            if error.limit != "response_bytes" or self._page == 1:
+                raise
+            self._page //= 2  # large values, of which fewer fit into a response
+            return [], None
 
 
 def watch(
