@@ -21,6 +21,7 @@ from raftly.errors import DiskFull, StorageError, SyncFailed
 from raftly.storage.vfs import File, FileSystem, Lock
 
 _SECTOR_BYTES: Final = 512
+_MISPLACED_SECTORS: Final = 8
 
 
 class Effect(Enum):
@@ -31,6 +32,7 @@ class Effect(Enum):
     SHORT = "short"  # a write: half of it happens, then DiskFull
     TORN = "torn"  # a write: every other sector of it happens, and no error
     FLIP_BIT = "flipped bit"  # a read or write: one bit is wrong, and no error
+    MISPLACED = "misplaced"  # a write: it lands some sectors further on, and no error
     LOST = "lost"  # a write or sync: nothing happens, and no error
     STALL = "stall"  # a sync: it waits until `Fault.go_on`
 
@@ -190,6 +192,8 @@ class FaultFile:
             raise DiskFull(f"cannot write {self._path}: no space left on the disk")
         if effect is Effect.TORN:
             self._write_torn(offset, data)
+        elif effect is Effect.MISPLACED:
+            self._file.write(offset + _MISPLACED_SECTORS * _SECTOR_BYTES, data)
         elif effect is not Effect.LOST:
             self._file.write(offset, self._fs.flip_bit(data) if effect is Effect.FLIP_BIT else data)
 

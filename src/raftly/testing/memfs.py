@@ -302,6 +302,10 @@ class MemFs:
         """What a file holds now."""
         return bytes(self._state.names[path].current)
 
+    def paths(self) -> list[str]:
+        """Of all files, as they are named now."""
+        return sorted(self._state.names)
+
     def copy(self) -> MemFs:
         """As the files are now, all of it durable."""
         twin = MemFs(self.capacity_bytes)

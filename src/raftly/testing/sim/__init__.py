@@ -25,8 +25,8 @@ Invariants:
 
 Reading order: `clock`, `trace`, `world` (time and events), `loop`, `disk`, `host` (what production code runs on),
 `net`, `stream`, `connect` (TCP), `messages` (a transport of messages), `cluster`, `clients`, `remotes`, `faults` (as
-data), `inject` (done), `watch` (the checks of every turn), `run` (all of it from a seed), `scenarios` (what
-clients do).
+data), `inject` (done), `watch` (the checks of every turn), `run` (all of it from a seed), `scenarios` (what clients
+do), `record` (for a page about a run).
 
 More checks hook into `World.after_turn`, which is called after every turn of every host and may raise; `World.note`
 puts what it likes into the trace; `Run.history` is a `raftly.testing.history.History` for the linearizability checker.
@@ -43,6 +43,7 @@ from raftly.testing.sim.inject import heal, inject, settle_members
 from raftly.testing.sim.loop import SimLoop
 from raftly.testing.sim.messages import MessageNetwork, MessageTransport
 from raftly.testing.sim.net import LinkOptions, Network
+from raftly.testing.sim.record import Recorder
 from raftly.testing.sim.run import LIVENESS_S, NotLinearizable, NotLive, Report, Run, RunOptions, Undecided, judge
 from raftly.testing.sim.scenarios import SCENARIOS, Scenario, run_of, scenario_of
 from raftly.testing.sim.trace import Trace
@@ -67,6 +68,7 @@ __all__ = [
     "NotLinearizable",
     "NotLive",
     "OutOfTime",
+    "Recorder",
     "Report",
     "Run",
     "RunOptions",

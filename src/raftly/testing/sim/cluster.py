@@ -36,7 +36,7 @@ from raftly.testing.sim.host import Host, HostDown
 from raftly.testing.sim.messages import MessageNetwork, MessageTransport
 from raftly.testing.sim.net import edges_between
 from raftly.testing.sim.world import OutOfTime, World
-from raftly.transport.base import Transport
+from raftly.transport.base import Receiver, Transport
 from raftly.transport.options import Address, TcpOptions
 from raftly.transport.tcp import TcpTransport
 
@@ -78,6 +78,8 @@ class SimCluster(Generic[T]):
         self.founders: tuple[NodeId, ...] = tuple(range(1, size + 1))
         self.hosts: dict[NodeId, Host] = {id_: world.host(f"node{id_}") for id_ in self.founders}
         self.retired: set[NodeId] = set()  # removed for good
+        self.damaged: set[NodeId] = set()  # whose disks must not be trusted, until they are retired
+        self._stopping: set[NodeId] = set()
         self.leaving: set[NodeId] = set()  # to be removed, perhaps done already
         self.nodes: dict[NodeId, Replicated[T]] = {}  # that run
         self.failures: list[tuple[NodeId, BaseException]] = []  # of nodes that ended by themselves, or could not start
@@ -92,6 +94,8 @@ class SimCluster(Generic[T]):
         self.id_of: dict[str, NodeId] = {}  # by the names of hosts
         self.on_send: list[Callable[[NodeId, NodeId, Message], None]] = []
         """Called with each message of Raft that a node gives to its transport: from, to, message."""
+        self.on_receive: list[Callable[[NodeId, NodeId, Message], None]] = []
+        """Called with each that arrives, before its node takes it: likewise."""
         for id_ in self.founders:
             self._watch(id_)
 
@@ -155,21 +159,28 @@ class SimCluster(Generic[T]):
             on_event=lambda event: self.world.note(host.name, "transport", str(event)),
         )
         transport: Transport = tcp if self._messages is None else MessageTransport(self._messages, id_, tcp)
-        if self.on_send:
+        if self.on_send or self.on_receive:
             self._tap(id_, transport)
         return transport, tcp
 
     def _tap(self, id_: NodeId, transport: Transport) -> None:
-        send = transport.send
+        """Let the hooks see what goes through."""
+        send, start = transport.send, transport.start
 
         def tapped(to: NodeId, batch: list[tuple[int, list[Message]]]) -> None:
-            for _, messages in batch:
-                for message in messages:
-                    for hook in self.on_send:
-                        hook(id_, to, message)
+            _tell(self.on_send, id_, to, batch)
             send(to, batch)
 
+        async def start_tapped(receive: Receiver, unreachable: Callable[[NodeId], None]) -> None:
+            def received(from_: NodeId, batch: list[tuple[int, list[Message]]]) -> None:
+                _tell(self.on_receive, from_, id_, batch)
+                receive(from_, batch)
+
+            await start(received, unreachable)
+
         transport.send = tapped  # type: ignore[method-assign]
+        if self.on_receive:
+            transport.start = start_tapped  # type: ignore[method-assign]
 
     def _on_death(self, id_: NodeId) -> None:
         self.nodes.pop(id_, None)
@@ -180,10 +191,13 @@ class SimCluster(Generic[T]):
 
     async def stop(self, id_: NodeId) -> None:
         """End a node in good order, and its process."""
-        node = self.nodes[id_]
         host = self.hosts[id_]
-        await host.run(node.stop())
-        host.kill(power=False)
+        self._stopping.add(id_)
+        try:
+            await host.run(self.nodes[id_].stop())
+        finally:
+            self._stopping.discard(id_)
+            host.kill(power=False)
 
     def kill(self, id_: NodeId, *, power: bool = True) -> None:
         """End a node here and now; see `Host.kill`."""
@@ -194,6 +208,8 @@ class SimCluster(Generic[T]):
         while True:
             await asyncio.sleep(_SUPERVISE_S)
             for id_, node in list(self.nodes.items()):
+                if id_ in self._stopping:
+                    continue
                 if isinstance(node.failure, Removed):
                     self.retire(id_)
                 elif node.failure is not None:
@@ -346,3 +362,15 @@ class SimCluster(Generic[T]):
                 last = error
                 await asyncio.sleep(_POLL_S)
         raise OutOfTime(f"no call was answered within {within} s; the last error was {last!r}")
+
+
+def _tell(
+    hooks: list[Callable[[NodeId, NodeId, Message], None]],
+    from_: NodeId,
+    to: NodeId,
+    batch: list[tuple[int, list[Message]]],
+) -> None:
+    for _, messages in batch:
+        for message in messages:
+            for hook in hooks:
+                hook(from_, to, message)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+from bisect import bisect_right
 from typing import TYPE_CHECKING, Final, final
 
 from raftly.errors import StorageError
@@ -57,6 +59,28 @@ class Disk:
         """The process that had it is gone, with its locks."""
         self._memory.locked.clear()
         self.fuse = 0
+
+    def wipe(self) -> None:
+        """The disk is another one, with nothing on it. The host has no process."""
+        assert not self._host.alive
+        self._memory = MemFs()
+        self.fs = FaultFs(self._memory, self._source)
+        self._attach()
+
+    def flip_bit(self) -> str:
+        """One bit of one file is wrong from now on; its path, or nothing when there is no file."""
+        assert not self._host.alive
+        contents = {path: self._memory.content(path) for path in self._memory.paths()}
+        ends = list(itertools.accumulate(map(len, contents.values())))
+        if not ends or not ends[-1]:
+            return ""
+        at = self._random.randrange(ends[-1])
+        number = bisect_right(ends, at)
+        path = list(contents)[number]
+        flipped = bytearray(contents[path])
+        flipped[ends[number] - at - 1] ^= 1 << self._random.randrange(8)
+        self._memory.put(path, bytes(flipped), self._memory.open(path).inode())
+        return path
 
     def fill(self, slack_bytes: int = 0) -> None:
         """From now on there is room for this much more."""

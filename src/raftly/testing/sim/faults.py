@@ -3,9 +3,8 @@
     faults = plan(random, ids=(1, 2, 3), profile="storm", seconds=20.0)
     await inject(cluster, faults)          all of them, each undone after its time; returns when all is well again
 
-A fault undoes itself (all but `replace`) and passes over nodes that are not there, so any part of a list is a list
-too: that is what a shrinker needs. `to_line` and `from_line` are
-its form in files.
+A fault undoes itself (all but those that replace a node) and passes over nodes that are not there, so any part of a
+list is a list too: that is what a shrinker needs. `to_line` and `from_line` are its form in files.
 """
 
 from __future__ import annotations
@@ -63,9 +62,17 @@ KINDS: Final[Mapping[str, str]] = {
     "transfer": "the leader hands over to nodes[0]",
     "snapshot": "nodes[0] makes a snapshot",
     "grow": "nodes[0], a new one, is added, and removed again",
+    "stop": "nodes[0] is told to end and does so in good order",
+    "rolling": "every node, one after the other, is told to end, and started again",
+    "wipe": "nodes[0] loses its disk, and is replaced by nodes[1], a new one",
+    "bit_rot": "a bit of what nodes[0] has on its disk flips; it starts again and is replaced by nodes[1]",
+    "bad_write": "a write of nodes[0] is damaged (amount 0) or lands elsewhere (1), then power fails; as bit_rot",
     "replace": "nodes[0] is removed for good when nodes[1], a new one, has been added",
 }
-"""Every kind of fault, and what it does."""
+"""Every kind of fault, and what it does. Those that damage a disk strike a minority at most, or else pass."""
+
+NEWCOMERS: Final = frozenset({"grow", "replace", "wipe", "bit_rot", "bad_write"})
+"""Kinds whose last node is one that is not there before."""
 
 Profile = Mapping[str, float]
 
@@ -73,7 +80,8 @@ _ORDINARY: Final[Profile] = {
     "crash": 4, "exit": 2, "crash_at_write": 2, "crash_all": 0.5, "pause": 2, "isolate": 3, "deaf": 1, "mute": 1,
     "split": 2, "bridge": 1, "cut": 2, "flap": 1, "reset": 2, "slow_link": 1, "loss": 1, "slow_disk": 1,
     "stall_disk": 1, "full_disk": 0.5, "sync_error": 0.5, "clock_rate": 1, "wall_jump": 1, "transfer": 1,
-    "snapshot": 1, "grow": 0.5, "replace": 0.5,
+    "snapshot": 1, "grow": 0.5, "replace": 0.5, "stop": 1, "rolling": 0.2, "wipe": 0.2, "bit_rot": 0.2,
+    "bad_write": 0.2,
 }  # fmt: skip
 
 
@@ -93,7 +101,19 @@ PROFILES: Final[Mapping[str, Tempo]] = {
     "uniform": Tempo(_ORDINARY, 1.0, 0.05, 3.0),
     "storm": Tempo({"crash": 8, "exit": 4, "crash_at_write": 4, "reset": 2, "isolate": 1}, 0.15, 0.001, 0.015),
     "disk": Tempo(
-        {"crash": 3, "crash_at_write": 6, "slow_disk": 3, "stall_disk": 3, "full_disk": 3, "sync_error": 2, "exit": 1},
+        {
+            "crash": 3,
+            "crash_at_write": 6,
+            "slow_disk": 3,
+            "stall_disk": 3,
+            "full_disk": 3,
+            "sync_error": 2,
+            "exit": 1,
+            "wipe": 0.5,
+            "bit_rot": 1,
+            "bad_write": 1,
+            "snapshot": 1,
+        },
         0.7,
         0.05,
         2.0,
@@ -109,6 +129,9 @@ PROFILES: Final[Mapping[str, Tempo]] = {
         1.0,
         0.05,
         4.0,
+    ),
+    "upgrade": Tempo(
+        {"rolling": 4, "stop": 6, "transfer": 2, "exit": 1, "crash": 1, "isolate": 1, "snapshot": 1}, 1.5, 0.05, 3.0
     ),
     "clocks": Tempo({"clock_rate": 6, "wall_jump": 3, "pause": 3, "isolate": 2, "transfer": 1}, 0.6, 0.05, 5.0),
     "overload": Tempo({"slow_link": 3, "slow_disk": 3, "pause": 4, "loss": 3, "reset": 1}, 0.5, 0.05, 3.0),
@@ -138,10 +161,10 @@ def plan(random: Random, ids: Sequence[NodeId], profile: str, seconds: float) ->
         fault = _draw(random, kind, present, at, span)
         if kind == "grow":
             fault = Fault(at, kind, (fresh,), span)
-        elif kind == "replace":
-            fault = Fault(at, kind, (fault.nodes[0], fresh), span)
+        elif kind in NEWCOMERS:
+            fault = Fault(at, kind, (fault.nodes[0], fresh), span, fault.amount)
             present[present.index(fault.nodes[0])] = fresh
-        fresh += kind in {"grow", "replace"}
+        fresh += kind in NEWCOMERS
         faults.append(fault)
         at += random.expovariate(1.0 / tempo.gap_s_mean)
     return faults
@@ -160,7 +183,7 @@ def _draw(random: Random, kind: str, ids: Sequence[NodeId], at: float, span: flo
         count = min(2, len(nodes))
     elif kind == "split":
         count = random.randrange(1, max(len(nodes), 2))
-    elif kind == "crash_all":
+    elif kind in {"crash_all", "rolling"}:
         count = 0
     if kind == "crash_at_write":
         amount = float(random.randrange(1, 30))
@@ -172,6 +195,8 @@ def _draw(random: Random, kind: str, ids: Sequence[NodeId], at: float, span: flo
         amount = random.uniform(0.01, 0.3)
     elif kind == "full_disk":
         amount = float(random.choice((0, 100, 5000)))
+    elif kind == "bad_write":
+        amount = float(random.randrange(2))
     elif kind == "clock_rate":
         amount = random.uniform(0.9, 1.1)
     elif kind == "wall_jump":

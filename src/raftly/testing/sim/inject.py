@@ -12,8 +12,8 @@ from raftly.errors import OutcomeUnknown
 from raftly.testing.faultfs import Effect
 from raftly.testing.faultfs import Fault as DiskFault
 from raftly.testing.sim.cluster import SimCluster
-from raftly.testing.sim.faults import KINDS, Fault
-from raftly.testing.sim.host import Host
+from raftly.testing.sim.faults import KINDS, NEWCOMERS, Fault
+from raftly.testing.sim.host import Host, HostDown
 from raftly.testing.sim.net import LinkOptions, edges_between
 
 Cluster: TypeAlias = SimCluster[Any]
@@ -31,7 +31,7 @@ async def inject(cluster: Cluster, faults: Sequence[Fault], seconds: float = 0.0
         await asyncio.sleep(begun + fault.at - cluster.world.now)
         cluster.world.note("fault", fault.kind, str(fault))
         struck[fault.kind] += 1
-        if fault.kind in _MAKERS or all(id_ in cluster.hosts for id_ in fault.nodes):
+        if fault.kind in NEWCOMERS or all(id_ in cluster.hosts for id_ in fault.nodes):
             await _ACTIONS[fault.kind](cluster, fault)
 
     tasks = [asyncio.create_task(one(fault)) for fault in sorted(faults, key=lambda fault: fault.at)]
@@ -97,6 +97,9 @@ def _boot(cluster: Cluster, id_: int) -> None:
 async def _crash_at_write(cluster: Cluster, fault: Fault) -> None:
     id_ = fault.nodes[0]
     host = cluster.hosts[id_]
+    runs = host.alive
+    if not runs:
+        return  # the fuse would burn after its next start, and nobody would start it again
     host.disk.fuse = int(fault.amount)
     while host.alive:
         if host.disk.fuse == 0:
@@ -150,6 +153,86 @@ async def _let_go(cluster: Cluster, id_: int) -> None:
     cluster.leaving.add(id_)
     with suppress(OutcomeUnknown):
         await cluster.remove(id_, _CHANGE_S)
+
+
+async def _stop(cluster: Cluster, fault: Fault) -> None:
+    id_ = fault.nodes[0]
+    await _end(cluster, id_)
+    await asyncio.sleep(fault.seconds)
+    _boot(cluster, id_)
+
+
+async def _rolling(cluster: Cluster, fault: Fault) -> None:
+    """As an upgrade does it: the next one when the last one serves again, or does not for long."""
+    for id_ in cluster.ids:
+        await _end(cluster, id_)
+        await asyncio.sleep(fault.seconds / 10)
+        _boot(cluster, id_)
+        until = cluster.world.now + _PATIENCE_S
+        while id_ not in cluster.nodes and cluster.world.now < until:  # noqa: ASYNC110 - as `SimCluster.start`
+            await asyncio.sleep(0.05)
+
+
+async def _end(cluster: Cluster, id_: int) -> None:
+    """SIGTERM; SIGKILL to who has not ended after some time."""
+    if id_ in cluster.nodes:
+        with suppress(HostDown, TimeoutError):
+            async with asyncio.timeout(_PATIENCE_S):
+                await cluster.stop(id_)
+
+
+# --- damage: nodes that are replaced ---
+
+
+async def _wipe(cluster: Cluster, fault: Fault) -> None:
+    if _may_damage(cluster, fault):
+        old = fault.nodes[0]
+        cluster.kill(old)
+        cluster.hosts[old].disk.wipe()
+        await _start_damaged(cluster, fault)
+
+
+async def _bit_rot(cluster: Cluster, fault: Fault) -> None:
+    if _may_damage(cluster, fault):
+        old = fault.nodes[0]
+        cluster.kill(old)
+        path = cluster.hosts[old].disk.flip_bit()
+        cluster.world.note(cluster.hosts[old].name, "rot", path)
+        await _start_damaged(cluster, fault)
+
+
+async def _bad_write(cluster: Cluster, fault: Fault) -> None:
+    if _may_damage(cluster, fault):
+        old = fault.nodes[0]
+        effect = Effect.MISPLACED if fault.amount else Effect.FLIP_BIT
+        rule = cluster.hosts[old].disk.fs.add(DiskFault("write", effect, path="wal/"))
+        await asyncio.sleep(fault.seconds)
+        cluster.kill(old)
+        faults = cluster.hosts[old].disk.fs.faults
+        if rule in faults:
+            faults.remove(rule)
+        await _start_damaged(cluster, fault)
+
+
+def _may_damage(cluster: Cluster, fault: Fault) -> bool:
+    """May this node's disk be damaged, so that most disks are sound? If so it is to be replaced from now on."""
+    old, new = fault.nodes
+    damaged = cluster.damaged - cluster.retired
+    if new in cluster.hosts or old not in cluster.ids or old in cluster.leaving:
+        return False
+    if 2 * (len(damaged) + 1) >= len(cluster.founders):
+        return False
+    cluster.damaged.add(old)
+    return True
+
+
+async def _start_damaged(cluster: Cluster, fault: Fault) -> None:
+    """What a node makes of a damaged disk, before its operator replaces it."""
+    old = fault.nodes[0]
+    _boot(cluster, old)
+    await asyncio.sleep(fault.seconds)
+    cluster.leaving.add(old)
+    await _replace(cluster, fault)
 
 
 # --- the network ---
@@ -301,8 +384,8 @@ async def _wall_jump(cluster: Cluster, fault: Fault) -> None:
         host.jump(-fault.amount)
 
 
-_MAKERS: Final = {"grow", "replace"}  # of nodes that are not there before
 _CHANGE_S: Final = 8.0
+_PATIENCE_S: Final = 5.0
 
 _Action: TypeAlias = Callable[[Cluster, Fault], Coroutine[Any, Any, None]]
 
@@ -331,6 +414,11 @@ _ACTIONS: Final[dict[str, _Action]] = {
     "transfer": _transfer,
     "snapshot": _snapshot,
     "grow": _grow,
+    "stop": _stop,
+    "rolling": _rolling,
+    "wipe": _wipe,
+    "bit_rot": _bit_rot,
+    "bad_write": _bad_write,
     "replace": _replace,
 }
 assert _ACTIONS.keys() == KINDS.keys()

@@ -128,6 +128,7 @@ class Run(Generic[T]):
             client.watch = self.watch
         self.model = model
         self._workload = workload
+        self.faults_from = 0.0  # when the time of faults began
         self.recovery_s = 0.0
         self.struck: Counter[str] = Counter()
 
@@ -176,6 +177,7 @@ class Run(Generic[T]):
         await cluster.wait_leader(_START_S)
         for client in self.clients:
             client.start()
+        self.faults_from = world.now
         self.struck = await inject(cluster, self.faults, self.options.seconds)
         healed, written = world.now, self._written()
         while self.clients and self._written() == written:
