@@ -53,8 +53,8 @@ def cluster(
     raftly> check                  has every replica all that was acknowledged?
 
     `help` at the prompt lists all commands, `tour` plays them. Without a terminal, or with --json, the tour is all
-    there is: it kills, pauses and cuts off the leader while a client writes, compares all replicas, and takes about
-    20 seconds.
+    there is: it kills, pauses and cuts off the leader while a client writes, compares all replicas, and takes 10
+    seconds, or 30 on a busy machine.
 
     Exit code 0: nothing that was acknowledged was lost, and the tour went as it must. 1: something was, or did not,
     and it says what. 2: a wrong option.

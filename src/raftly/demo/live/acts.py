@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Final, final
 
 from raftly.base.types import Index, NodeId
@@ -38,6 +39,7 @@ class Acts:
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
+        self._told: dict[NodeId, int] = {}  # of whose end, by which start of its process
         self._acts: dict[str, Callable[[Command], Awaitable[Step]]] = {
             "put": self._put,
             "get": self._get,
@@ -60,11 +62,23 @@ class Acts:
         }
 
     async def do(self, command: Command) -> Step:
-        """Carry out a command; whatever cannot be done is a step that is not ok."""
+        """Carry out a command; whatever cannot be done is a step that is not ok, and so is one in which a node ends."""
         try:
-            return await self._acts[command.name](command)
+            step = await self._acts[command.name](command)
         except (RaftlyError, OSError) as error:
-            return Step([str(error)], ok=False, facts={"error": getattr(error, "code", type(error).__name__)})
+            step = Step([str(error)], ok=False, facts={"error": getattr(error, "code", type(error).__name__)})
+        if not (ended := self._ended()):
+            return step
+        return replace(step, ok=False, lines=step.lines + ended, facts=step.facts | {"ended": ended})
+
+    def _ended(self) -> list[str]:
+        """Nodes that ended by themselves, each time told once: nobody did that to them."""
+        lines = []
+        for id_, process in sorted(self._cluster.processes.items()):
+            if process.state is State.FAILED and self._told.get(id_) != process.starts:
+                self._told[id_] = process.starts
+                lines.append(f"node {id_} ended by itself; its last words: {process.last_words()}")
+        return lines
 
     # --- the state ---
 
@@ -115,7 +129,7 @@ class Acts:
         async with cluster.writer.held():
             picture, missing = await cluster.converge(CONVERGE_S)
             if missing:
-                return Step([f"the replicas cannot be compared: {missing} ({who_leads(picture)})"], ok=False)
+                return Step([f"the replicas cannot be compared now: {missing} ({who_leads(picture)})"], ok=False)
             ids = comparable(picture)
             problems = list(cluster.ledger.contradictions)
             if differ := compared(picture, ids):
@@ -216,7 +230,7 @@ class Acts:
         seconds = asyncio.get_running_loop().time() - begun
         leader = known_leader(picture) if picture.may_lead() else 0
         facts: dict[str, object] = {"leader": leader or None, "settled_s": round(seconds, 3)}
-        lines = [f"{what}; {who_leads(picture)}, and all have noticed after {seconds:.1f} s"]
+        lines = [f"{what}; {who_leads(picture)}; settled after {seconds:.1f} s"]
         if missing:
             return Step([f"{what}; after {seconds:.0f} s {missing} ({who_leads(picture)})"], ok=False, facts=facts)
         lines += [f"node {report.id} says: {report.no_leader}" for report in picture.reports() if report.no_leader]

@@ -154,7 +154,7 @@ class Cluster:
     async def converge(self, within: float) -> tuple[Picture, str]:
         """Wait until all that can be compared have applied the same entry: a whole picture of then.
 
-        And why there is none, when that took too long. Nothing should be written meanwhile.
+        And why there is none, when that took too long, or there can be no leader. Nothing should be written meanwhile.
         """
         deadline = asyncio.get_running_loop().time() + within
         while True:
@@ -163,7 +163,7 @@ class Cluster:
             if not missing:
                 picture = await self.picture(whole=True)
                 missing = _apart(picture)
-            if not missing or asyncio.get_running_loop().time() > deadline:
+            if not missing or not picture.may_lead() or asyncio.get_running_loop().time() > deadline:
                 return picture, missing
             await asyncio.sleep(POLL_S)
 

@@ -25,6 +25,7 @@ from raftly.errors import OutcomeUnknown
 from raftly.node.blocking import LoopThread
 
 READ_S: Final = 2.0  # to read what a scene is about
+SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 GREETING: Final = "`help` lists the commands, `tour` shows them all, Ctrl-D or `quit` ends it."
 
 
@@ -68,7 +69,8 @@ class Player:
 
     def play(self, lines: Iterable[str], *, echo: bool) -> bool:
         """Carry out line after line, until one says quit; was nothing lost, and did every line mean something?"""
-        for line in lines:
+        for typed in lines:
+            line = typed.strip()
             try:
                 command = parse(line)
             except Refused as error:
@@ -141,6 +143,7 @@ def play(options: Options, teller: Teller, script: Iterable[str] | None, *, ask:
                 return 1 if player.lost else 0
             return 0 if player.tour() else 1
         finally:
+            _ignore_signals()  # what is left to do takes a moment, and an impatient second one would leave traces
             thread.stop(cluster.close())
 
 
@@ -162,13 +165,19 @@ def _signals() -> Iterator[None]:
     def end(number: int, _frame: FrameType | None) -> NoReturn:
         raise SystemExit(128 + number)
 
-    numbers = (signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(number, end) for number in numbers]
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end)
     try:
         yield
     finally:
-        for number, handler in zip(numbers, before, strict=True):
+        for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _ignore_signals() -> None:
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager

@@ -40,6 +40,7 @@ class Process:
         self.said = said  # the file with what it writes to its standard error
         self.state = State.NEW
         self.port = 0  # its own, behind the proxy
+        self.starts = 0  # how often it was started
         self._child: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
         self._ready: asyncio.Future[int] | None = None
@@ -65,13 +66,14 @@ class Process:
         await self.wait_end()
         loop = asyncio.get_running_loop()
         self._ready = loop.create_future()
-        command = [sys.executable, "-m", "raftly.demo.live.member", self.settings.encode()]
+        command = [sys.executable, "-P", "-m", "raftly.demo.live.member", self.settings.encode()]
         with self.said.open("ab") as said:
             pipe = asyncio.subprocess.PIPE
             self._child = await asyncio.create_subprocess_exec(
                 *command, stdin=pipe, stdout=pipe, stderr=said, limit=LINE_BYTES_MAX, process_group=0
             )
         self.state = State.RUNNING
+        self.starts += 1
         self._reading = loop.create_task(self._read(self._child))
         try:
             async with asyncio.timeout(START_S):

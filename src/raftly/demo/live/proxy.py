@@ -100,6 +100,13 @@ class _Pair:
     def other(self, side: _Side) -> _Side:
         return self.outer if side is self.inner else self.inner
 
+    def on_made(self, side: _Side) -> None:
+        if side is self.inner:
+            self.proxy.enter(self)
+        else:
+            side.write(self._first)  # before anything that comes from now on
+            self._first = b""
+
     def on_data(self, side: _Side, data: bytes) -> None:
         if side is self.outer or self.outer.transport is not None:
             self.other(side).write(data)
@@ -132,9 +139,6 @@ class _Pair:
             await loop.create_connection(lambda: self.outer, HOST, self.proxy.target)
         except OSError:
             self.close()
-            return
-        self.outer.write(self._first)
-        self._first = b""
 
     def close(self) -> None:
         if self._dialing is not None and self.outer.transport is None:
@@ -154,7 +158,7 @@ class _Side(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        self._pair.proxy.enter(self._pair)
+        self._pair.on_made(self)
 
     def data_received(self, data: bytes) -> None:
         self._pair.on_data(self, data)
