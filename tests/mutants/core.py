@@ -355,7 +355,7 @@ _REPLICATION: Final = [
         "following",
         "    if prev < log.committed:\n",
         "    if log.first_index() - 1 <= prev < log.committed:\n",
-        "follower_append",
+        "log_rules follower_append",
         11,
     ),
     _fault(
@@ -413,16 +413,6 @@ _REPLICATION: Final = [
         "            if prev_term != self.last_term:\n                return None\n",
         "",
         "log follower_append",
-    ),
-    _fault(
-        "append-without-previous",
-        "where the entry before is not to be had, an append goes out as if there were none",
-        "LM LIVE",
-        "replication",
-        "    if prev_term is None:\n        return _maybe_send_snapshot(raft, to, progress)\n",
-        "    if prev_term is None:\n        prev_term = 0\n",
-        "snapshot_send storage_errors",
-        16,
     ),
     _fault(
         "compacted-between",
@@ -490,9 +480,11 @@ _REPLICATION: Final = [
         "behind a change of members the voters of before decide what is committed",
         "SMS DUR",
         "tracker",
-        "        self._incoming = [progress[id_] for id_ in voters.incoming.ids if id_ in progress]\n",
-        "        self._incoming = self._incoming and [progress[id_] for id_, _ in self.peers if id_ in progress "
-        "and progress[id_] in self._incoming] or [progress[id_] for id_ in voters.incoming.ids if id_ in progress]\n",
+        "        self.config = config\n        self.progress = progress\n"
+        "        self.peers = [(id_, progress[id_]) for id_ in sorted(progress)]\n        voters = config.voters\n",
+        "        voters = self.config.voters if self.config.voters.incoming.ids else config.voters\n"
+        "        self.config = config\n        self.progress = progress\n"
+        "        self.peers = [(id_, progress[id_]) for id_ in sorted(progress)]\n",
         "conf_change_core tracker joint_consensus",
         55,
     ),
@@ -543,7 +535,7 @@ _REPLICATION: Final = [
         "replication",
         "        hint = raft.log.find_conflict_by_term(hint, message.log_term)[0]\n",
         "        hint = message.index - 1\n",
-        "replication",
+        "log_rules replication",
         52,
     ),
     _fault(
@@ -553,7 +545,7 @@ _REPLICATION: Final = [
         "following",
         "    hint, hint_term = log.find_conflict_by_term(min(prev, log.last_index), message.log_term)\n",
         "    hint, hint_term = min(prev - 1, log.last_index), 0\n",
-        "follower_append replication",
+        "log_rules follower_append replication",
         52,
     ),
     _fault(

@@ -387,6 +387,17 @@ FAULTS: Final = [
         36,
     ),
     _fault(
+        "unreadable-entries-left-out",
+        "entries that cannot be read are left out of an append",
+        "LM",
+        "group_log",
+        "            raise Corruption(self._segments.path(segment), offset + error.offset, error.problem) from error\n",
+        "            found.clear()\n",
+        "log_store",
+        16,
+        36,
+    ),
+    _fault(
         "compacted-term-known",
         "the term of an entry that is compacted is invented",
         "LM",

@@ -218,7 +218,7 @@ _CALLS: Final = [
         "waiting",
         "            if proposal.term != entry.term:\n",
         "            if False:\n",
-        "replicated",
+        "waiting replicated",
         13,
     ),
     _fault(
@@ -228,7 +228,7 @@ _CALLS: Final = [
         "waiting",
         "        if entry.term > self._oldest_term:\n",
         "        if False:\n",
-        "replicated",
+        "waiting replicated",
         13,
         25,
     ),
@@ -239,7 +239,7 @@ _CALLS: Final = [
         "waiting",
         "if other.term < entry.term]:",
         "if other.term <= entry.term]:",
-        "replicated",
+        "waiting replicated",
     ),
     _fault(
         "timed-out-call-called-lost",
@@ -248,7 +248,7 @@ _CALLS: Final = [
         "waiting",
         '            OutcomeUnknown("no result in time; the call may still be applied"),\n',
         "            NotLeader(0),\n",
-        "replicated",
+        "waiting replicated",
         59,
     ),
     _fault(
@@ -258,7 +258,7 @@ _CALLS: Final = [
         "waiting",
         '            OutcomeUnknown("a snapshot covers the entry; whether it was this call is unknown"),\n',
         "            NotLeader(0),\n",
-        "replicated snapshots",
+        "waiting replicated",
         59,
     ),
     _fault(
@@ -340,7 +340,7 @@ _READS: Final = [
         "reads",
         "self._lease_until = max(self._lease_until, question.asked_at + self._lease)",
         "self._lease_until = max(self._lease_until, self._clock() + self._lease)",
-        "reads sim_core/test_lease_run",
+        "reads_rules reads sim_core/test_lease_run",
         43,
     ),
     _fault(
@@ -350,7 +350,7 @@ _READS: Final = [
         "reads",
         "            now < self._lease_until\n            and raft.term",
         "            self._lease_until > 0\n            and raft.term",
-        "reads",
+        "reads_rules reads",
         43,
         44,
     ),
@@ -361,7 +361,7 @@ _READS: Final = [
         "reads",
         "            and raft.term == self._lease_term\n",
         "",
-        "reads",
+        "reads_rules reads",
         42,
     ),
     _fault(
@@ -371,7 +371,7 @@ _READS: Final = [
         "reads",
         "            and raft.lead_transferee == NO_NODE\n",
         "",
-        "reads",
+        "reads_rules reads",
         42,
     ),
     _fault(
@@ -381,7 +381,7 @@ _READS: Final = [
         "reads",
         "            and self._group.transfer_term != raft.term\n",
         "",
-        "reads failover",
+        "reads_rules reads failover",
         42,
     ),
     _fault(
@@ -391,7 +391,7 @@ _READS: Final = [
         "reads",
         "            and self._applied >= raft.log.committed\n",
         "",
-        "reads",
+        "reads_rules reads",
         41,
     ),
     _fault(
@@ -401,7 +401,7 @@ _READS: Final = [
         "reads",
         "            if question.index > applied:\n",
         "            if question.index > self._group.raw.raft.log.committed:\n",
-        "reads",
+        "reads_rules reads",
         41,
     ),
     _fault(
@@ -411,7 +411,7 @@ _READS: Final = [
         "reads",
         "        term = raft.term if raft.role is Role.LEADER else 0\n",
         "        term = raft.term\n",
-        "reads",
+        "reads_rules reads",
         42,
     ),
     _fault(
@@ -421,7 +421,7 @@ _READS: Final = [
         "reads",
         "            if question.term and question.term == self._group.raw.raft.term:\n                self._lease_term = question.term\n",
         "            if question.term:\n                self._lease_term = self._group.raw.raft.term\n",
-        "reads",
+        "reads_rules reads",
         42,
     ),
     _fault(
@@ -431,7 +431,7 @@ _READS: Final = [
         "reads",
         "        while age is None or age > read.bound_s:\n",
         "        while age is None:\n",
-        "reads",
+        "reads_rules reads",
     ),
     _fault(
         "age-from-answer",
@@ -440,7 +440,7 @@ _READS: Final = [
         "reads",
         "            self._known_at = max(question.asked_at, self._known_at or question.asked_at)\n",
         "            self._known_at = self._clock()\n",
-        "reads",
+        "reads_rules reads",
     ),
     _fault(
         "lost-question-waits",
@@ -449,7 +449,7 @@ _READS: Final = [
         "reads",
         "        if lost:\n            self._ask(lost)\n",
         "",
-        "reads",
+        "reads_rules reads",
         25,
     ),
     _fault(
@@ -459,7 +459,7 @@ _READS: Final = [
         "lease_clock",
         '    if hasattr(time, "CLOCK_BOOTTIME"):\n',
         "    if False:\n",
-        "reads driver",
+        "reads_rules reads",
         43,
     ),
     _fault(
@@ -469,7 +469,7 @@ _READS: Final = [
         "lease_clock",
         ' and not kind.__module__.startswith("uvloop"):\n',
         ":\n",
-        "reads driver",
+        "reads_rules reads",
         44,
     ),
     _fault(
@@ -479,7 +479,7 @@ _READS: Final = [
         "config",
         "        needed = math.ceil((self.lease + self.clock_drift) / self.tick - 1e-9) + 1\n",
         "        needed = math.ceil(self.lease / self.tick - 1e-9)\n",
-        "reads failover replicate",
+        "reads_rules reads failover replicate",
         43,
     ),
     _fault(
@@ -489,7 +489,7 @@ _READS: Final = [
         "config",
         "        if self.lease < 0 or self.clock_drift < 0 or self.lease + self.clock_drift > bound + 1e-9:\n",
         "        if self.lease < 0 or self.clock_drift < 0:\n",
-        "reads replicated replicate",
+        "reads_rules reads replicated replicate",
         43,
     ),
 ]

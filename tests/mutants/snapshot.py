@@ -306,7 +306,7 @@ FAULTS: Final = [
         "node/waiting",
         "            [place for place in self.places if place <= index],\n",
         "            [place for place in self.places if place <= index + 1],\n",
-        "node/replicated node/snapshots",
+        "node/waiting node/snapshots",
     ),
     # --- the start ---
     _fault(

@@ -253,7 +253,7 @@ def test_a_full_disk_refuses_proposals_until_there_is_space() -> None:
             refused = it.propose(b"refused").future
             assert isinstance(refused, asyncio.Future)
             with pytest.raises(DiskFull):
-                await refused
+                await asyncio.wait_for(refused, 1)
             last = it.group.raw.raft.log.last_index
             await it.tell(MsgProp(1, 2, 0, [Entry(data=b"passed on")]))
             it.group.offer(b"offered")

@@ -1,0 +1,48 @@
+"""Rules of the log that only show in corners: an append older than the log, and two logs that parted long ago."""
+
+import pytest
+
+from raftly.base.types import Entry
+from raftly.core.messages import Message, MsgApp, MsgAppResp
+from raftly.core.role import Role
+from tests.support.network import Network, host_with, storage_with
+
+TAIL = 200
+
+
+@pytest.mark.parametrize("prev", [0, 3, 4, 5])
+def test_an_append_from_before_the_snapshot_is_old_news_and_no_conflict(prev: int) -> None:
+    """What it stands on is compacted, so whether it matches cannot be seen; that it is committed is enough."""
+    storage = storage_with(voters=(1, 2, 3), snapshot=(5, 1), terms=(1, 1), term=2, commit=7)
+    follower = host_with(1, storage=storage)
+    follower.node.step(MsgApp(1, 2, 2, 1 if prev else 0, prev, [Entry(1, prev + 1)], 7))
+    (answer,) = [message for message in follower.settle() if isinstance(message, MsgAppResp)]
+    assert (answer.index, answer.reject) == (7, False)
+    assert follower.raft.log.last_index == 7
+
+
+@pytest.mark.parametrize(
+    ("leader", "follower"),
+    [
+        pytest.param((1, *[3] * TAIL), (1, *[2] * TAIL), id="the follower's tail is of an older term"),
+        pytest.param((1, 3), (1, *[2] * TAIL), id="the follower's tail is longer"),
+        pytest.param((1, *[2] * TAIL, 5), (1, *[3] * TAIL), id="the leader's is of an older term than the follower's"),
+    ],
+)
+def test_where_two_logs_parted_is_found_term_by_term(leader: tuple[int, ...], follower: tuple[int, ...]) -> None:
+    network = Network(
+        host_with(id_, storage=storage_with(voters=(1, 2, 3), terms=terms, term=6, commit=1))
+        for id_, terms in {1: leader, 2: leader, 3: follower}.items()
+    )
+    refused: list[Message] = []
+
+    def count(message: Message) -> bool:
+        if isinstance(message, MsgAppResp) and message.reject:
+            refused.append(message)
+        return False
+
+    network.drop(count)
+    network.campaign(1)
+    assert network.raft(1).role is Role.LEADER
+    assert network.host(3).log_terms() == network.host(1).log_terms()
+    assert 1 <= len(refused) <= 3
