@@ -34,7 +34,7 @@ FASTEST := $(if $(filter compiled,$(FORMS)),$(BUILT))
 GOLDEN := $(wildcard tests/datadriven) $(wildcard $(addprefix ../shared/raft-conformance/,interaction quorum confchange))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit-plain unit-compiled golden-plain golden-compiled bench bench-core bench-failover bench-log bench-memory bench-node bench-remote bench-rpc bench-start behaviours docs clean \
+.PHONY: help run test unit-plain unit-compiled golden-plain golden-compiled bench bench-core bench-failover bench-log bench-memory bench-node bench-remote bench-rpc bench-start behaviours mutants docs clean \
         check check-format check-lint check-types check-docs format
 .DELETE_ON_ERROR:
 
@@ -107,6 +107,9 @@ bench-rpc: $(READY) ## CPU a call of raftly.rpc beside grpcio
 
 behaviours: $(READY) ## write docs/behaviours.md from the tests; fails when a behaviour has none
 	@$(BIN)/python tools/behaviours.py --write
+
+mutants: $(READY) ## plant faults one at a time and see which test or seed notices; goes on where it was stopped
+	@nice -n 10 $(BIN)/python -m tests.mutants --jobs $(JOBS) $(ARGS)
 
 docs: $(READY) ## the documentation, to build/site/index.html
 	$(BIN)/mkdocs build --strict --site-dir build/site

@@ -44,8 +44,8 @@ RELATED: Final = {
 }
 """Tests of a layer, below tests/."""
 
-_CORE_SEEDS: Final = (sys.executable, "-m", "tests.sim_core", "--seeds")
-_FULL_SEEDS: Final = (sys.executable, "-m", "raftly.cli", "sim", "run")
+_SIMULATE: Final = (sys.executable, "-c", "from raftly.cli import main; main()", "sim", "run", "--jobs", "1")
+_CHUNK: Final = 20  # seeds of one command, so that a hunt ends soon after the first that fails
 
 
 @final
@@ -88,7 +88,7 @@ class Effort:
     directed: bool = True
     related: bool = True
     seeds: str = "0..40"
-    """A..B, of each kind; "" for none."""
+    """A..B of `raftly sim run`, B not included; "" for none."""
     profiles: tuple[str, ...] = ()
     """Of `raftly sim run`; none: its own choice."""
 
@@ -99,14 +99,17 @@ def stages(fault: Fault, effort: Effort) -> Iterator[Stage]:
         yield Stage("directed", _pytest(fault.first))
     if effort.related:
         yield Stage("related", _pytest(RELATED[fault.layer]))
-    if not effort.seeds:
-        return
-    if fault.layer == "core":
-        yield Stage("core seeds", (*_CORE_SEEDS, effort.seeds))
-    if (ROOT / "src/raftly/cli/sim.py").exists():
+    first, _, stop = effort.seeds.partition("..")
+    for lo in range(int(first or 0), int(stop or 0), _CHUNK):
+        hi = min(lo + _CHUNK, int(stop))
         for profile in effort.profiles or ("",):
-            chosen = ("--profile", profile) if profile else ()
-            yield Stage(f"seeds {profile}".strip(), (*_FULL_SEEDS, "--seeds", effort.seeds, *chosen))
+            yield Stage("seeds", _simulate(fault.layer, f"{lo}..{hi}", profile))
+
+
+def _simulate(layer: str, seeds: str, profile: str) -> tuple[str, ...]:
+    """Runs of the core alone show what is wrong in the core, and are quick; the rest takes runs of whole nodes."""
+    share = "0" if layer == "core" else "1"
+    return (*_SIMULATE, "--seeds", seeds, "--full-share", share, *(("--profile", profile) if profile else ()))
 
 
 def _pytest(paths: Sequence[str]) -> tuple[str, ...]:

@@ -3,12 +3,13 @@
 import asyncio
 import time
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from raftly.core.readindex import ReadState
 from raftly.core.role import Role
+from raftly.node.group import Group
 from raftly.node.lease_clock import lease_clock_of
 from raftly.node.reads import FOLLOWER, STRONG, Reads, bounded
 from tests.support.virtual import run
@@ -29,7 +30,7 @@ class Desk:
             transfer_term=0,
             act=lambda action: action(self.group.raw),
         )
-        self.reads = Reads(self.group, LEASE_S, 0.2, 10, lambda: self.now)
+        self.reads = Reads(cast("Group", self.group), LEASE_S, 0.2, 10, lambda: self.now)
         self.reads.on_applied(5)
 
     def answer(self, context: bytes, index: int = 5) -> None:
