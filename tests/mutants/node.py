@@ -318,7 +318,7 @@ _CALLS: Final = [
         "route",
         "trying.hops >= _HOPS_MAX or ",
         "",
-        "remote",
+        "route_rules remote",
         65,
     ),
     _fault(
@@ -328,7 +328,7 @@ _CALLS: Final = [
         "route",
         "        except DecodeError as garbled:\n            channel.close()\n",
         "        except DecodeError as garbled:\n",
-        "remote",
+        "route_rules remote",
     ),
 ]
 
