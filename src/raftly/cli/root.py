@@ -19,6 +19,7 @@ GROUPS: Final = {
     "conformance": ("raftly.cli.conformance:conformance", "Run golden scripts against this Raft."),
     "demo": ("raftly.cli.demo:demo", "Watch Raft work."),
     "log": ("raftly.cli.log:log", "Show, check and repair the log of a node."),
+    "sim": ("raftly.cli.sim:sim", "Run whole clusters on virtual time, from seeds, with faults."),
 }
 
 

@@ -1,0 +1,270 @@
+"""`raftly sim`: whole clusters on virtual time, from seeds, with everything going wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+if TYPE_CHECKING:
+    from raftly.testing.core_sim.fleet import Totals
+    from raftly.testing.core_sim.kinds import Job
+    from raftly.testing.core_sim.options import Options
+    from raftly.testing.core_sim.run import Outcome
+
+__all__ = ["sim"]
+
+_PROFILES: Final = ("calm", "uniform", "storm", "disk", "partitions", "membership", "clocks", "overload")
+_FAILURES_SHOWN: Final = 10
+
+
+class _Seeds(click.ParamType):  # type: ignore[type-arg]  # generic in some versions of click only
+    """A..B, the last not included; A alone is one seed; A.. goes on for ever."""
+
+    name = "A..B"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Iterable[int]:
+        text = str(value)
+        first, dots, stop = text.partition("..")
+        try:
+            if not dots:
+                return range(int(first), int(first) + 1)
+            return range(int(first), int(stop)) if stop else count(int(first))
+        except ValueError:
+            self.fail(f"{text!r} is not of the form A..B", param, ctx)
+
+
+@click.group()
+def sim() -> None:
+    """Whole clusters on virtual time, from seeds, with everything going wrong."""
+
+
+@sim.command("run")
+@click.option("--seeds", type=_Seeds(), default="0..100", show_default=True, metavar="A..B", help="B not included.")
+@click.option("--minutes", type=float, default=None, metavar="M", help="Begin no run after so many minutes.")
+@click.option("--profile", type=click.Choice(_PROFILES), default=None, help="One profile; all in turn by default.")
+@click.option("--jobs", type=int, default=0, metavar="N", help="Processes; 0: as many as there are processors.")
+@click.option("--full-share", type=float, default=0.2, show_default=True, metavar="X", help="Runs of whole nodes.")
+@click.option("--seconds", type=float, default=20.0, show_default=True, metavar="S", help="Virtual, with faults.")
+@click.option("--size", type=int, default=0, metavar="N", help="Nodes; 0: three, in every fifth run five.")
+@click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Also write a Markdown report here.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+def run_command(
+    seeds: Iterable[int],
+    minutes: float | None,
+    profile: str | None,
+    jobs: int,
+    full_share: float,
+    seconds: float,
+    size: int,
+    report: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Run seeds and judge them. Exit code 0: all passed. 1: some failed; each names the command that replays it."""
+    from raftly.testing.core_sim.fleet import Totals, jobs_of, make_all
+    from raftly.testing.core_sim.options import Options
+
+    options = Options(size=size, seconds=seconds)
+    begun = time.monotonic()
+    until = None if minutes is None else begun + 60 * minutes
+    work = jobs_of(seeds, options, profile or "", full_share)
+    totals = Totals()
+    results = make_all(work, jobs or os.cpu_count() or 1, until)
+    expected = len(seeds) if isinstance(seeds, range) else None
+    for job, outcome, cpu_s in _with_progress(results, expected, totals, quiet=as_json):
+        totals.add(job, outcome, cpu_s)
+        if outcome.problem and not as_json and len(totals.failures) <= _FAILURES_SHOWN:
+            click.echo(f"seed {job.seed} ({job.kind}, {job.options.profile}) FAILED: {outcome.problem}", err=True)
+            click.echo(f"    {job.command()}", err=True)
+    totals.wall_s = time.monotonic() - begun
+    if as_json:
+        click.echo(json.dumps(_as_dict(totals), separators=(",", ":")))
+    else:
+        for line in _summary(totals):
+            click.echo(line)
+    if report is not None:
+        report.write_text("\n".join(_report(totals)) + "\n", encoding="utf-8")
+    sys.exit(1 if totals.failures else 0)
+
+
+def _with_progress(
+    results: Iterator[tuple[Job, Outcome, float]], expected: int | None, totals: Totals, *, quiet: bool
+) -> Iterator[tuple[Job, Outcome, float]]:
+    """The results, with a bar above them in a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield from results
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task("seeds", total=expected)
+        for result in results:
+            yield result
+            hours = sum(totals.seconds.values()) / 3600
+            failed = f"[red]{len(totals.failures)} failed" if totals.failures else "none failed"
+            progress.update(bar, advance=1, description=f"{hours:.2f} virtual hours, {failed}")
+
+
+def _summary(totals: Totals) -> Iterator[str]:
+    """What there is to say, for people; the verdict last."""
+    for kind in sorted(totals.seeds):
+        events_s, times = totals.rates(kind)
+        yield (
+            f"{kind}: {totals.seeds[kind]} seeds, {totals.seconds[kind] / 3600:.2f} virtual hours, "
+            f"{totals.events[kind]:,} events; a core does {events_s:,.0f} events/s, {times:.1f} times real time"
+        )
+    yield "faults: " + (", ".join(f"{kind} {number}" for kind, number in totals.faults().items()) or "none")
+    yield "judged: " + ", ".join(f"{number} {what}" for what, number in sorted(totals.counts.items()))
+    yield f"reached: {len(totals.coverage)} pairs of role and message; slowest recovery {totals.recovery_s_max:.1f} s"
+    yield f"{totals.passed} passed, {len(totals.failures)} failed"
+
+
+def _as_dict(totals: Totals) -> dict[str, object]:
+    return {
+        "passed": totals.passed,
+        "failed": [
+            {"seed": job.seed, "kind": job.kind, "problem": problem, "replay": job.command()}
+            for job, problem in totals.failures
+        ],
+        "wall_s": round(totals.wall_s, 1),
+        "kinds": {
+            kind: {
+                "seeds": totals.seeds[kind],
+                "virtual_s": totals.seconds[kind],
+                "events": totals.events[kind],
+                "events_per_cpu_s": round(totals.rates(kind)[0]),
+                "times_real_time": round(totals.rates(kind)[1], 1),
+            }
+            for kind in sorted(totals.seeds)
+        },
+        "faults": totals.faults(),
+        "judged": dict(sorted(totals.counts.items())),
+        "reached": {f"{role} {message}": number for (role, message), number in sorted(totals.coverage.items())},
+        "recovery_s_max": round(totals.recovery_s_max, 1),
+    }
+
+
+def _report(totals: Totals) -> Iterator[str]:
+    """The same for a page of the documentation."""
+    yield "| runs | seeds | virtual hours | events | events/s of a core | times real time |"
+    yield "|---|---:|---:|---:|---:|---:|"
+    for kind in sorted(totals.seeds):
+        events_s, times = totals.rates(kind)
+        hours = totals.seconds[kind] / 3600
+        events = totals.events[kind]
+        yield f"| {kind} | {totals.seeds[kind]:,} | {hours:.2f} | {events:,} | {events_s:,.0f} | {times:.1f} |"
+    yield ""
+    yield f"{totals.passed} passed, {len(totals.failures)} failed, in {totals.wall_s / 60:.1f} minutes."
+    for job, problem in totals.failures:
+        yield f"\n    {job.command()}\n    {problem.splitlines()[0]}"
+    yield "\n| fault | times |\n|---|---:|"
+    for fault, number in totals.faults().items():
+        yield f"| {fault} | {number:,} |"
+    yield "\n| judged | times |\n|---|---:|"
+    for what, number in sorted(totals.counts.items()):
+        yield f"| {what} | {number:,} |"
+    yield "\n| role | message | handled |\n|---|---|---:|"
+    for (role, message), number in sorted(totals.coverage.items()):
+        yield f"| {role} | {message} | {number:,} |"
+
+
+# --- one run ---
+
+
+@sim.command("replay")
+@click.argument("what", metavar="SEED|FILE")
+@click.option("--kind", type=click.Choice(("core", "full")), default="core", show_default=True)
+@click.option("--profile", type=click.Choice(_PROFILES), default="uniform", show_default=True)
+@click.option("--size", type=int, default=3, show_default=True, metavar="N", help="Nodes.")
+@click.option("--seconds", type=float, default=20.0, show_default=True, metavar="S", help="Virtual, with faults.")
+@click.option("--until", type=float, default=None, metavar="T", help="Show what happened before T seconds only.")
+@click.option("--tla", type=click.Path(dir_okay=False, path_type=Path), help="Write the core's steps for TLA+ here.")
+@click.option("--quiet", is_flag=True, help="Show the verdict only.")
+def replay_command(
+    what: str, kind: str, profile: str, size: int, seconds: float, until: float | None, tla: Path | None, *, quiet: bool
+) -> None:
+    """Show one run as a timeline: of a seed, or of a file that `shrink` wrote. Exit code 1: it fails."""
+    from raftly.testing.core_sim.options import Options
+
+    job = _job(what, kind, Options(profile, size, seconds))
+    outcome = (
+        _replay_full(job, until, quiet=quiet) if job.kind == "full" else _replay_core(job, until, tla, quiet=quiet)
+    )
+    click.echo(f"{outcome.seconds:.3f} virtual seconds, {outcome.events} events, digest {outcome.digest}")
+    click.echo(f"FAILED: {outcome.problem}" if outcome.problem else "passed")
+    sys.exit(1 if outcome.problem else 0)
+
+
+def _job(what: str, kind: str, options: Options) -> Job:
+    from raftly.testing.core_sim.kinds import Job, load
+
+    if what.isdecimal():
+        return Job(kind, int(what), options)
+    path = Path(what)
+    if not path.is_file():
+        raise click.BadParameter(f"{what} is neither a seed nor a file", param_hint="SEED|FILE")
+    return load(path)
+
+
+def _replay_core(job: Job, until: float | None, tla: Path | None, *, quiet: bool) -> Outcome:
+    from raftly.core.tlatrace import TlaTracer
+    from raftly.testing.core_sim.run import run
+
+    if tla is not None:
+        with tla.open("w", encoding="utf-8") as file:
+            tracer = TlaTracer(lambda record: print(json.dumps(record), file=file))
+            return run(job.seed, job.options, job.script, tracer=tracer, until=until)
+    outcome = run(job.seed, job.options, job.script, keep=0 if quiet else None, until=until)
+    for line in outcome.lines:
+        click.echo(line)
+    return outcome
+
+
+def _replay_full(job: Job, until: float | None, *, quiet: bool) -> Outcome:
+    from raftly.testing.core_sim.kinds import run_full
+
+    told = {"fault", "serves", "failed", "retired", "result", "unknown", "refused", "call"}
+
+    def show(line: str) -> None:
+        at, host, what, *_ = line.split(" ", 3)
+        if what in told and (until is None or float(at) <= until):
+            click.echo(f"{float(at):10.6f}  {host:9} {line.split(' ', 2)[2]}".rstrip())
+
+    return run_full(job.seed, job.options, job.script, sink=None if quiet else show)
+
+
+@sim.command("shrink")
+@click.argument("what", metavar="SEED|FILE")
+@click.option("--kind", type=click.Choice(("core", "full")), default="core", show_default=True)
+@click.option("--profile", type=click.Choice(_PROFILES), default="uniform", show_default=True)
+@click.option("--size", type=int, default=3, show_default=True, metavar="N", help="Nodes.")
+@click.option("--seconds", type=float, default=20.0, show_default=True, metavar="S", help="Virtual, with faults.")
+@click.option("--within", type=float, default=300.0, show_default=True, metavar="S", help="Real seconds for it.")
+@click.option("--to", type=click.Path(dir_okay=False, path_type=Path), help="The file to write.")
+def shrink_command(
+    what: str, kind: str, profile: str, size: int, seconds: float, within: float, to: Path | None
+) -> None:
+    """Make a failing run small: a file with the few events that still make it fail."""
+    from raftly.testing.core_sim.options import Options
+    from raftly.testing.core_sim.shrink import NothingFails, shrink
+
+    job = _job(what, kind, Options(profile, size, seconds))
+    try:
+        shrunk = shrink(job, within)
+    except NothingFails as error:
+        raise click.ClickException(str(error)) from error
+    path = to or Path(f"{job.kind}-{job.options.profile}-{job.seed}.script")
+    shrunk.job.save(path)
+    click.echo(f"{shrunk.problem}")
+    click.echo(f"{len(shrunk.job.script or ())} events are left, after {shrunk.runs} runs in {shrunk.seconds:.0f} s")
+    click.echo(f"raftly sim replay {path}")

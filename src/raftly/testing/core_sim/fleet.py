@@ -1,0 +1,107 @@
+"""Many runs on many processors, and what they come to together."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Final, final
+
+from raftly.testing.core_sim.faults import CLIENT_KINDS, PROFILES
+from raftly.testing.core_sim.kinds import Job
+from raftly.testing.core_sim.options import Options
+from raftly.testing.core_sim.run import Outcome
+
+PROFILE_NAMES: Final = tuple(PROFILES)
+_AHEAD: Final = 2  # jobs given to each process beyond the one it works on
+
+
+def jobs_of(seeds: Iterable[int], options: Options, profile: str, full_share: float) -> Iterator[Job]:
+    """A job a seed: profiles in turn unless one is named, every fifth with five nodes, a share of them whole nodes."""
+    for seed in seeds:
+        size = options.size or (5 if seed % 5 == 4 else 3)
+        name = profile or PROFILE_NAMES[seed % len(PROFILE_NAMES)]
+        whole = (seed * 2654435761 % (1 << 32)) / (1 << 32) < full_share
+        chosen = Options(name, size, options.seconds, options.rate, options.events_max)
+        yield Job("full" if whole else "core", seed, chosen)
+
+
+@final
+@dataclass(slots=True)
+class Totals:
+    """What many runs came to."""
+
+    passed: int = 0
+    failures: list[tuple[Job, str]] = field(default_factory=list)
+    seeds: Counter[str] = field(default_factory=Counter)  # by kind of run
+    seconds: Counter[str] = field(default_factory=Counter)  # virtual ones, by kind, rounded
+    events: Counter[str] = field(default_factory=Counter)
+    cpu_s: Counter[str] = field(default_factory=Counter)
+    struck: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
+    coverage: dict[tuple[str, str], int] = field(default_factory=dict)
+    recovery_s_max: float = 0.0
+    wall_s: float = 0.0
+
+    def add(self, job: Job, outcome: Outcome, cpu_s: float) -> None:
+        """One run more."""
+        kind = job.kind
+        if outcome.problem:
+            self.failures.append((job, outcome.problem))
+        else:
+            self.passed += 1
+        self.seeds[kind] += 1
+        self.seconds[kind] += round(outcome.seconds)
+        self.events[kind] += outcome.events
+        self.cpu_s[kind] += cpu_s  # type: ignore[assignment]  # a Counter of floats
+        self.struck.update(outcome.struck)
+        self.counts.update(outcome.counts)
+        self.recovery_s_max = max(self.recovery_s_max, outcome.recovery_s)
+        for pair, count in outcome.coverage.items():
+            self.coverage[pair] = self.coverage.get(pair, 0) + count
+
+    def faults(self) -> dict[str, int]:
+        """Those that happened, without what clients did."""
+        return {kind: count for kind, count in sorted(self.struck.items()) if kind not in CLIENT_KINDS}
+
+    def rates(self, kind: str) -> tuple[float, float]:
+        """Events a second of processor time, and virtual seconds."""
+        cpu_s = self.cpu_s[kind] or 1e-9
+        return self.events[kind] / cpu_s, self.seconds[kind] / cpu_s
+
+
+def make(job: Job) -> tuple[Job, Outcome, float]:
+    """Make a run, here; with its processor time."""
+    begun = time.process_time()
+    outcome = job.run()
+    if not outcome.problem:
+        outcome.script = []  # not worth sending
+    return job, outcome, time.process_time() - begun
+
+
+def make_all(jobs: Iterable[Job], processes: int, until: float | None = None) -> Iterator[tuple[Job, Outcome, float]]:
+    """Make all runs, as they come; none is begun after `until`, a time of `time.monotonic`."""
+    source = iter(jobs)
+    if processes <= 1:
+        for job in source:
+            yield make(job)
+            if until is not None and time.monotonic() >= until:
+                return
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        running: set[Future[tuple[Job, Outcome, float]]] = set()
+        open_ = True
+        while open_ or running:
+            while open_ and len(running) < processes * (1 + _AHEAD):
+                given = next(source, None)
+                if given is None or (until is not None and time.monotonic() >= until):
+                    open_ = False
+                else:
+                    running.add(pool.submit(make, given))
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield future.result()

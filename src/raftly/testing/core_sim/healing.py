@@ -1,0 +1,152 @@
+"""The end of a run: nothing is wrong any more, so the members must agree, get work done and come to rest."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Final
+
+from raftly.base.membership import ConfState
+from raftly.base.types import NodeId
+from raftly.core.role import Role
+from raftly.errors import ProposalError
+from raftly.testing.core_sim.inject import write
+from raftly.testing.core_sim.node import Node
+from raftly.testing.core_sim.world import World
+
+_STEP_US: Final = 100_000
+_OPERATOR_US: Final = 500_000
+_HIDDEN_US: Final = 6_000_000
+
+
+class NotLive(AssertionError):
+    """All was healed, and still the cluster does not get on."""
+
+
+def heal(world: World) -> None:
+    """Everything is well from now on, and every node is up."""
+    world.note(0, "heal")
+    world.network.heal()
+    for node in world.nodes.values():
+        node.disk_slow, node.disk_stalled_until, node.sync_errors, node.fuse = 1.0, 0, 0, 0
+        node.free_disk()
+        node.rate, node.paused_until = 1.0, 0
+        node.boot()
+
+
+def converge(world: World, within_us: int) -> int:
+    """Let time pass until all members are equal and at rest, and a write was acknowledged; how long that took.
+
+    Raises:
+        NotLive: it took too long.
+    """
+    healed, acknowledged = world.now, world.acknowledged
+    next_look = world.now + _OPERATOR_US
+    told = False
+    while True:
+        world.run_until(world.now + _STEP_US)
+        leader = _leader(world)
+        if leader is not None and world.acknowledged == acknowledged:
+            write(world, leader, [b"after healing"])
+        elif leader is not None and _is_converged(world, leader):
+            world.checker.sweep(leader.raft)
+            world.checker.check_written(leader.raft)
+            return world.now - healed
+        if world.now >= next_look:
+            next_look = world.now + _OPERATOR_US
+            if leader is not None:
+                _operate(world, leader)
+            elif not told and world.now - healed > _HIDDEN_US:
+                told = True
+                _tell_commits_in_votes(world)
+        if world.now - healed > within_us:
+            raise NotLive(_stuck(world, within_us, "no write was acknowledged" * (world.acknowledged == acknowledged)))
+
+
+def _leader(world: World) -> Node | None:
+    return max(world.leaders(), key=lambda node: node.raft.term, default=None)
+
+
+def members_of(conf: ConfState) -> list[NodeId]:
+    """All of them, ascending."""
+    return sorted({*conf.voters, *conf.voters_outgoing, *conf.learners, *conf.learners_next})
+
+
+def _operate(world: World, leader: Node) -> None:
+    """What an operator would do: switch off who is no member, leave a joint configuration, restart who is stuck."""
+    log = leader.raft.log
+    members = members_of(leader.conf)
+    if log.committed == leader.applied and leader.raft.committed_in_term():
+        for node in world.nodes.values():
+            if node.id not in members and node.alive:
+                world.note(node.id, "is no member, and switched off")
+                node.retired = True
+                node.exit()
+    if any(world.nodes[id_].raft.term > leader.raft.term for id_ in members if world.nodes[id_].alive):
+        # Without pre-vote or check-quorum nobody answers a leader of an older term, so a learner that has heard of a
+        # later one, and cannot campaign, waits until this leader starts over.
+        leader.exit()
+        leader.boot()
+        return
+    if leader.conf.voters_outgoing and not leader.conf.auto_leave:
+        with suppress(ProposalError):
+            leader.raw.propose_conf_change(None)
+        leader.acted()
+
+
+def _tell_commits_in_votes(world: World) -> None:
+    """The way out when the last voter does not know that it is one: raft-rs's option, for which this is the reason.
+
+    Those who know of the change that it has not heard to be committed are no voters any more, and their longer logs
+    keep it from being elected by the old majority (behaviours X30 and X31).
+    """
+    world.note(0, "commits are told in votes")
+    world.checker.counts["hidden changes"] += 1
+    for node in world.nodes.values():
+        node.exit()
+        node.tell_commits_in_votes()
+        node.boot()
+
+
+def _is_converged(world: World, leader: Node) -> bool:
+    raft = leader.raft
+    if len(world.leaders()) != 1 or leader.conf.voters_outgoing or not raft.committed_in_term():
+        return False
+    members = [world.nodes[id_] for id_ in members_of(leader.conf)]
+    return raft.log.committed == raft.log.last_index and all(
+        node.alive
+        and node.applied == raft.log.committed
+        and (node.state, node.conf) == (leader.state, leader.conf)
+        and _is_at_rest(node)
+        for node in members
+    )
+
+
+def _is_at_rest(node: Node) -> bool:
+    """No counter is above zero that counts what is under way: one that leaks refuses all work one day."""
+    raft = node.raft
+    if raft.log.unstable.entries or raft.log.applying_bytes or raft.pending_reads:
+        return False
+    if raft.role is not Role.LEADER:
+        return True
+    return raft.uncommitted_bytes == 0 and all(
+        peer.inflights.count() == 0 and peer.match == raft.log.last_index
+        for id_, peer in raft.tracker.peers
+        if id_ != raft.id
+    )
+
+
+def _stuck(world: World, within_us: int, problem: str) -> str:
+    lines = [f"not converged {within_us / 1e6:g} s after healing {problem}"]
+    for node in world.nodes.values():
+        if not node.alive:
+            lines.append(f"{node.id} is off")
+            continue
+        raft = node.raft
+        lines.append(f"{node.id} {raft.role.value} term={raft.term} {raft.log} last={raft.log.last_index}")
+        lines.append(
+            f"    {raft.tracker.config} leader={raft.leader} applied={node.applied} state={node.state:x} "
+            f"uncommitted={raft.uncommitted_bytes} applying={raft.log.applying_bytes} reads={len(raft.pending_reads)}"
+        )
+        if raft.role is Role.LEADER:
+            lines += [f"    {id_}: {progress}" for id_, progress in raft.tracker.peers]
+    return "\n".join(lines)

@@ -1,0 +1,136 @@
+"""The two kinds of runs under one protocol, and their files: what replaying, shrinking and counting need to know.
+
+    outcome = RUNNERS["core"](seed, options, script)        script None: the one that the seed plans
+
+A file of a run has its kind, seed and options in the first line, then one line an event of its script:
+
+    {"kind": "core", "seed": 7, "options": {"profile": "storm", "size": 3, "seconds": 20.0}}
+    [0.31, "crash", [1], 0.002, 0.0]
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from random import Random
+from typing import Final, TypeAlias, final
+
+from raftly.errors import DecodeError, RaftlyError
+from raftly.node import command, query
+from raftly.testing.core_sim.faults import Fault, from_line, to_line
+from raftly.testing.core_sim.options import Options
+from raftly.testing.core_sim.run import Outcome
+from raftly.testing.core_sim.run import run as run_core
+from raftly.testing.linearizability import check
+from raftly.testing.models import Register as RegisterModel
+from raftly.testing.sim import Call, Run, RunOptions, Trace
+from raftly.testing.sim import from_line as from_full_line
+
+Runner: TypeAlias = Callable[[int, Options, Sequence[Fault] | None], Outcome]
+
+
+@final
+class Registers:
+    """What a full run replicates: registers by name, 0 at first."""
+
+    values: dict[str, int]
+
+    def __init__(self) -> None:
+        self.values = {}
+
+    @command
+    def set(self, name: str, value: int) -> int:
+        """Write one."""
+        self.values[name] = value
+        return value
+
+    @query
+    def get(self, name: str) -> int:
+        """Read one."""
+        return self.values.get(name, 0)
+
+
+def workload(random: Random) -> Call[Registers]:
+    """Reads and writes of two registers; no value is written twice."""
+    key = random.choice("ab")
+    if random.random() < 0.4:
+        return Call("read", key, None, Registers.get, (key,), is_query=True)
+    value = random.getrandbits(40)
+    return Call("write", key, value, Registers.set, (key, value))
+
+
+def run_full(
+    seed: int,
+    options: Options,
+    script: Sequence[Fault] | None = None,
+    *,
+    sink: Callable[[str], None] | None = None,
+) -> Outcome:
+    """A run of whole nodes as an Outcome; its history is checked for linearizability."""
+    given = RunOptions(size=options.size, profile=options.profile, seconds=options.seconds, messages=seed % 2 == 1)
+    whole = Run(seed, Registers, workload, given, faults=script, trace=Trace(sink=sink))
+    outcome = Outcome(seed, script=list(whole.faults))
+    try:
+        report = whole.go()
+        outcome.recovery_s = report.recovery_s
+        verdict = check(report.operations, RegisterModel(0))
+        if not verdict.holds:
+            outcome.problem = f"the history is not linearizable: {verdict}"
+    except (AssertionError, RaftlyError, OSError) as error:
+        outcome.problem = f"{type(error).__name__}: {error}"
+    outcome.digest = whole.world.trace.digest()
+    outcome.seconds, outcome.events, outcome.struck = whole.world.now, whole.world.events, whole.struck
+    outcome.counts["operations"] = len(whole.history.operations)
+    return outcome
+
+
+RUNNERS: Final[dict[str, Runner]] = {"core": run_core, "full": run_full}
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run to be made."""
+
+    kind: str
+    seed: int
+    options: Options
+    script: tuple[Fault, ...] | None = None
+
+    def run(self) -> Outcome:
+        """Make it."""
+        return RUNNERS[self.kind](self.seed, self.options, self.script)
+
+    def command(self) -> str:
+        """A line for a shell that does it again."""
+        options = self.options
+        kind = "" if self.kind == "core" else f" --kind {self.kind}"
+        return (
+            f"raftly sim replay {self.seed}{kind} --profile {options.profile} --size {options.size} "
+            f"--seconds {options.seconds:g}"
+        )
+
+    def save(self, path: Path) -> None:
+        """Write a file of it; it needs a script."""
+        shape = asdict(self.options)
+        head = {"kind": self.kind, "seed": self.seed, "options": shape}
+        lines = [json.dumps(head), *map(to_line, self.script or ())]
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def load(path: Path) -> Job:
+    """What `Job.save` wrote.
+
+    Raises:
+        DecodeError: it is something else.
+    """
+    head, *lines = path.read_text(encoding="utf-8").splitlines()
+    try:
+        fields = json.loads(head)
+        kind, seed, options = str(fields["kind"]), int(fields["seed"]), replace(Options(), **fields["options"])
+        reader = {"core": from_line, "full": from_full_line}[kind]
+    except (ValueError, TypeError, KeyError) as error:
+        raise DecodeError("script", 0, f"{path.name} does not begin with a run: {error}") from error
+    return Job(kind, seed, options, tuple(reader(line) for line in lines))

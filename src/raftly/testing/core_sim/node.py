@@ -1,0 +1,532 @@
+"""One node: the core, its log on a disk that takes its time, and a state machine that is a hash of what it applied.
+
+The loop is that of `raftly.node.driver` in small: what is to be durable gathers while the disk works, answers follow
+the write they belong to, a commit index alone waits for the next write. With synchronous storage writes a Ready is
+finished before the next one is taken.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Coroutine, Generator
+from contextlib import suppress
+from dataclasses import replace
+from random import Random
+from typing import TYPE_CHECKING, Any, Final, cast, final
+
+from raftly.base.membership import ConfState
+from raftly.base.rand import SplitMix64
+from raftly.base.types import Entry, EntryType, HardState, Index, NodeId, Snapshot, SnapshotMeta, Term
+from raftly.core.config import Config
+from raftly.core.messages import (
+    Message,
+    MsgAppResp,
+    MsgSnap,
+    MsgStorageAppend,
+    MsgStorageApply,
+    MsgTimeoutNow,
+    MsgVoteResp,
+)
+from raftly.core.proposals import decode_change
+from raftly.core.raw_node import RawNode
+from raftly.core.readindex import ReadState
+from raftly.core.ready import Ready
+from raftly.core.role import Role
+from raftly.errors import ConfChangeError, DiskFull, PeerNotFound, ProposalError, StorageError, SyncFailed
+from raftly.node.roster import advance
+from raftly.storage.group_log import GroupLog
+from raftly.storage.items import EntriesItem, HardStateItem, Item, MembershipItem, SnapshotItem
+from raftly.storage.log_store import LogOptions, LogStore
+from raftly.testing.checks import mix
+from raftly.testing.memfs import MemFs
+
+if TYPE_CHECKING:
+    from raftly.testing.core_sim.world import World
+
+GROUP: Final = 1
+_CLUSTER: Final = 1
+_LEADER: Final = Role.LEADER
+_STATE: Final = struct.Struct("<Q")
+_RETRY_US: Final = 100_000
+"""Between two attempts to write to a full disk."""
+_RESTART_US: Final = 50_000
+"""A supervisor starts a process that ended by itself about so much later."""
+
+
+class PowerLost(BaseException):
+    """The machine stopped in the middle of a change of its disk; unwinds what was being done."""
+
+
+@final
+class _Pause:
+    """Awaited where the disk is at work; the commit goes on when it is done."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
+_PAUSE: Final = _Pause()
+
+
+def _start(commit: Coroutine[Any, Any, None]) -> Generator[None, None, None]:
+    """A commit to be stepped by hand."""
+    return cast("Generator[None, None, None]", commit.__await__())
+
+
+@final
+class Node:
+    """One host of a world, with its disk and the process on it, if any."""
+
+    def __init__(self, world: World, id_: NodeId, config: Config, founders: tuple[NodeId, ...]) -> None:
+        self.id = id_
+        self.alive = False
+        self.starts = 0
+        self.disk_slow = 1.0
+        self.disk_stalled_until = 0
+        self.sync_errors = 0
+        self.fuse = 0  # power is lost before this many-th change of the disk
+        self.rate = 1.0  # of the clock
+        self.paused_until = 0
+        self.retired = False  # switched off for good: healing found it to be no member
+        self._world = world
+        self._config = config
+        self._random = Random(f"{world.seed}/node/{id_}")
+        self._source = SplitMix64(self._random.getrandbits(64))
+        self._fs = MemFs()
+        self._writing: Generator[None, None, None] | None = None
+        self._found(founders)
+
+    def _found(self, founders: tuple[NodeId, ...]) -> None:
+        """A founder begins with the membership on its disk, anybody else with nothing."""
+        if self.id in founders:
+            store = self._open()
+            begin = SnapshotItem(GROUP, Snapshot(SnapshotMeta(1, 1, ConfState(founders)), _STATE.pack(0)), False)
+            for _ in _start(store.commit([begin, HardStateItem(GROUP, HardState(1, 0, 1))])):
+                raise AssertionError("nothing makes this disk wait")
+            store.close()
+
+    def _open(self) -> LogStore:
+        store = LogStore(self._fs, _CLUSTER, self.id, LogOptions(self._world.drawn.segment_bytes))
+        store.open()
+        return store
+
+    # --- life ---
+
+    def boot(self) -> None:
+        """Start a process that recovers from the disk."""
+        if self.alive or self.retired:
+            return
+        world = self._world
+        self.alive = True
+        self.starts += 1
+        self._fs.on_step = self._on_step
+        self._fs.on_sync = self._on_sync
+        try:
+            self._store = self._open()
+        except PowerLost:
+            self.power_off()
+            return
+        except DiskFull:
+            self._fail("the disk is full")
+            return
+        self.log: GroupLog = self._store.group(GROUP)
+        self._items: list[Item] = []
+        self._answers: list[Message] = []
+        self._in_flight: tuple[list[Item], list[Message]] = ([], [])
+        self._pending_state: HardState | None = None
+        self._ready: Ready | None = None  # synchronous style: waits for the disk,
+        self._ready_in_flight = False  # and it is in the write under way
+        self._held: list[Message] = []  # arrived while paused
+        self._cut: tuple[Snapshot, Index] | None = None
+        self.disk_full = False
+        self.transfer_term: Term = 0
+        self.waiters: dict[Index, Term] = {}
+        self.questions: dict[bytes, tuple[int, Term]] = {}  # reads: asked when, while leading in which term
+        stored = self.log.snapshot_meta
+        self.applied: Index = stored.meta.index
+        self.state = _STATE.unpack(stored.data)[0] if stored.data else 0
+        self.conf = stored.meta.conf_state
+        self.log.latest_snapshot = self._to_send
+        self._conf_index = self.log.conf_index
+        config = replace(self._config, id=self.id, seed=self._random.getrandbits(32), applied=self.applied)
+        self.raw = RawNode(config, self.log, world.tracer)
+        self.raft = self.raw.raft
+        world.checker.started(self.raft)
+        world.after(int(self._tick_us() * self._random.random()), self._tick, self.starts)
+        self._pump()
+
+    def crash(self) -> None:
+        """Power is lost: of what was not synced anything may be left."""
+        self.exit()
+        self._fs = self._fs.crash(self._source)
+        self.fuse = 0
+
+    def exit(self) -> None:
+        """The process ends here and now; what it wrote stays."""
+        if self.alive:
+            self.alive = False
+            writing, self._writing = self._writing, None
+            if writing is not None:
+                self._fs.on_step = None
+                writing.close()
+            self._fs.locked.clear()
+
+    def tell_commits_in_votes(self) -> None:
+        """From the next start on."""
+        self._config = replace(self._config, commit_in_votes=True)
+
+    def _fail(self, problem: str) -> None:
+        """The process ends by itself."""
+        self._world.note(self.id, "ends", problem)
+        self.exit()
+        self._world.after(_RESTART_US, lambda _: self.boot(), None)
+
+    # --- disk ---
+
+    def _on_step(self, operation: str, path: str) -> None:
+        if self.fuse:
+            self.fuse -= 1
+            if not self.fuse:
+                self._world.note(self.id, "loses power", f"{operation} {path}")
+                raise PowerLost
+
+    async def _on_sync(self, path: str) -> None:
+        await _PAUSE
+        if self.sync_errors:
+            self.sync_errors -= 1
+            raise SyncFailed(f"cannot sync {path}: input/output error")
+
+    def fill_disk(self, slack_bytes: int) -> None:
+        """From now on there is room for this much more."""
+        self._fs.capacity_bytes = 1 << 40
+        self._fs.capacity_bytes = (1 << 40) - self._fs.free_bytes("") + slack_bytes
+
+    def free_disk(self) -> None:
+        """There is room again."""
+        self._fs.capacity_bytes = None
+
+    def _start_write(self) -> None:
+        items, answers = self._items, self._answers
+        self._items, self._answers = [], []
+        self._in_flight = (items, answers)
+        self._ready_in_flight = self._ready is not None
+        if items:
+            self._writing = _start(self._store.commit(items))
+            self._go_on(self.starts)
+        else:
+            self._on_written()
+
+    def _go_on(self, incarnation: int) -> None:
+        """The disk did the next step of a commit."""
+        if incarnation != self.starts or not self.alive or self._writing is None:
+            return
+        world = self._world
+        wait = max(self.disk_stalled_until, self.paused_until) - world.now
+        if wait > 0:
+            world.after(wait, self._go_on, incarnation)
+            return
+        try:
+            next(self._writing)
+        except StopIteration:
+            self._writing = None
+            self.disk_full = False
+            self._on_written()
+            self._pump()
+        except DiskFull:
+            self._on_disk_full()
+        except StorageError as error:
+            self._fail(str(error))
+        except PowerLost:
+            self.power_off()
+        else:
+            draw = world.random.random()
+            world.after(int(world.drawn.sync_us * (0.5 + draw * draw) * self.disk_slow), self._go_on, incarnation)
+
+    def power_off(self) -> None:
+        """Power was lost in the middle of something."""
+        self.crash()
+        self._world.after(_RESTART_US, lambda _: self.boot(), None)
+
+    def _on_disk_full(self) -> None:
+        self._writing = None
+        if self._store.is_broken:
+            self._fail("the disk is full, and the log broken by it")
+            return
+        self.disk_full = True
+        world, raft = self._world, self.raft
+        items, _ = self._in_flight
+        if raft.role is _LEADER and not raft.lead_transferee:
+            others = [(peer.match, id_) for id_, peer in raft.tracker.peers if id_ != self.id]
+            match, target = max(others, default=(0, 0))
+            if match > raft.log.persisted_index():
+                self.raw.transfer_leader(target)
+        starts = self.starts
+
+        def again(_: object) -> None:
+            if self.alive and self.starts == starts:
+                self._writing = _start(self._store.commit(items))
+                self._go_on(starts)
+
+        world.after(_RETRY_US, again, None)
+        self._pump()
+
+    def _on_written(self) -> None:
+        """All of the write is durable: what it was to be answered with may leave."""
+        world, log = self._world, self.log
+        world.checker.synced(self.raft, log.hard_state)
+        _, answers = self._in_flight
+        self._in_flight = ([], [])
+        for message in answers:
+            if message.to == self.id:
+                world.checker.sent(self.raft, message, log.hard_state, log.last_index())
+                self._step(message)
+            else:
+                self._post(message)
+        ready = self._ready
+        if ready is not None and self._ready_in_flight:
+            self._ready = None
+            self._finish(ready)
+        world.checker.look(self.raft, world.now)
+
+    # --- input ---
+
+    def receive(self, message: Message) -> None:
+        """A message arrives."""
+        if not self.alive:
+            return
+        if self.paused_until > self._world.now:
+            if not self._held:
+                self._world.after(self.paused_until - self._world.now, self._release, self.starts)
+            self._held.append(message)
+            return
+        self._world.reached(self.raft, message)
+        self._step(message)
+        self._settle()
+
+    def _release(self, incarnation: int) -> None:
+        if self.alive and incarnation == self.starts:
+            held, self._held = self._held, []
+            for message in held:
+                self.receive(message)
+
+    def _step(self, message: Message) -> None:
+        # From a node that has left, or a forwarded proposal that comes at a bad moment.
+        with suppress(PeerNotFound, ProposalError):
+            self.raw.step(message)
+
+    def _settle(self) -> None:
+        """Look, then do what there is to do; something happened to the core."""
+        self._world.checker.look(self.raft, self._world.now)
+        self._pump()
+
+    def _tick_us(self) -> float:
+        return self._world.tick_us / self.rate
+
+    def _tick(self, incarnation: int) -> None:
+        if incarnation != self.starts or not self.alive:
+            return
+        world = self._world
+        wait = self.paused_until - world.now
+        if wait > 0:
+            world.after(wait, self._tick, incarnation)
+            return
+        world.after(int(self._tick_us()) + 1, self._tick, incarnation)
+        self.raw.tick()
+        self._settle()
+
+    def act(self) -> bool:
+        """Can somebody do something with this node's core now? Then `acted` afterwards."""
+        return self.alive and self.paused_until <= self._world.now
+
+    def acted(self) -> None:
+        """Something was done with the core."""
+        self._settle()
+
+    # --- output ---
+
+    def _pump(self) -> None:
+        raw = self.raw
+        if self._config.async_storage_writes:
+            while raw.has_ready():
+                ready = raw.ready()
+                if ready.read_states:
+                    self._on_reads(ready.read_states)
+                for message in ready.messages:
+                    if isinstance(message, MsgStorageAppend):
+                        self._plan_write(message)
+                    elif isinstance(message, MsgStorageApply):
+                        self._apply(message.entries)
+                        for response in message.responses:
+                            raw.step(response)
+                    else:
+                        self._post(message)
+                self._world.checker.look(self.raft, self._world.now)
+        else:
+            while self._ready is None and self.alive and raw.has_ready():
+                self._take(raw.ready())
+                if self._writing is None and not self.disk_full:
+                    self._start_write()
+        if (
+            self._writing is None
+            and not self.disk_full
+            and self.alive
+            and (self._items or self._answers or self._ready)
+        ):
+            self._start_write()
+
+    def _take(self, ready: Ready) -> None:
+        """Synchronous style: save what must be saved; the rest follows when that is durable."""
+        if ready.read_states:
+            self._on_reads(ready.read_states)
+        if ready.snapshot is not None:
+            self._restore(ready.snapshot)
+            self._items.append(SnapshotItem(GROUP, ready.snapshot, keeps_entries=False))
+        if ready.hard_state is not None:
+            self._plan_state(ready.hard_state, ready.must_sync or ready.snapshot is not None)
+        if ready.entries:
+            self._items.append(EntriesItem(GROUP, ready.entries))
+        self._ready = ready
+
+    def _finish(self, ready: Ready) -> None:
+        for message in ready.messages:
+            self._post(message)
+        self._apply(ready.committed_entries)
+        self.raw.advance()
+        self._world.checker.look(self.raft, self._world.now)
+
+    def _plan_write(self, message: MsgStorageAppend) -> None:
+        if message.snapshot is not None:
+            self._restore(message.snapshot)
+            self._items.append(SnapshotItem(GROUP, message.snapshot, keeps_entries=False))
+        if message.term or message.vote or message.commit:
+            state = HardState(message.term, message.vote, message.commit)
+            self._plan_state(state, bool(message.entries) or message.snapshot is not None)
+        elif self._pending_state is not None and message.entries:
+            self._plan_state(self._pending_state, must_write=True)
+        if message.entries:
+            self._items.append(EntriesItem(GROUP, message.entries))
+        if message.responses:
+            self._answers += message.responses
+
+    def _plan_state(self, state: HardState, must_write: bool) -> None:
+        known = self._pending_state or self.log.hard_state
+        if must_write or (state.term, state.vote) != (known.term, known.vote):
+            self._items.append(HardStateItem(GROUP, state))
+            self._pending_state = None
+        else:
+            self._pending_state = state
+
+    def _post(self, message: Message) -> None:
+        kind = type(message)
+        world = self._world
+        if kind is MsgAppResp or kind is MsgVoteResp:
+            world.checker.sent(self.raft, message, self.log.hard_state, self.log.last_index())
+        elif kind is MsgTimeoutNow:
+            self.transfer_term = message.term
+            world.checker.released(self.raft)
+        arrives = world.send(self.id, message)
+        if kind is MsgSnap:
+            world.after(world.tick_us, self._report_snapshot, (self.starts, message.to, not arrives))
+
+    def _report_snapshot(self, report: tuple[int, NodeId, bool]) -> None:
+        starts, to, failed = report
+        if self.alive and starts == self.starts:
+            self.raw.report_snapshot(to, failed=failed)
+            self._settle()
+
+    # --- the state machine ---
+
+    def _apply(self, entries: list[Entry]) -> None:
+        checker, raft = self._world.checker, self.raft
+        for entry in entries:
+            if entry.index <= self.applied:
+                continue  # a snapshot covered it meanwhile
+            assert entry.index == self.applied + 1, f"{entry!r} is to be applied behind {self.applied}"
+            self.applied = entry.index
+            if entry.type == EntryType.NORMAL:
+                if entry.data_bytes():
+                    self.state = mix(self.state, entry.data)
+            else:
+                self._apply_change(entry)
+            checker.applied(raft, entry, self.state)
+            if self.waiters:
+                term = self.waiters.pop(entry.index, None)
+                if term == entry.term:
+                    checker.acknowledged(raft, entry.index, term)
+                    self._world.on_acknowledged()
+        if entries:
+            self._maybe_snapshot()
+
+    def _apply_change(self, entry: Entry) -> None:
+        change = decode_change(entry).as_v2()
+        is_new = entry.index > self._conf_index
+        try:
+            conf = self.raw.apply_conf_change(change) if is_new else advance(self.conf, change)
+        except ConfChangeError:
+            return  # impossible changes are skipped, by everyone alike
+        self._world.checker.configured(self.raft, entry.index, self.conf, conf)
+        self.conf = conf
+        if is_new:
+            self._items.append(MembershipItem(GROUP, entry.index, conf))
+
+    def _restore(self, snapshot: Snapshot) -> None:
+        meta = snapshot.meta
+        self.applied = meta.index
+        self.state = _STATE.unpack(snapshot.data)[0]
+        self.conf = meta.conf_state
+        self._conf_index = meta.index
+        self._cut = None
+        self.waiters.clear()
+        self._world.checker.restored(self.raft, meta.index, self.state)
+
+    def _maybe_snapshot(self) -> None:
+        drawn = self._world.drawn
+        if self.applied - self.log.snapshot_meta.meta.index >= drawn.snapshot_entries:
+            self.compact()
+
+    def compact(self) -> None:
+        """Make a snapshot of now, or cut the log behind one that was made before; as far as all that is durable."""
+        log = self.log
+        if self._cut is None:
+            term = self.raft.log.term_or_none(self.applied)
+            if term is None or self.applied <= log.snapshot_meta.meta.index:
+                return
+            snapshot = Snapshot(SnapshotMeta(self.applied, term, self.conf), _STATE.pack(self.state))
+            self._cut = (snapshot, self.applied + self._world.drawn.entries_kept)
+        snapshot, due = self._cut
+        index = snapshot.meta.index
+        known = self.raft.log.applied
+        if due <= known and log.first_index() <= index <= log.last_index():
+            self._cut = None
+            self._items.append(SnapshotItem(GROUP, snapshot, keeps_entries=True))
+            self._world.checker.counts["compactions"] += 1
+
+    def _to_send(self, to: NodeId) -> Snapshot | None:
+        """The snapshot that the log stands on, or one of now for somebody whom that does not know."""
+        stored = self.log.snapshot_meta
+        conf = stored.meta.conf_state
+        if to in conf.voters or to in conf.learners or to in conf.voters_outgoing:
+            return stored
+        term = self.raft.log.term_or_none(self.applied)
+        return None if term is None else Snapshot(SnapshotMeta(self.applied, term, self.conf), _STATE.pack(self.state))
+
+    # --- reads ---
+
+    def _on_reads(self, states: list[ReadState]) -> None:
+        world, raft = self._world, self.raft
+        for state in states:
+            world.checker.answered(raft, state.context, state.index)
+            asked_at, term = self.questions.pop(state.context, (0, 0))
+            lease = world.lease_us
+            if lease and term == raft.term and raft.role is _LEADER and self.transfer_term != term:
+                world.checker.leased(raft, asked_at + lease, world.now)
+
+    def holds_lease(self) -> bool:
+        """Could a read be answered here and now, without asking anybody? As `raftly.node.reads` has it."""
+        raft = self.raft
+        return (
+            self._world.checker.holds_lease(raft, self._world.now)
+            and raft.lead_transferee == 0
+            and self.transfer_term != raft.term
+            and self.applied >= raft.log.committed
+        )
