@@ -53,6 +53,14 @@ def test_a_write_of_unknown_outcome_may_be_there_or_not() -> None:
     assert ledger.unknown == 1
 
 
+def test_a_write_of_unknown_outcome_does_not_excuse_that_a_later_one_is_missing() -> None:
+    ledger = written(("a", "1", 1))
+    ledger.give_up(ledger.begin("a", "2"))
+    ledger.acknowledge(ledger.begin("a", "3"), 3)
+    assert ledger.judge(whole(a=("3", 3))) == []
+    assert ledger.judge(whole(a=("2", 2))) == ["a=3 was acknowledged (revision 3), and 2 is there (revision 2)"]
+
+
 def test_what_was_never_acknowledged_is_not_missed() -> None:
     ledger = Ledger()
     ledger.give_up(ledger.begin("a", "1"))

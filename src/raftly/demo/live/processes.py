@@ -20,7 +20,7 @@ from raftly.demo.live.member import Settings
 from raftly.demo.live.report import Report, State, decode_report
 from raftly.errors import RaftlyError
 
-START_S: Final = 20.0
+START_S: Final = 30.0
 ANSWER_S: Final = 2.0
 LINE_BYTES_MAX: Final = 256 << 20  # all that a node holds comes in one line
 

@@ -129,6 +129,7 @@ class _Pair:
                 self._dialing = asyncio.get_running_loop().create_task(self._dial())
         elif self._dialing is not None:
             self.inner.abort()
+            self.outer.abort()
             self.close()
 
     async def _dial(self) -> None:
