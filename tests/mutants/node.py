@@ -522,7 +522,7 @@ _MEMBERS: Final = [
         "membership",
         "            if now >= until or now - moved > self._stall:\n",
         "            if now >= until:\n",
-        "membership",
+        "membership_rules membership",
         60,
     ),
     _fault(
@@ -551,7 +551,7 @@ _MEMBERS: Final = [
         "membership",
         "            self._on_removed()\n        self.ring()\n        return conf if is_new else None\n",
         "            pass\n        self.ring()\n        return conf if is_new else None\n",
-        "membership",
+        "membership_rules membership",
         46,
     ),
     _fault(
@@ -571,7 +571,7 @@ _MEMBERS: Final = [
         "membership",
         "        is_new = entry.index > in_force\n",
         "        is_new = True\n",
-        "membership roster",
+        "membership_rules membership roster",
         56,
     ),
     _fault(
@@ -581,7 +581,7 @@ _MEMBERS: Final = [
         "membership",
         "        if raw.raft.pending_conf_index != index:\n",
         "        if False:\n",
-        "membership",
+        "membership_rules membership",
         53,
     ),
     _fault(
