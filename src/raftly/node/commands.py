@@ -103,6 +103,18 @@ def query(function: F) -> F:
     return function
 
 
+def is_command(function: Callable[..., object]) -> bool:
+    """Is a marked function a command, or a query?
+
+    Raises:
+        TypeError: it is neither.
+    """
+    mark = getattr(function, _MARK, None)
+    if not isinstance(mark, _Mark):
+        raise TypeError(f"{function!r} is neither a command nor a query")
+    return mark.is_command
+
+
 class Kind(IntEnum):
     """What an entry asks for."""
 

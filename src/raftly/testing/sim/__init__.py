@@ -35,7 +35,7 @@ Not simulated: TLS, threads and executors, real files, `loop.add_reader`. A scri
 `time` either; `world.stream("mine")` and `world.now` are for that.
 """
 
-from raftly.testing.sim.clients import Call, Client, ClientOptions, Way, Workload
+from raftly.testing.sim.clients import Call, Client, ClientOptions, Way, Workload, call
 from raftly.testing.sim.cluster import SimCluster
 from raftly.testing.sim.faults import KINDS, PROFILES, Fault, from_line, plan, to_line
 from raftly.testing.sim.host import Host, HostDown
@@ -84,6 +84,7 @@ __all__ = [
     "Workload",
     "World",
     "WorldOptions",
+    "call",
     "from_line",
     "heal",
     "inject",

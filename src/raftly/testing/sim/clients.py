@@ -17,6 +17,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar, final
 from raftly.base.types import NO_NODE, NodeId
 from raftly.errors import NotLeader, OutcomeUnknown, ProposalError, StorageError
 from raftly.node import Replicated
+from raftly.node.commands import is_command
 from raftly.node.errors import (
     LeaseNotHeld,
     MachineFailed,
@@ -27,6 +28,7 @@ from raftly.node.errors import (
     SessionExpired,
 )
 from raftly.node.reads import FOLLOWER, LEASE, STRONG, Mode, Read, bounded
+from raftly.testing.class_model import frozen
 from raftly.testing.history import History
 from raftly.testing.sim.cluster import SimCluster
 from raftly.testing.sim.host import Host
@@ -78,6 +80,15 @@ class Call(Generic[T]):
     args: tuple[Any, ...] = ()
     is_query: bool = False
     shape: Callable[[Any], Any] = itself
+
+
+def call(method: Callable[..., Any], /, *args: Any) -> Call[Any]:  # noqa: ANN401 - whatever it takes
+    """A call of a method of the replicated class, as `ClassModel` judges it.
+
+    Raises:
+        TypeError: the method is neither command nor query.
+    """
+    return Call(method.__name__, None, args, method, args, is_query=not is_command(method), shape=frozen)
 
 
 Workload: TypeAlias = Callable[[Random], Call[T]]
