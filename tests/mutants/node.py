@@ -675,7 +675,7 @@ _DIGESTS: Final = [
         "digests",
         "        if witness in self._said[check]:\n            return\n",
         "",
-        "digests",
+        "digests_rules digests",
     ),
     _fault(
         "half-the-state-compared",
