@@ -710,7 +710,7 @@ _MEMBERS: Final = [
         "raft",
         "        if self.maybe_commit():\n            replication.bcast_append(self)\n        else:\n",
         "        if False:\n            replication.bcast_append(self)\n        else:\n",
-        "conf_change_core",
+        "log_rules conf_change_core",
         51,
     ),
     _fault(
@@ -837,7 +837,7 @@ _SNAPSHOTS: Final = [
         "following",
         "    if meta.index < log.committed or (meta.index == log.committed and not requested):\n        return False\n",
         "",
-        "snapshot_restore",
+        "log_rules snapshot_restore",
         19,
     ),
     _fault(

@@ -1,11 +1,12 @@
-"""Rules of the log that only show in corners: an append older than the log, and two logs that parted long ago."""
+"""Rules of the log that only show in corners: news older than the log, two logs that parted long ago, fewer voters."""
 
 import pytest
 
-from raftly.base.types import Entry
-from raftly.core.messages import Message, MsgApp, MsgAppResp
+from raftly.base.membership import ConfChange, ConfChangeType, ConfState
+from raftly.base.types import Entry, Snapshot, SnapshotMeta
+from raftly.core.messages import Message, MsgApp, MsgAppResp, MsgSnap
 from raftly.core.role import Role
-from tests.support.network import Network, host_with, storage_with
+from tests.support.network import Network, cluster, host_with, storage_with
 
 TAIL = 200
 
@@ -46,3 +47,31 @@ def test_where_two_logs_parted_is_found_term_by_term(leader: tuple[int, ...], fo
     assert network.raft(1).role is Role.LEADER
     assert network.host(3).log_terms() == network.host(1).log_terms()
     assert 1 <= len(refused) <= 3
+
+
+@pytest.mark.parametrize("index", [3, 5, 6, 7])
+def test_a_snapshot_of_what_is_committed_changes_nothing(index: int) -> None:
+    storage = storage_with(voters=(1, 2, 3), snapshot=(5, 1), terms=(1, 1, 1), term=2, commit=7)
+    follower = host_with(1, storage=storage)
+    follower.node.step(MsgSnap(1, 2, 2, Snapshot(SnapshotMeta(index, 1, ConfState((1, 2, 4))))))
+    (answer,) = [message for message in follower.settle() if isinstance(message, MsgAppResp)]
+    assert (answer.index, answer.reject) == (7, False)
+    assert (follower.raft.log.first_index(), follower.raft.log.last_index) == (6, 8)
+    assert follower.raft.tracker.config.voters.ids() == (1, 2, 3)
+
+
+def test_what_the_voters_that_are_left_hold_is_committed_when_one_goes() -> None:
+    """The one that goes was the one that lacked it, and nothing else happens afterwards."""
+    network = cluster(2)
+    network.campaign(1)
+    leader = network.host(1)
+    leader.node.propose_conf_change(ConfChange(ConfChangeType.REMOVE_NODE, 2))
+    leader.settle()
+    change = leader.raft.log.last_index
+    leader.node.propose(b"x")
+    leader.settle()
+    leader.node.step(MsgAppResp(1, 2, leader.raft.term, change))
+    leader.settle()
+    assert leader.raft.tracker.config.voters.ids() == (1,)
+    assert leader.raft.log.committed == change + 1
+    assert leader.payloads() == [b"x"]
