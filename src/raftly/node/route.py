@@ -249,12 +249,10 @@ class Route:
         elif isinstance(response, OutcomeUnknown) and effect is not Effect.EACH_TIME:
             trying.unknown |= effect is not Effect.NONE
             trying.error = response
-        elif isinstance(response, NodeStopped):
+        elif isinstance(response, NodeStopped) or (isinstance(response, ReadTimeout) and effect is Effect.NONE):
             trying.error = response
-            self._avoid(address)
-        elif isinstance(response, Busy | ProposalDropped | DiskFull) or (
-            isinstance(response, ReadTimeout) and effect is Effect.NONE
-        ):
+            self._avoid(address)  # it is cut off, perhaps
+        elif isinstance(response, Busy | ProposalDropped | DiskFull):
             trying.error = response
         else:
             assert isinstance(response, Exception)

@@ -11,6 +11,7 @@ import pytest
 
 from raftly.errors import PeerRefused
 from raftly.node import NodeConfig, Replicated, connect, replicate
+from raftly.node.structures import Dict, watch
 from raftly.transport.options import Address
 from tests.support.nodes import Register
 
@@ -47,6 +48,38 @@ def test_a_session_goes_on_over_a_change_of_leader(tmp_path: Path) -> None:
         async with connect(Register, list(addresses.values()), cluster_id=2) as stranger:
             with pytest.raises(PeerRefused, match="cluster 2"):
                 await stranger.call(Register.add, "a", 1)
+        for node in nodes.values():
+            await node.stop()
+
+    asyncio.run(main())
+
+
+def test_a_watch_goes_on_over_a_change_of_leader(tmp_path: Path) -> None:
+    async def main() -> None:
+        addresses = free_addresses(3)
+
+        async def start(id_: int) -> Replicated[Dict[str, int]]:
+            (tmp_path / str(id_)).mkdir(exist_ok=True)
+            config = NodeConfig(id_, (1, 2, 3), tick=0.02, lease=0.08, clock_drift=0.02)
+            return await replicate(Dict[str, int], id_, addresses, str(tmp_path / str(id_)), config=config)
+
+        nodes = {id_: await start(id_) for id_ in (1, 2, 3)}
+        async with connect(Dict[str, int], [addresses[2]]) as caller, asyncio.timeout(60):
+            watching = watch(caller, Dict.changes)
+
+            async def take(count: int) -> list[int]:
+                return [(await anext(watching)).revision for _ in range(count)]
+
+            told = asyncio.ensure_future(take(40))
+            session = await caller.open_session()
+            for count in range(20):
+                await session.call(Dict.put, "a", count)
+            leader = await nodes[1].wait_leader()
+            stopping = asyncio.ensure_future(nodes.pop(leader).stop())
+            for count in range(20):
+                await session.call(Dict.put, "a", count)
+            assert await told == list(range(1, 41))
+            await stopping
         for node in nodes.values():
             await node.stop()
 
