@@ -294,7 +294,7 @@ class Checker:
             if entry.term < term:
                 self._fail(raft, f"has falling terms at {entry!r}")
             index, term = entry.index, entry.term
-            chain = mix(chain + entry.type, entry.data)
+            chain = mix(chain + entry.type + (term << 8), entry.data)
             if chains.setdefault(index * _STRIDE + term, chain) != chain:
                 self._fail(raft, f"has another entry, or others before it, at {term}/{index} than others: {entry!r}")
             if index <= commit and commits.get(index, term) != term:
