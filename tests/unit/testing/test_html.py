@@ -123,7 +123,7 @@ for (const button of made.filter((thing) => "click" in thing.heard && thing.text
 def test_the_page_shows_what_was_true_at_each_moment(tmp_path: Path) -> None:
     write_trace_page(tmp_path / "page.html", events())
     (tmp_path / "dom.js").write_text(DOM, "utf-8")
-    command = ["node", "dom.js", "page.html", "0", "70000", "100000"]
+    command = ["node", "dom.js", "page.html", "0", "72000", "100000"]
     ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
     first, middle, last = [json.loads(line) for line in ran.stdout.split("\n") if line]
     assert "leader" not in first.replace("node1 down", "")

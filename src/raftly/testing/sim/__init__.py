@@ -37,7 +37,7 @@ Not simulated: TLS, threads and executors, real files, `loop.add_reader`. A scri
 
 from raftly.testing.sim.clients import Call, Client, ClientOptions, Way, Workload, call
 from raftly.testing.sim.cluster import SimCluster
-from raftly.testing.sim.faults import KINDS, PROFILES, Fault, from_line, plan, to_line
+from raftly.testing.sim.faults import KINDS, NEWCOMERS, PROFILES, Fault, from_line, plan, to_line
 from raftly.testing.sim.host import Host, HostDown
 from raftly.testing.sim.inject import heal, inject, settle_members
 from raftly.testing.sim.loop import SimLoop
@@ -53,6 +53,7 @@ from raftly.testing.sim.world import OutOfTime, SimulationError, Stuck, World, W
 __all__ = [
     "KINDS",
     "LIVENESS_S",
+    "NEWCOMERS",
     "PROFILES",
     "SCENARIOS",
     "Call",

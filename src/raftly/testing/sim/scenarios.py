@@ -75,10 +75,7 @@ def _queue() -> Workload[Any]:
     """Puts and takes of single values, as many of each."""
 
     def call(random: Random) -> Call[Any]:
-        draw = random.random()
-        if draw < 0.1:
-            return Call("size", None, None, Queue.size, is_query=True)
-        if draw < 0.55:
+        if random.random() < 0.5:
             value = random.getrandbits(40)
             return Call("put", None, value, Queue.put, (value,))
         return Call("take", None, None, Queue.take, shape=_taken)
@@ -103,7 +100,7 @@ def _locks() -> Workload[Any]:
         if random.random() < 0.6:
             owner = f"{random.getrandbits(40):x}"
             ttl = random.choice((0.05, 0.5, 5.0))
-            return Call("acquire", None, owner, Locks.acquire, ("it", owner, ttl), shape=token)
+            return Call("acquire", None, None, Locks.acquire, ("it", owner, ttl), shape=token)
         given = tokens[random.randrange(len(tokens))]
         return Call("release", None, given, Locks.release, ("it", given))
 

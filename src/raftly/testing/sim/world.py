@@ -72,7 +72,7 @@ class World:
         self.trace = trace or Trace()
         self.now = 0.0
         self.events = 0
-        self.errors: list[SimulationError] = []  # what callbacks of hosts let fall
+        self.errors: list[AssertionError] = []  # what callbacks of hosts let fall
         self.after_turn: list[Callable[[Host], None]] = []
         """Called after every turn of every host: checks, which raise."""
         self.random = self.stream("schedule")
@@ -166,6 +166,10 @@ class World:
     def on_error(self, host: Host, context: dict[str, Any]) -> None:
         """A callback of a host raised what nobody caught, or something was never looked at."""
         cause = context.get("exception")
+        if isinstance(cause, AssertionError):  # a check's own words
+            cause.add_note(f"{host.name} at {self.now:.3f} s: {context.get('message')}")
+            self.errors.append(cause)
+            return
         error = SimulationError(f"{host.name} at {self.now:.3f} s: {context.get('message')}: {cause!r}")
         error.__cause__ = cause
         self.errors.append(error)
@@ -174,7 +178,7 @@ class World:
         """Raise what callbacks let fall.
 
         Raises:
-            SimulationError: the first of it.
+            SimulationError: the first of it; an AssertionError as it was raised.
         """
         if self.errors:
             raise self.errors[0]

@@ -8,12 +8,14 @@ from random import Random
 import pytest
 
 from raftly.errors import Corruption, DecodeError
+from raftly.testing.checks import SafetyViolation
 from raftly.testing.faultfs import Effect
 from raftly.testing.faultfs import Fault as DiskFault
 from raftly.testing.linearizability import check
 from raftly.testing.models import Register as RegisterModel
 from raftly.testing.sim import (
     KINDS,
+    NEWCOMERS,
     PROFILES,
     Call,
     ClientOptions,
@@ -143,13 +145,18 @@ def test_a_run_of_each_profile_recovers_and_is_linearizable(profile: str) -> Non
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_each_kind_of_fault_strikes_and_is_undone(kind: str) -> None:
     amount = {"clock_rate": 1.05, "loss": 0.2, "flap": 0.1, "full_disk": 100, "crash_at_write": 3}.get(kind, 50.0)
-    nodes = {"cut": (1, 2), "flap": (1, 2), "reset": (1, 2), "grow": (4,), "replace": (1, 4)}.get(kind, (1,))
+    amount = 1.0 if kind == "bad_write" else amount
+    nodes = {"cut": (1, 2), "flap": (1, 2), "reset": (1, 2), "grow": (4,), "rolling": ()}.get(kind, (1,))
+    replaces = kind in NEWCOMERS and kind != "grow"
+    nodes = (1, 4) if replaces else nodes
     run = Run(1, Register, workload, RunOptions(seconds=2.0, clients=1), faults=[Fault(0.5, kind, nodes, 1.0, amount)])
     report = run.go()
     assert report.struck == {kind: 1}
     assert all(not link.cuts and link.slow == pytest.approx(1) for link in run.world.net._links.values())
     assert all(link.options is run.world.net.options for link in run.world.net._links.values())
-    assert run.cluster.retired == {"grow": {4}, "replace": {1}}.get(kind, set())
+    assert run.cluster.retired == ({1} if replaces else {"grow": {4}}.get(kind, set()))
+    lives = {"rolling": 2, "stop": 2, "crash": 2, "crash_all": 2, "exit": 2, "crash_at_write": 2}
+    assert run.cluster.hosts[1].incarnation >= lives.get(kind, 2 if kind in {"wipe", "bit_rot", "bad_write"} else 1)
     for host in run.cluster.hosts.values():
         assert host.disk.slow == 1.0
         assert host.clock.rate == 1.0
@@ -176,7 +183,7 @@ def test_disks_that_lie_about_their_syncs_are_found_out() -> None:
     run = Run(1, Register, workload, RunOptions(seconds=4.0), faults=faults)
     for host in run.cluster.hosts.values():
         host.disk.fs.add(DiskFault("sync", Effect.LOST, times=None))
-    with pytest.raises(NotLive):
+    with pytest.raises((NotLive, SafetyViolation)):
         run.go()
     assert any(isinstance(error, Corruption) for _, error in run.cluster.failures)
 
@@ -228,7 +235,9 @@ def test_plans_are_drawn_from_the_seed_and_survive_a_file() -> None:
         assert faults == plan(Random(7), (1, 2, 3), profile, 20.0)
         assert [from_line(to_line(fault)) for fault in faults] == faults
         assert all(fault.at >= 0 and fault.at + fault.seconds <= 20.0 + 1e-9 for fault in faults)
-        assert all(set(fault.nodes) <= {1, 2, 3} for fault in faults if profile not in {"uniform", "membership"})
+        assert all(
+            set(fault.nodes) <= {1, 2, 3} for fault in faults if profile not in {"uniform", "membership", "disk"}
+        )
         assert all(str(fault) for fault in faults)
 
 
