@@ -485,7 +485,7 @@ _REPLICATION: Final = [
         "        voters = self.config.voters if self.config.voters.incoming.ids else config.voters\n"
         "        self.config = config\n        self.progress = progress\n"
         "        self.peers = [(id_, progress[id_]) for id_ in sorted(progress)]\n",
-        "conf_change_core tracker joint_consensus",
+        "log_rules conf_change_core tracker joint_consensus",
         55,
     ),
     _fault(
@@ -935,7 +935,7 @@ _MESSAGES: Final = [
         "admission",
         "    if not is_storage_thread(message.from_):\n",
         "    if False:\n",
-        "admission",
+        "log_rules admission",
     ),
     _fault(
         "own-sender-admitted",

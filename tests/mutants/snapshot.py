@@ -238,7 +238,7 @@ FAULTS: Final = [
         "node/snapshot_taker",
         "        if self._taking.locked() and incoming.from_ != self._from:\n",
         "        self._taking = asyncio.Lock()\n        if False:\n",
-        "node/snapshots",
+        "node/snapshot_taker node/snapshots",
         20,
     ),
     _fault(
@@ -248,7 +248,7 @@ FAULTS: Final = [
         "node/snapshot_taker",
         "            if receiver.meta != offered.meta:\n",
         "            if False:\n",
-        "node/snapshots",
+        "node/snapshot_taker node/snapshots",
     ),
     _fault(
         "half-file-taken",
@@ -257,7 +257,7 @@ FAULTS: Final = [
         "node/snapshot_taker",
         "            if not receiver.is_complete:\n",
         "            if False:\n",
-        "node/snapshots",
+        "node/snapshot_taker node/snapshots",
     ),
     _fault(
         "state-index-unchecked",
@@ -266,7 +266,7 @@ FAULTS: Final = [
         "node/snapshot_taker",
         "        if state.applied != meta.index:\n",
         "        if False:\n",
-        "node/snapshots",
+        "node/snapshot_taker node/snapshots",
         37,
     ),
     _fault(

@@ -4,8 +4,9 @@ import pytest
 
 from raftly.base.membership import ConfChange, ConfChangeType, ConfState
 from raftly.base.types import Entry, Snapshot, SnapshotMeta
-from raftly.core.messages import Message, MsgApp, MsgAppResp, MsgSnap
+from raftly.core.messages import Message, MsgApp, MsgAppResp, MsgSnap, MsgStorageAppendResp, MsgStorageApplyResp
 from raftly.core.role import Role
+from raftly.errors import StepLocalMessage
 from tests.support.network import Network, cluster, host_with, storage_with
 
 TAIL = 200
@@ -75,3 +76,12 @@ def test_what_the_voters_that_are_left_hold_is_committed_when_one_goes() -> None
     assert leader.raft.tracker.config.voters.ids() == (1,)
     assert leader.raft.log.committed == change + 1
     assert leader.payloads() == [b"x"]
+
+
+@pytest.mark.parametrize("peer", [0, 1, 2])
+def test_only_the_own_disk_says_what_is_durable_or_applied(peer: int) -> None:
+    leader = cluster(3).host(1)
+    leader.node.campaign()
+    for message in (MsgStorageAppendResp(1, peer, 1, 1, 1), MsgStorageApplyResp(1, peer, 0, [Entry(1, 1)])):
+        with pytest.raises(StepLocalMessage):
+            leader.node.step(message)
