@@ -1,0 +1,92 @@
+"""`raftly sim`: what it prints, and how it ends."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from raftly.cli.sim import sim
+from raftly.testing.core_sim import kinds
+from raftly.testing.core_sim.faults import Fault
+from raftly.testing.core_sim.options import Options
+from raftly.testing.core_sim.run import Outcome
+
+SMALL = ("--jobs", "1", "--seconds", "0.5")
+
+
+def fail(seed: int, options: Options, script: Sequence[Fault] | None = None) -> Outcome:
+    return Outcome(seed, problem=f"SafetyViolation: planted in {options.profile}", script=[Fault(0.1, "exit", (1,))])
+
+
+def test_seeds_are_run_and_counted(tmp_path: Path) -> None:
+    report = tmp_path / "report.md"
+    done = CliRunner().invoke(sim, ["run", "--seeds", "0..5", *SMALL, "--full-share", "0", "--report", str(report)])
+    assert done.exit_code == 0, done.output
+    lines = done.output.splitlines()
+    assert lines[-1] == "5 passed, 0 failed"
+    assert lines[0].startswith("core: 5 seeds, 0.00 virtual hours, ")
+    assert "events/s" in lines[0]
+    assert "5 passed, 0 failed" in report.read_text()
+
+
+def test_json_is_one_object() -> None:
+    done = CliRunner().invoke(sim, ["run", "--seeds", "0..3", *SMALL, "--full-share", "0.4", "--json"])
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.output)
+    assert (told["passed"], told["failed"]) == (3, [])
+    assert sum(kind["seeds"] for kind in told["kinds"].values()) == 3
+    assert told["kinds"]["full"]["seeds"] >= 1
+    assert any(pair.endswith("MsgApp") for pair in told["reached"])
+
+
+def test_a_failure_says_how_to_see_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(kinds.RUNNERS, "core", fail)
+    done = CliRunner().invoke(sim, ["run", "--seeds", "4..6", *SMALL, "--full-share", "0", "--profile", "storm"])
+    assert done.exit_code == 1
+    assert done.output.splitlines()[-1] == "0 passed, 2 failed"
+    assert "raftly sim replay 4 --profile storm --size 5 --seconds 0.5" in done.output
+    assert "planted in storm" in done.output
+
+
+def test_a_replay_is_a_timeline_until_a_time() -> None:
+    arguments = ["replay", "3", "--profile", "storm", "--seconds", "2", "--until", "1"]
+    done = CliRunner().invoke(sim, arguments)
+    assert done.exit_code == 0, done.output
+    *lines, summary, verdict = done.output.splitlines()
+    assert any(" fault " in line for line in lines)
+    assert any(" leader in term " in line for line in lines)
+    assert all(float(line.split()[0]) <= 1 for line in lines)
+    assert summary.startswith("1.000 virtual seconds, ")
+    assert verdict == "passed"
+    assert CliRunner().invoke(sim, arguments).output == done.output
+
+
+def test_the_steps_of_the_core_are_written_for_tla(tmp_path: Path) -> None:
+    path = tmp_path / "trace.ndjson"
+    done = CliRunner().invoke(sim, ["replay", "1", "--seconds", "0.5", "--until", "0.5", "--tla", str(path)])
+    assert done.exit_code == 0, done.output
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    assert {record["event"]["name"] for record in records} >= {"InitState", "Ready"}
+
+
+def test_a_failing_run_is_shrunk_into_a_file_that_replays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(kinds.RUNNERS, "core", fail)
+    path = tmp_path / "small.script"
+    done = CliRunner().invoke(sim, ["shrink", "3", "--to", str(path)])
+    assert done.exit_code == 0, done.output
+    assert "0 events are left" in done.output
+    assert kinds.load(path).seed == 3
+    monkeypatch.undo()
+    assert CliRunner().invoke(sim, ["replay", str(path), "--until", "0.1"]).exit_code == 0
+    assert CliRunner().invoke(sim, ["shrink", str(path)]).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", [["run", "--seeds", "x..3"], ["replay", "no-such-file"], ["run", "--profile", "x"]]
+)
+def test_bad_arguments_are_refused(arguments: list[str]) -> None:
+    done = CliRunner().invoke(sim, arguments)
+    assert done.exit_code == 2
+    assert "Traceback" not in done.output
