@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from raftly.demo.live.commands import FORMS
 
 PROMPT: Final = "raftly> "
+LOOK_S: Final = 0.5
 
 try:
     import readline
@@ -22,10 +25,24 @@ def lines() -> Iterator[str]:
         readline.parse_and_bind("tab: complete")
     while True:
         try:
-            yield input(PROMPT)
+            with _signals_seen():
+                line = input(PROMPT)
+            yield line
         except (EOFError, KeyboardInterrupt):
             print()
             return
+
+
+@contextmanager
+def _signals_seen() -> Iterator[None]:
+    """Have signals seen within LOOK_S: one that comes just before Python waits for a key is else seen with that key."""
+    before = signal.signal(signal.SIGALRM, lambda _number, _frame: None)
+    signal.setitimer(signal.ITIMER_REAL, LOOK_S, LOOK_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def complete(text: str, number: int) -> str | None:
