@@ -286,7 +286,7 @@ FAULTS: Final = [
         "node/membership",
         "        self.roster.conf = conf\n        self._tell_transport(self.roster)\n        self.ring()\n",
         "        self.roster.conf = conf\n        self.ring()\n",
-        "node/membership node/snapshots",
+        "node/membership_rules node/membership node/snapshots",
         23,
     ),
     _fault(

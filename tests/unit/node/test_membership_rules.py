@@ -4,10 +4,12 @@ import asyncio
 
 import pytest
 
-from raftly.base.membership import ConfChangeSingle, ConfChangeType, ConfChangeV2
+from raftly.base.membership import ConfChangeSingle, ConfChangeType, ConfChangeV2, ConfState
 from raftly.base.types import Entry, EntryType
 from raftly.node.errors import ChangePending, LearnerBehind, Removed
 from raftly.node.group import Proposal
+from raftly.node.roster import GONE
+from raftly.transport.memory import MemoryTransport
 from tests.support.nodes import Nodes
 from tests.support.virtual import run
 
@@ -74,5 +76,19 @@ def test_a_change_that_the_core_would_turn_into_nothing_is_refused() -> None:
             with pytest.raises(ChangePending):
                 leader._membership._propose(raw, change, calls[1])
             assert [proposal in leader._waiting.places.values() for proposal in calls] == [True, False]
+
+    run(main())
+
+
+def test_the_transport_hears_of_the_members_that_a_snapshot_brings() -> None:
+    async def main() -> None:
+        async with Nodes() as nodes:
+            node = nodes.others(await nodes.leader())[0]
+            transport = node._membership._transport
+            assert isinstance(transport, MemoryTransport)
+            node.machine.members |= {5: ("memory", 5), 6: GONE}
+            node._membership.on_snapshot(ConfState((1, 2, 3, 5)))
+            assert transport._addresses == {5: ("memory", 5)}
+            assert nodes.network.expelled == {(node.config.id, 6)}
 
     run(main())
