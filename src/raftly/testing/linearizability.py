@@ -177,8 +177,8 @@ class _Search:
                 for other in self._candidates(known, used):
                     self._steps_left -= 1
                     self._put_in(levels, way, other)
-            if self._steps_left < 0:
-                raise _TooManyStepsError
+                if self._steps_left < 0:
+                    raise _TooManyStepsError
             levels[level] = []
             level += 1
         return done.ways()
