@@ -11,7 +11,7 @@ Ask any of them. Who does not lead answers 307 with the address of the leader, a
 
     curl -L -X PUT -d hello  127.0.0.1:8001/kv/greeting
     curl -L                  127.0.0.1:8002/kv/greeting               linearizable
-    curl                     127.0.0.1:8003/kv/greeting?read=local    what node 3 has; bounded: at most a second old
+    curl                    '127.0.0.1:8003/kv/greeting?read=local'   what node 3 has; bounded: at most a second old
     curl                     127.0.0.1:8001/status                    who leads, and what is wrong, in words
 
 `kill -9` the leader: the other two go on. Start it again with the same command, and it has what it missed. Its log is
