@@ -135,7 +135,7 @@ FAULTS: Final = [
         "replicated",
         "        return now_us if now_us > known_us else known_us  # noqa: FURB136 - a call of max() shows here\n",
         "        return now_us or known_us\n",
-        "log_time replicated",
+        "session_rules log_time replicated",
     ),
     _fault(
         "callers-stamp-counts",
@@ -144,7 +144,7 @@ FAULTS: Final = [
         "replicated",
         "        return with_stamp(payload, self._stamp())\n",
         "        return payload\n",
-        "log_time session replicated",
+        "session_rules log_time session replicated",
     ),
     _fault(
         "offered-once",
@@ -162,7 +162,7 @@ FAULTS: Final = [
         "replicated",
         "            self._calls.offer_all(asyncio.get_running_loop().time())\n",
         "            pass\n",
-        "session",
+        "session_rules session",
     ),
     _fault(
         "clock-stands-still",
