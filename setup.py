@@ -20,9 +20,15 @@ from setuptools.command.build_ext import build_ext
 COMPILED = (
     "base/**/*.py",
     "core/**/*.py",
-    *(f"node/{name}.py" for name in ("commands", "values")),
-    *(f"storage/{name}.py" for name in ("group_log", "items", "log_store", "places", "segment")),
-    *(f"transport/{name}.py" for name in ("codec", "frame")),
+    *(
+        f"node/{name}.py"
+        for name in (
+            *("commands", "driver", "eager", "gathered", "group", "intake", "machine"),
+            *("reads", "telling", "values", "waiting"),
+        )
+    ),
+    *(f"storage/{name}.py" for name in ("group_log", "items", "log_store", "places", "segment", "wal")),
+    *(f"transport/{name}.py" for name in ("codec", "frame", "groups", "send_queue")),
 )
 BUILDING = {"bdist_wheel", "build", "build_ext", "develop", "editable_wheel", "install"}
 

@@ -19,7 +19,7 @@ _DRIVER: Final = [
         "term-and-vote-not-stored",
         "term and vote are stored only when entries are",
         "ES DUR",
-        "driver",
+        "gathered",
         "            if message.entries or message.snapshot is not None or (state.term, state.vote) != (known.term, known.vote):\n",
         "            if message.entries or message.snapshot is not None:\n",
         "driver_rules driver",
@@ -29,10 +29,10 @@ _DRIVER: Final = [
         "vote-stored-later",
         "a vote is stored by a write of its own, behind that of its term",
         "ES",
-        "driver",
+        "gathered",
         "            state = HardState(message.term, message.vote, message.commit)\n",
         "            known_term = group.log.hard_state.term\n"
-        "            vote = message.vote if message.term == known_term else NO_NODE\n"
+        "            vote = message.vote if message.term == known_term else 0\n"
         "            state = HardState(message.term, vote, message.commit)\n",
         "driver_rules driver",
         2,
@@ -42,9 +42,9 @@ _DRIVER: Final = [
         "votes and acknowledgements leave when a write begins",
         "ES DUR",
         "driver",
-        "            self._writing_since = self._loop.time()\n            if not await self._write(items):\n",
-        "            self._writing_since = self._loop.time()\n            self._deliver(answers)\n            answers = []\n"
-        "            if not await self._write(items):\n",
+        "            if not await self._commit(gathered.items):\n",
+        "            self._deliver(gathered.answers)\n            gathered.answers = []\n"
+        "            if not await self._commit(gathered.items):\n",
         "driver_rules driver",
         4,
         26,
@@ -54,9 +54,9 @@ _DRIVER: Final = [
         "answers gathered during a write leave with it",
         "ES DUR",
         "driver",
-        "            self._writing_since = None\n            self._gave_way = False\n            self._deliver(answers)\n",
-        "            self._writing_since = None\n            self._gave_way = False\n            answers += self._answers\n"
-        "            self._answers = []\n            self._deliver(answers)\n",
+        "        self._gave_way = False\n        self._deliver(gathered.answers)\n",
+        "        self._gave_way = False\n        gathered.answers += self._gathered.answers\n"
+        "        self._gathered.answers = []\n        self._deliver(gathered.answers)\n",
         "driver_rules driver",
         4,
     ),
@@ -65,9 +65,10 @@ _DRIVER: Final = [
         "an answer that comes with nothing to write does not wait for the write before it",
         "ES DUR",
         "driver",
-        "        if self._writing_since is None and (self._items or self._answers):\n",
-        "        if self._answers and not self._items:\n            answers, self._answers = self._answers, []\n"
-        "            self._deliver(answers)\n        if self._writing_since is None and (self._items or self._answers):\n",
+        "        if self._write is not None:\n            return\n        if self._wants_write():\n",
+        "        if self._write is not None:\n            if not self._gathered.items:\n"
+        "                answers, self._gathered.answers = self._gathered.answers, []\n"
+        "                self._deliver(answers)\n            return\n        if self._wants_write():\n",
         "driver_rules driver",
         4,
     ),
@@ -75,9 +76,9 @@ _DRIVER: Final = [
         "snapshot-item-keeps-entries",
         "a snapshot that replaces the log leaves entries of before on disk",
         "LM",
-        "driver",
-        "            self._items.append(SnapshotItem(group.id, message.snapshot, keeps_entries=False))\n",
-        "            self._items.append(SnapshotItem(group.id, message.snapshot, keeps_entries=True))\n",
+        "gathered",
+        "            self.items.append(SnapshotItem(group.id, message.snapshot, keeps_entries=False))\n",
+        "            self.items.append(SnapshotItem(group.id, message.snapshot, keeps_entries=True))\n",
         "driver_rules driver",
         18,
     ),
@@ -275,8 +276,8 @@ _CALLS: Final = [
         "calls-unbounded",
         "any number of calls is taken",
         "M",
-        "replicated",
-        "        if count >= self.config.calls_max:\n",
+        "intake",
+        "        if count >= self._calls_max:\n",
         "        if False:\n",
         "replicated",
         62,

@@ -115,8 +115,7 @@ class Replicas(Generic[T]):
         driver = node._driver
         if driver._ticker is not None:
             driver._ticker.cancel()
-        if driver._writer is not None:
-            driver._writer.cancel()
+        driver.abandon_write()
         driver.failure = RaftlyError("crashed")
         snapshots = node._snapshots
         snapshots._closed = snapshots._taker._closed = True

@@ -25,18 +25,20 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from raftly.base.membership import ConfState
-from raftly.base.types import NO_NODE, Entry, EntryType, HardState, NodeId
+from raftly.base.types import NO_NODE, Entry, EntryType, NodeId
 from raftly.core.config import Config
 from raftly.core.messages import Message, MsgProp, MsgSnap, MsgStorageAppend, MsgStorageApply, MsgTimeoutNow
 from raftly.core.role import Role
 from raftly.core.trace import Tracer
 from raftly.errors import DiskFull, NotLeader, PeerError, ProposalError, RaftlyError, StorageError
+from raftly.node.eager import Eager
+from raftly.node.gathered import Gathered
 from raftly.node.group import Group, GroupHandler, Proposal
 from raftly.node.health import Contacts
 from raftly.node.lease_clock import LeaseClock, lease_clock_of
 from raftly.node.metrics import DriverCounts
 from raftly.node.telling import Teller, last_words
-from raftly.storage.items import EntriesItem, HardStateItem, Item, SnapshotItem
+from raftly.storage.items import Item
 from raftly.storage.log_store import LogStore
 from raftly.transport.base import Transport
 
@@ -83,19 +85,19 @@ class Driver:
         self._options = options or DriverOptions()
         self._dirty: list[Group] = []
         self._outbox: dict[NodeId, dict[int, list[Message]]] = {}
-        self._items: list[Item] = []  # of the next write
-        self._answers: list[tuple[Group, list[Message]]] = []  # to deliver when it is durable
+        self._gathered = Gathered()  # for the next write
         self._writing_since: float | None = None
         self._gave_way = False  # in this stall
         self._scheduled = False
         self._stopping = False
-        self._write_wanted = asyncio.Event()
+        self._write: Eager | None = None  # the one under way
+        self._write_ended: asyncio.Future[None] | None = None  # for `stop`
+        self._space_wanted = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ticker: asyncio.TimerHandle | None = None
         self._next_tick = 0.0
         self._clock: LeaseClock = options.clock if options is not None and options.clock is not None else lambda: 0.0
         self._tick_from = 0.0  # by that clock: no tick before
-        self._writer: asyncio.Task[None] | None = None
         self._teller = Teller(self.wake)
 
     # --- life ---
@@ -122,28 +124,43 @@ class Driver:
         self._transport.on_lost = self._lost
         await self._transport.start(self._receive, self._unreachable)
         self._loop = loop
-        self._writer = asyncio.create_task(self._write_loop(), name=f"raftly-log-{self.node_id}")
         self._plan_tick(loop)
         self._schedule()
 
     async def stop(self) -> None:
-        """Finish the write under way and stop; again is fine. Handing leadership over is the owner's, before this."""
-        writer, self._writer = self._writer, None
-        self._stopping = True
-        if writer is None:
+        """Finish the write under way, and what waits for it, and stop; again is fine.
+
+        Handing leadership over is the owner's, before this.
+        """
+        loop = self._loop
+        if self._stopping or loop is None:
+            self._stopping = True
             return
+        self._stopping = True
         if self._ticker is not None:
             self._ticker.cancel()
         self._teller.stop()
-        self._write_wanted.set()
-        _, late = await asyncio.wait([writer], timeout=self._options.stop_timeout)
-        if late:
-            writer.cancel()
-            await asyncio.wait([writer])
+        self._space_wanted.set()
+        until = loop.time() + self._options.stop_timeout
+        self._run_round()
+        while self._write is not None:
+            ended = self._write_ended = loop.create_future()
+            _, late = await asyncio.wait([ended], timeout=until - loop.time())
+            if late:
+                self.abandon_write()
+                await ended
+                break
+            self._run_round()
+        self._loop = None  # no more rounds
         for group in self.groups.values():
             group.refuse_queued()
         self._flush()
         await self._transport.close()
+
+    def abandon_write(self) -> None:
+        """The disk does not answer: do not wait for the write under way, nor begin another."""
+        if self._write is not None:
+            self._write.cancel()
 
     # --- input ---
 
@@ -152,11 +169,10 @@ class Driver:
         if not group.dirty:
             group.dirty = True
             self._dirty.append(group)
-        if not self._scheduled:
-            self._schedule()
+        self._schedule()
 
     def _schedule(self) -> None:
-        if self._loop is not None and self.failure is None:
+        if not self._scheduled and self._loop is not None and self.failure is None:
             self._scheduled = True
             self._loop.call_soon(self._round)
 
@@ -228,8 +244,23 @@ class Driver:
         self._run_round()
 
     def _run_round(self) -> None:
-        if self.failure is not None:
+        if self.failure is not None or self._loop is None:
             return
+        self._visit()
+        if self._write is not None:
+            return
+        if self._wants_write():
+            self._writing_since = self._loop.time()
+            write = Eager(self._write_gathered(), self._loop)
+            if not write.is_done:
+                self._write = write
+        elif self._gathered.answers:  # nothing to write, or being written: what is answered is durable already
+            answers, self._gathered.answers = self._gathered.answers, []
+            self._deliver(answers)
+            self._visit()
+
+    def _visit(self) -> None:
+        """Let every group that has something to do take what came for it and say what follows."""
         dirty, self._dirty = self._dirty, []
         for group in dirty:
             group.dirty = False
@@ -240,12 +271,6 @@ class Driver:
                 except Exception as error:  # noqa: BLE001 - whatever it is, the other groups go on
                     self._stop_group(group, error)
         self._flush()
-        if self._writing_since is None and (self._items or self._answers):
-            if self._items:
-                self._write_wanted.set()
-            else:  # nothing to write, and nothing being written: what is answered is durable already
-                answers, self._answers = self._answers, []
-                self._deliver(answers)
 
     def _stop_group(self, group: Group, error: Exception) -> None:
         """A broken invariant, a log that cannot be read, an owner that cannot go on: this group says nothing more."""
@@ -338,7 +363,7 @@ class Driver:
                 group.handler.on_read_states(ready.read_states)
             for message in ready.messages:
                 if isinstance(message, MsgStorageAppend):
-                    self._plan_write(group, message)
+                    self._gathered.add(group, message)
                 elif isinstance(message, MsgStorageApply):
                     group.handler.on_committed(message.entries)
                     for response in message.responses:
@@ -355,53 +380,29 @@ class Driver:
             group.transfer_term = message.term
         self._outbox.setdefault(message.to, {}).setdefault(group.id, []).append(message)
 
-    def _plan_write(self, group: Group, message: MsgStorageAppend) -> None:
-        """Add what must be durable to the next write, and the answers to what follows it."""
-        if message.snapshot is not None:
-            group.handler.on_snapshot(message.snapshot)
-            self._items.append(SnapshotItem(group.id, message.snapshot, keeps_entries=False))
-        if message.term or message.vote or message.commit:
-            state = HardState(message.term, message.vote, message.commit)
-            known = group.log.hard_state if group.pending_state is None else group.pending_state
-            if message.entries or message.snapshot is not None or (state.term, state.vote) != (known.term, known.vote):
-                self._items.append(HardStateItem(group.id, state))
-                group.pending_state = None
-            else:
-                group.pending_state = state  # only the commit index: it can be learned again, so it can wait
-        elif group.pending_state is not None and message.entries:
-            self._items.append(HardStateItem(group.id, group.pending_state))
-            group.pending_state = None
-        if message.entries:
-            self._items.append(EntriesItem(group.id, message.entries))
-        if message.responses:
-            self._answers.append((group, message.responses))
-
     # --- the disk ---
 
-    async def _write_loop(self) -> None:
-        """Write what has gathered, deliver its answers, again. One write at a time."""
-        assert self._loop is not None
-        while True:
-            await self._write_wanted.wait()
-            self._write_wanted.clear()
-            items, self._items = self._items, []
-            answers, self._answers = self._answers, []
-            if not items and not self._store.reclaim_pending:
-                self._deliver(answers)
-                if self._stopping:
-                    return
-                continue
-            self._writing_since = self._loop.time()
-            if not await self._write(items):
+    async def _write_gathered(self) -> None:
+        """Write what has gathered and deliver its answers; what has gathered meanwhile is the next round's."""
+        gathered, self._gathered = self._gathered, Gathered()
+        try:
+            if not await self._commit(gathered.items):
                 return
-            self._writing_since = None
-            self._gave_way = False
-            self._deliver(answers)
-            self._run_round()
-            if self._items or self._stopping or self._store.reclaim_pending:
-                self._write_wanted.set()
+        finally:
+            self._write = None
+            if self._write_ended is not None and not self._write_ended.done():
+                self._write_ended.set_result(None)
+        self._writing_since = None
+        self._gave_way = False
+        self._deliver(gathered.answers)
+        self._visit()
+        if self._wants_write() or self._gathered.answers:
+            self._schedule()
 
-    async def _write(self, items: list[Item]) -> bool:
+    def _wants_write(self) -> bool:
+        return len(self._gathered.items) > 0 or (self._store.reclaim_pending and not self._stopping)
+
+    async def _commit(self, items: list[Item]) -> bool:
         """Make the items durable, however long the disk is full; False: it is broken, or we stop."""
         assert self._loop is not None
         while True:
@@ -430,9 +431,9 @@ class Driver:
     async def _wait_for_space(self) -> None:
         assert self._loop is not None
         started = self._loop.time()
-        again = self._loop.call_later(self._options.disk_full_retry, self._write_wanted.set)
-        await self._write_wanted.wait()  # earlier only when we stop: no round asks for a write while one is under way
-        self._write_wanted.clear()
+        again = self._loop.call_later(self._options.disk_full_retry, self._space_wanted.set)
+        await self._space_wanted.wait()  # earlier only when we stop
+        self._space_wanted.clear()
         again.cancel()
         self.counts.disk_full_s += self._loop.time() - started
 
@@ -443,7 +444,9 @@ class Driver:
                     self._step(group, message)
                 else:
                     self._post(group, message)
-            self.wake(group)
+            if not group.dirty:  # whoever delivers visits it at once
+                group.dirty = True
+                self._dirty.append(group)
 
     def writing_s(self, now: float) -> float:
         """For how long the write under way has taken; 0.0 while there is none."""
@@ -486,9 +489,8 @@ class Driver:
 
     def write(self, item: Item) -> None:
         """Add something of the owner's to the next write."""
-        self._items.append(item)
-        if self._writing_since is None:
-            self._write_wanted.set()
+        self._gathered.items.append(item)
+        self._schedule()
 
     def conf_state(self, id_: int) -> ConfState:
         """The membership in force."""

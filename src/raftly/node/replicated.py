@@ -24,25 +24,25 @@ from raftly.base.rand import SplitMix64
 from raftly.base.types import NO_NODE, Entry, EntryType, HardState, Index, NodeId, Snapshot
 from raftly.core.messages import MsgSnap
 from raftly.core.readindex import ReadState
-from raftly.core.role import Role
 from raftly.core.status import BasicStatus, SoftState, Status
 from raftly.errors import ConfChangeError, NotLeader, OutcomeUnknown, RaftlyError
 from raftly.node.changing import Changing
 from raftly.node.clock import Clock
-from raftly.node.commands import call_payload, clock_payload, open_payload, with_stamp
+from raftly.node.commands import clock_payload, open_payload, with_stamp
 from raftly.node.config import NodeConfig
 from raftly.node.driver import Driver, DriverOptions
-from raftly.node.errors import Busy, Diverged, MachineFailed, NodeStopped, ReadTimeout, Removed
+from raftly.node.errors import Diverged, MachineFailed, NodeStopped, ReadTimeout, Removed
 from raftly.node.founding import Directory
 from raftly.node.group import Group, Proposal, Waiter
 from raftly.node.handing_over import HandingOver
+from raftly.node.intake import Intake, Make
 from raftly.node.lease_clock import LeaseClock, lease_clock_of
 from raftly.node.machine import StateMachine
 from raftly.node.membership import Membership
 from raftly.node.observed import Observed, Observer, Parts
 from raftly.node.reads import STRONG, Freshness, Proof, Read, Reads
 from raftly.node.roster import Roster
-from raftly.node.session import Calls, Make, Session
+from raftly.node.session import Calls, Session
 from raftly.node.snapshots import Snapshots
 from raftly.node.stopping import successors
 from raftly.node.waiting import Waiting
@@ -58,7 +58,6 @@ R = TypeVar("R")
 
 GROUP: Final = 1
 NORMAL: Final = EntryType.NORMAL
-LEADER: Final = Role.LEADER  # a member reached through its class costs a call in Python 3.11
 
 
 @final
@@ -81,7 +80,6 @@ class Replicated(Observed, Changing, HandingOver, Generic[T]):
         self.failure: RaftlyError | None = None  # why this node answers nothing any more
         self._directory = directory
         self._store = store
-        self._clock = clock
         self._driver = Driver(config.id, store, transport, DriverOptions(config.tick, lease_clock))
         self._log = store.group(GROUP)
         self._conf_index = self._log.conf_index  # membership changes up to it are in force already
@@ -96,9 +94,13 @@ class Replicated(Observed, Changing, HandingOver, Generic[T]):
         parts = Parts(config, self._group, self._driver, store, transport, self._reads, self.machine, snapshots.counts)
         self._observer = Observer(parts, self.machine.applied, self._on_suspicion)
         on_failed = self._observer.counts.on_failed_call
-        self._calls = Calls(self._group.offer, config.tick * config.election_tick, self._stamp, on_failed)
         self._nonces = SplitMix64(config.seed ^ config.id << 32)
         self._waiting = Waiting()
+        self._intake = Intake(
+            self._group, self._waiting, machine, clock, asyncio.get_running_loop().time, self._check, config.calls_max
+        )
+        self._calls = Calls(self._group.offer, config.tick * config.election_tick, self._intake.stamp, on_failed)
+        self._intake.in_sessions = self._calls.waiting
         self._membership = Membership(
             self._group,
             roster,
@@ -207,7 +209,7 @@ class Replicated(Observed, Changing, HandingOver, Generic[T]):
         call = self.machine.encode(method.__name__, args, kwargs)
         future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         try:
-            self.submit(lambda stamp_us: call_payload(stamp_us, 0, 0, 0, call), future, self.config.call_timeout)
+            self._intake.take(call, future, self.config.call_timeout)
             result = await future
         except RaftlyError as error:
             self._observer.counts.on_failed_call(error.code)
@@ -224,12 +226,7 @@ class Replicated(Observed, Changing, HandingOver, Generic[T]):
             Busy: `calls_max` calls are in flight.
             NodeStopped: this node takes no calls any more.
         """
-        self._admit()
-        raft = self._group.raw.raft
-        if raft.role is not LEADER:
-            raise NotLeader(raft.leader)
-        deadline = asyncio.get_running_loop().time() + within
-        self._group.propose(Proposal(make(self._stamp()), waiter, deadline))
+        self._intake.submit(make, waiter, within)
 
     async def open_session(self, *, ttl: float | None = None, within: float | None = None) -> Session[T]:
         """Register a session through the log, from any node. Opening it, and each of its calls, may take `within` s.
@@ -239,12 +236,12 @@ class Replicated(Observed, Changing, HandingOver, Generic[T]):
             OutcomeUnknown: nobody answered in time; what may have been opened expires by itself.
             NodeStopped: this node takes no calls any more.
         """
-        self._admit()
+        self._intake.admit()
         ttl_us = int((ttl or self.config.session_ttl) * 1e6)
         patience = within or self.config.call_timeout
         nonce = self._nonces.next_u64() | 1
         id_ = await self._calls.make((0, nonce), lambda stamp_us: open_payload(stamp_us, ttl_us, nonce), patience)
-        return Session(cast("int", id_), self.machine, self._calls, self._admit, patience)
+        return Session(cast("int", id_), self.machine, self._calls, self._intake.admit, patience)
 
     async def ask(self, method: Callable[Concatenate[T, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call a query on the leader's state, no older than the moment of asking.
@@ -333,7 +330,7 @@ class Replicated(Observed, Changing, HandingOver, Generic[T]):
 
     def calls_in_flight(self) -> int:
         """Calls that wait for their result here."""
-        return len(self._waiting.places) + len(self._group.proposals) + len(self._calls.waiting)
+        return self._intake.count()
 
     def _check(self) -> None:
         if self.failure is not None:
@@ -343,20 +340,6 @@ class Replicated(Observed, Changing, HandingOver, Generic[T]):
             if leader == self.config.id:
                 leader = self._successors[0] if self._successors else NO_NODE
             raise NotLeader(leader) if leader != NO_NODE else NodeStopped("this node is stopping")
-
-    def _admit(self) -> None:
-        self._check()
-        count = self.calls_in_flight()
-        if count >= self.config.calls_max:
-            raise Busy("calls_in_flight", count + 1, self.config.calls_max)
-
-    def _stamp(self) -> int:
-        """Log time for an entry proposed here; 0 unless this node leads: the leader puts its own in."""
-        if self._group.raw.raft.role is not LEADER:
-            return 0
-        now_us = int(self._clock() * 1e6)
-        known_us = self.machine.now_us
-        return now_us if now_us > known_us else known_us  # noqa: FURB136 - a call of max() shows here
 
     # --- what the driver brings ---
 
@@ -371,7 +354,7 @@ class Replicated(Observed, Changing, HandingOver, Generic[T]):
             self.machine.check(payload)
         except RaftlyError:
             return None
-        return with_stamp(payload, self._stamp())
+        return with_stamp(payload, self._intake.stamp())
 
     def on_committed(self, entries: list[Entry]) -> None:
         """See `GroupHandler.on_committed`."""
@@ -440,7 +423,7 @@ class Replicated(Observed, Changing, HandingOver, Generic[T]):
     def _let_time_pass(self, now: float) -> None:
         """A leader puts the clock into the log when something waits for time to pass."""
         machine = self.machine
-        stamp_us = self._stamp()
+        stamp_us = self._intake.stamp()
         due_us = machine.due_us()
         if stamp_us and self._log_clock.wants_entry(
             now, stamp_us, machine.now_us, due_us, sessions=bool(machine.sessions)

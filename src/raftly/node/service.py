@@ -19,6 +19,7 @@ from raftly.base.types import NO_NODE, Index, NodeId
 from raftly.errors import LimitExceeded, NotLeader, RaftlyError
 from raftly.node.commands import call_payload, close_payload, open_payload
 from raftly.node.errors import Busy, NodeStopped, ReadTimeout, RemoteFailed, UnknownCommand, ValueTypeError
+from raftly.node.intake import Make
 from raftly.node.reads import STRONG, Freshness, Mode, Proof
 from raftly.node.replicated import Replicated
 from raftly.node.requests import (
@@ -38,7 +39,6 @@ from raftly.node.requests import (
     encode_refused,
     encode_result,
 )
-from raftly.node.session import Make
 from raftly.transport.base import Caller
 from raftly.transport.exchange import Item
 from raftly.transport.options import Address

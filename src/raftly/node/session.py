@@ -16,6 +16,7 @@ from typing import Concatenate, Generic, ParamSpec, TypeAlias, TypeVar, cast, fi
 
 from raftly.errors import OutcomeUnknown, RaftlyError
 from raftly.node.commands import call_key, call_payload, close_payload
+from raftly.node.intake import Make
 from raftly.node.machine import StateMachine
 
 T = TypeVar("T")
@@ -23,7 +24,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 Key: TypeAlias = tuple[int, int]  # (session, number)
-Make: TypeAlias = Callable[[int], bytes]  # a payload with this stamp
 
 
 @final

@@ -542,16 +542,17 @@ def test_calls_of_two_leaderships_that_were_lost_all_end() -> None:
             node = await nodes.leader()
             loop = asyncio.get_running_loop()
             term = node._group.raw.raft.term
-            old, new = (Proposal(b"", loop.create_future(), 1e9) for _ in range(2))
+            futures: list[asyncio.Future[object]] = [loop.create_future(), loop.create_future()]
+            old, new = (Proposal(b"", future, 1e9) for future in futures)
             applied = node.machine.applied
             old.term, new.term = term, term + 2
             node.on_placed(applied + 9, [old])
             node.on_placed(applied + 3, [new])
             node.on_committed([Entry(term + 1, applied + 1)])
-            assert isinstance(old.future.exception(), NotLeader)
+            assert isinstance(futures[0].exception(), NotLeader)
             assert not new.future.done()
             node.on_committed([Entry(term + 2, applied + 2), Entry(term + 2, applied + 3)])
-            assert new.future.result() is None
+            assert futures[1].result() is None
             await node._driver.stop()
 
     run(main())
@@ -578,7 +579,7 @@ def test_log_time_is_the_leaders_clock_and_never_goes_back() -> None:
             await leader.call(Register.set, "a", 1)
             first = leader.machine.now_us
             assert first == int((1_000_000 + asyncio.get_running_loop().time()) * 1e6)
-            leader._clock = lambda: 5.0
+            leader._intake._clock = lambda: 5.0
             await leader.call(Register.set, "a", 2)
             assert leader.machine.now_us == first
             await nodes.equal()

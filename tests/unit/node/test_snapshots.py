@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -10,9 +10,11 @@ from raftly.base.types import NodeId, Snapshot, SnapshotMeta
 from raftly.core.messages import MsgSnap
 from raftly.errors import ConfigError, Corruption, DiskFull, SnapshotNotReady, StorageError, TransferFailed
 from raftly.node import FOLLOWER, Replicated, command
+from raftly.node.driver import Driver
 from raftly.node.errors import NodeStopped, SnapshotFailed
 from raftly.node.machine import StateMachine
 from raftly.node.snapshot_files import read_state
+from raftly.storage.items import Item
 from raftly.testing.faultfs import Effect, Fault
 from raftly.transport.memory import MemoryOffer
 from raftly.transport.transfer import Begin
@@ -52,17 +54,26 @@ async def add_many(node: Replicated[Any], count: int, name: str = "n") -> None:
         await node.call(Counts.add, name)
 
 
+class Reporting:
+    """A driver, as far as snapshots know it, that keeps what is reported."""
+
+    def __init__(self, driver: Driver) -> None:
+        self.driver = driver
+        self.told: list[tuple[NodeId, bool]] = []
+
+    def report_snapshot(self, id_: int, peer: NodeId, *, failed: bool) -> None:
+        self.told.append((peer, failed))
+        self.driver.report_snapshot(id_, peer, failed=failed)
+
+    def write(self, item: Item) -> None:
+        self.driver.write(item)
+
+
 def reports(node: Replicated[Any]) -> list[tuple[NodeId, bool]]:
     """What is reported to the core from now on."""
-    told: list[tuple[NodeId, bool]] = []
-    original = node._driver.report_snapshot
-
-    def report(id_: int, peer: NodeId, *, failed: bool) -> None:
-        told.append((peer, failed))
-        original(id_, peer, failed=failed)
-
-    node._driver.report_snapshot = report  # type: ignore[method-assign]
-    return told
+    reporting = Reporting(node._driver)
+    node._snapshots._driver = cast("Driver", reporting)
+    return reporting.told
 
 
 async def until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
