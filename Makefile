@@ -5,6 +5,8 @@
 PYTHON ?= python3
 JOBS   ?= 2
 ARGS   ?=
+SOAK_SEEDS   ?= 100000..
+SOAK_MINUTES ?= 58
 
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -34,7 +36,7 @@ FASTEST := $(if $(filter compiled,$(FORMS)),$(BUILT))
 GOLDEN := $(wildcard tests/datadriven) $(wildcard $(addprefix ../shared/raft-conformance/,interaction quorum confchange))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit-plain unit-compiled golden-plain golden-compiled bench bench-core bench-failover bench-log bench-memory bench-node bench-remote bench-rpc bench-start behaviours mutants docs clean \
+.PHONY: help run test unit-plain unit-compiled golden-plain golden-compiled bench bench-core bench-failover bench-log bench-memory bench-node bench-remote bench-rpc bench-start behaviours mutants soak docs clean \
         check check-format check-lint check-types check-docs format
 .DELETE_ON_ERROR:
 
@@ -50,7 +52,7 @@ unit-plain: $(READY)
 	$(AS_PLAIN) $(PYTEST) tests
 
 unit-compiled: $(READY) $(BUILT)
-	$(AS_COMPILED) $(PYTEST) tests/unit
+	$(AS_COMPILED) $(PYTEST) tests/unit tests/sim
 
 golden-plain: $(READY)
 	@$(AS_PLAIN) $(BIN)/raftly --version | grep 'core plain'
@@ -104,6 +106,11 @@ bench-memory: $(READY) $(FASTEST) ## resident memory of three nodes under ten mi
 
 bench-rpc: $(READY) ## CPU a call of raftly.rpc beside grpcio
 	@$(BIN)/python -m bench.rpc $(ARGS)
+
+soak: $(READY) $(FASTEST) ## an hour of fresh seeds of the simulator (SOAK_SEEDS, SOAK_MINUTES); report to build/soak.md
+	@mkdir -p build
+	@PYTHONPATH=$(dir $(FASTEST)) $(BIN)/raftly sim run --seeds $(SOAK_SEEDS) --minutes $(SOAK_MINUTES) \
+	  --full-share 0.25 --report build/soak.md $(ARGS)
 
 behaviours: $(READY) ## write docs/behaviours.md from the tests; fails when a behaviour has none
 	@$(BIN)/python tools/behaviours.py --write

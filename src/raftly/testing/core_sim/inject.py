@@ -215,11 +215,11 @@ def _flap(injector: Injector, fault: Fault) -> None:
 def _slow_link(injector: Injector, fault: Fault) -> None:
     links = [injector.world.network.links[edge] for edge in _from(injector, fault.nodes[0])]
     for link in links:
-        link.slow *= fault.amount
+        link.slow = fault.amount
 
     def undo() -> None:
         for link in links:
-            link.slow = max(link.slow / fault.amount, 1.0)
+            link.mend()
 
     injector.later(fault, undo)
 
@@ -253,10 +253,10 @@ def _late(injector: Injector, fault: Fault) -> None:
 
 def _slow_disk(injector: Injector, fault: Fault) -> None:
     node = injector.node(fault)
-    node.disk_slow *= fault.amount
+    node.disk_slow = fault.amount
 
     def undo() -> None:
-        node.disk_slow = max(node.disk_slow / fault.amount, 1.0)
+        node.disk_slow = 1.0
 
     injector.later(fault, undo)
 

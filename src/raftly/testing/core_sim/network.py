@@ -26,6 +26,10 @@ class Link:
         self.late_us = 0  # half of all messages may take so much longer
         self.sent_until = 0  # what is sent later arrives later, unless it overtakes
 
+    def mend(self) -> None:
+        """It is quick again: what is sent from now on does not wait for what is still on its slow way."""
+        self.slow, self.sent_until = 1.0, 0
+
 
 @final
 class Network:
@@ -75,6 +79,7 @@ class Network:
     def heal(self) -> None:
         """Nothing is wrong any more, and nothing happens by itself either."""
         for link in self.links.values():
-            link.cuts, link.slow, link.loss, link.late_us = 0, 1.0, 0.0, 0
+            link.cuts, link.loss, link.late_us = 0, 0.0, 0
+            link.mend()
         self._uniform = False
         self._loss = self._duplicate = self._reorder = 0.0
