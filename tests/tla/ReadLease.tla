@@ -198,6 +198,7 @@ CountsFromAnswer(i) ==
 (* Transfer of leadership. *)
 HandsOver(i, j) ==
     /\ i # j /\ Leads(i) /\ ~handed[i] /\ term[j] <= term[i]
+    /\ term[i] < TermMax  \* nobody could obey
     /\ handed' = Set(handed, i, TRUE)
     /\ order' = Set(order, j, term[i])
     /\ UNCHANGED <<ahead, kept, role, promise, commit, asked, behind, worth, ghosts>>

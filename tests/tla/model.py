@@ -1,7 +1,7 @@
 """TLC searches our model of reads and leases, `ReadLease.tla`: as it is, and with a rule switched off.
 
 python -m tests.tla.model                                      what the test suite searches
-python -m tests.tla.model --set TermMax=3 --set LogMax=3       more, for hours rather than seconds
+python -m tests.tla.model --set TermMax=3 --set LogMax=3       a larger search
 python -m tests.tla.model --off "a restart promises"           shows how that goes wrong
 """
 # ruff: noqa: T201 - a command prints

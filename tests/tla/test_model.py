@@ -57,9 +57,8 @@ def test_without_a_rule_it_breaks(rule: str) -> None:
 
 
 @pytest.mark.usefixtures("tlc")
-@pytest.mark.parametrize("name,value", [("LeaseTick", 3), ("Skew", 2), ("Lease", 2)])
-def test_the_lease_is_as_long_as_the_promise_allows(name: str, value: int) -> None:
-    assert search({name: value}, (), MEETS).violated == MEETS
+def test_a_promise_one_tick_shorter_does_not_do() -> None:
+    assert search({"LeaseTick": 3}, (), MEETS).violated == MEETS
 
 
 @pytest.mark.usefixtures("tlc")
