@@ -325,7 +325,7 @@ _REPLICATION: Final = [
         "log",
         "if index > self.committed and term != 0 and self.match_term(term, index):",
         "if index > self.committed and term != 0:",
-        "sim_core/test_directed commit",
+        "sim/test_directed commit",
         8,
     ),
     _fault(
@@ -335,7 +335,7 @@ _REPLICATION: Final = [
         "tracker",
         "            if id_ == self_id:\n",
         "            if id_:\n",
-        "commit tracker sim_core/test_directed",
+        "commit tracker sim/test_directed",
         9,
     ),
     _fault(
@@ -365,7 +365,7 @@ _REPLICATION: Final = [
         "log",
         "self.commit_to(min(commit, last_new))",
         "self.commit_to(min(commit, self.last_index))",
-        "sim_core/test_directed follower_append",
+        "sim/test_directed follower_append",
         12,
     ),
     _fault(
@@ -431,7 +431,7 @@ _REPLICATION: Final = [
         "replication",
         "            commit = min(progress.match, raft.log.committed)\n",
         "            commit = raft.log.committed\n",
-        "sim_core/test_directed",
+        "sim/test_directed",
         57,
     ),
     _fault(

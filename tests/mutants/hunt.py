@@ -21,14 +21,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
 
-from tests.mutants.fault import Fault
+from tests.mutants.fault import Fault, Rotten
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 _COPIED: Final = ("src", "tests", "examples", "docs", "pyproject.toml")
 _LEFT_OUT: Final = shutil.ignore_patterns("*.so", "mutants", "*.egg-info", ".hypothesis")
 
 RELATED: Final = {
-    "core": ("unit/core", "sim_core", "golden"),
+    "core": ("unit/core", "sim_core", "sim/test_directed.py", "golden"),
     "log": ("unit/storage", "unit/base", "unit/node/test_crashes.py", "unit/node/test_founding.py"),
     "snapshot": (
         "unit/storage/test_snapshot.py",
@@ -121,7 +121,10 @@ def hunt(fault: Fault, effort: Effort) -> Outcome:
     """Plant the fault in a copy of the tree, and run one command after the other until one fails."""
     began = time.monotonic()
     with copied_tree() as tree:
-        fault.plant(tree / "src")
+        try:
+            fault.plant(tree / "src")
+        except Rotten as error:
+            return Outcome(fault.id, "error", str(error), 0.0)
         for stage in stages(fault, effort):
             left = effort.seconds_max - (time.monotonic() - began)
             if left <= 0:

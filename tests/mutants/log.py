@@ -213,7 +213,7 @@ FAULTS: Final = [
         "segment",
         "    if size == 0 or found != sequence or end > len(data) or not _is_header(data, offset):\n",
         "    if size == 0 or end > len(data) or not _is_header(data, offset):\n",
-        "segment",
+        "segment_rules segment",
     ),
     _fault(
         "half-batch-stays",
