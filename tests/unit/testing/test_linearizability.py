@@ -69,6 +69,22 @@ def test_registers(operations: list[Operation], holds: bool) -> None:
     assert check(operations).holds is holds
 
 
+@pytest.mark.parametrize("swapped", [False, True])
+def test_which_unknown_one_explains_a_read_is_left_open(swapped: bool) -> None:
+    """Both explain the first 1, only the write explains the second."""
+    unknown = [op("write", 1, None, 2, U), op("cas", (0, 1), None, 2, U)]
+    known = [op("read", None, 1, 3, 4), op("write", 5, None, 5, 6), op("read", None, 1, 7, 8)]
+    operations = [op("write", 0, None, 0, 1), *(reversed(unknown) if swapped else unknown), *known]
+    assert brute_force(operations, Register())
+    assert check(operations).holds
+
+
+def test_many_writes_at_once_are_little_work() -> None:
+    writes = [op("write", value, None, 0, 10, value) for value in range(16)]
+    assert check([*writes, op("read", None, 7, 11, 12)], steps_max=10_000).holds
+    assert not check([*writes, op("read", None, 99, 11, 12)], steps_max=10_000).undecided
+
+
 def test_keys_are_apart() -> None:
     operations = [op("write", 1, None, 0, 1, key="a"), op("read", None, None, 2, 3, key="b")]
     assert check(operations).holds
