@@ -110,6 +110,11 @@ def test_lock() -> None:
     assert not check([first, op("acquire", "b", 1, 2, 3)], Lock(expires=True)).holds  # a token twice
     assert check([first, op("release", 1, True, 2, 3), op("acquire", "b", 2, 4, 5)], Lock()).holds
     assert not check([first, op("release", 1, False, 2, 3)], Lock()).holds
+    foreign = op("release", 2, False, 2, 3)
+    assert check([first, foreign, op("acquire", "b", None, 4, 5)], Lock()).holds
+    assert not check([first, foreign, op("acquire", "b", 2, 4, 5)], Lock()).holds
+    expired = op("release", 1, False, 2, 3)  # it was the holder's once, so nobody holds it any more
+    assert not check([first, expired, op("acquire", "b", None, 4, 5)], Lock(expires=True)).holds
 
 
 def random_history(rng: random.Random, model: Model, size: int) -> list[Operation]:
@@ -220,6 +225,10 @@ def test_a_history_is_recorded_and_survives_a_file() -> None:
     write.returned(None)
     refused.refused()
     assert history.operations == [write.operation, lost.operation]
+    assert (write.operation.start, write.operation.end, lost.operation.end) == (0, 3, U)
+    read = history.invoke(4, "read", "x")
+    read.returned(5)
+    assert history.operations[-1] == op("read", None, 5, 4, 5, 4, "x")
     assert from_lines(to_lines(history.operations)) == history.operations
     with pytest.raises(DecodeError, match="line 1"):
         from_lines("{}\n")
