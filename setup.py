@@ -20,15 +20,27 @@ from setuptools.command.build_ext import build_ext
 COMPILED = (
     "base/**/*.py",
     "core/**/*.py",
-    *(
-        f"node/{name}.py"
-        for name in (
-            *("commands", "driver", "eager", "gathered", "group", "intake", "machine"),
-            *("reads", "telling", "values", "waiting"),
-        )
-    ),
-    *(f"storage/{name}.py" for name in ("group_log", "items", "log_store", "places", "segment", "wal")),
-    *(f"transport/{name}.py" for name in ("codec", "frame", "groups", "send_queue")),
+    "node/commands.py",
+    "node/driver.py",
+    "node/eager.py",
+    "node/gathered.py",
+    "node/group.py",
+    "node/intake.py",
+    "node/machine.py",
+    "node/reads.py",
+    "node/telling.py",
+    "node/values.py",
+    "node/waiting.py",
+    "storage/group_log.py",
+    "storage/items.py",
+    "storage/log_store.py",
+    "storage/places.py",
+    "storage/segment.py",
+    "storage/wal.py",
+    "transport/codec.py",
+    "transport/frame.py",
+    "transport/groups.py",
+    "transport/send_queue.py",
 )
 BUILDING = {"bdist_wheel", "build", "build_ext", "develop", "editable_wheel", "install"}
 

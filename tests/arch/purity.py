@@ -2,10 +2,13 @@
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
 
 from tests.arch.layers import PURE, Finding, Module
 
-COMPILED = {"base", "core", "mvcc"}
+SETUP = Path(__file__).parents[2] / "setup.py"
+COMPILED = {"base", "core", "mvcc"}  # layers
 
 # Calls that act, that depend on the process (`id`, `hash` of a string), or that mypyc's subset does without.
 BANNED_CALLS = {
@@ -24,8 +27,18 @@ def check_purity(module: Module, fields: Mapping[str, set[str]]) -> Iterator[Fin
     if module.layer in PURE:
         yield from _banned_calls(module)
         yield from _bare_set_order(module, fields)
-    if module.layer in COMPILED:
+    if module.layer in COMPILED or module.name in compiled_singly():
         yield from _dynamic_python(module)
+
+
+@cache
+def compiled_singly() -> frozenset[str]:
+    """The modules that setup.py names one by one, of layers that are not compiled as a whole."""
+    for node in ast.parse(SETUP.read_text("utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "COMPILED":
+            paths: tuple[str, ...] = ast.literal_eval(node.value)
+            return frozenset(path.removesuffix(".py").replace("/", ".") for path in paths if "*" not in path)
+    raise AssertionError("setup.py has no COMPILED")
 
 
 def _banned_calls(module: Module) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.arch.layers import Finding, modules, parse
-from tests.arch.purity import check_purity, set_fields
+from tests.arch.purity import check_purity, compiled_singly, set_fields
 
 
 def _findings(name: str, source: str) -> list[Finding]:
@@ -70,6 +70,14 @@ def test_a_planted_violation_is_found(source: str) -> None:
 )
 def test_what_is_allowed_is_not_found(source: str) -> None:
     assert _findings("core.raft", source) == []
+
+
+def test_what_is_compiled_singly_is_looked_at_too() -> None:
+    assert {"node.driver", "storage.wal"} <= compiled_singly()
+    names = {module.name for module in modules()}
+    assert compiled_singly() <= names
+    assert _findings("node.driver", "class A(metaclass=type): pass")
+    assert _findings("node.replicated", "class A(metaclass=type): pass") == []
 
 
 def test_layers_that_act_may_act() -> None:
