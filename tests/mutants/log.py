@@ -252,7 +252,7 @@ FAULTS: Final = [
         "log_store",
         "            if first > replay.reclaimed + 1:\n",
         "            if False:\n",
-        "log_store wal",
+        "log_crash log_store wal",
         15,
     ),
     _fault(
@@ -327,13 +327,13 @@ FAULTS: Final = [
         15,
     ),
     _fault(
-        "replay-begins-early",
-        "after a restart the log begins with the entry that the snapshot covers",
+        "log-begins-early",
+        "behind a snapshot the log begins with the entry that the snapshot covers",
         "LM crash",
-        "replay",
-        "            self.tail.drop(snapshot.meta.index + 1)\n",
-        "            self.tail.drop(snapshot.meta.index)\n",
-        "replay log_crash log_store",
+        "group_log",
+        "        first = snapshot.meta.index + 1\n",
+        "        first = snapshot.meta.index\n",
+        "membership_rules log_store",
         24,
     ),
     _fault(
@@ -363,7 +363,7 @@ FAULTS: Final = [
         "replay",
         "            if item.snapshot.meta.index >= group.conf[0]:\n",
         "            if True:\n",
-        "replay log_store",
+        "membership_rules replay log_store",
         56,
     ),
     _fault(
@@ -404,7 +404,7 @@ FAULTS: Final = [
         "group_log",
         "        if index < meta.index:\n            raise Compacted\n",
         "        if index < meta.index:\n            return meta.term\n",
-        "log_store",
+        "group_log log_store",
         11,
     ),
     # --- reclaiming ---

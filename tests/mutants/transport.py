@@ -99,7 +99,7 @@ FAULTS: Final = [
         "accept",
         "        if hello.directory and hub.directories.setdefault(hello.node_id, hello.directory) != hello.directory:\n",
         "        if False:\n",
-        "tcp",
+        "unit/node/test_founding tcp",
         58,
     ),
     _fault(
@@ -109,7 +109,7 @@ FAULTS: Final = [
         "accept",
         "        if hello.node_id in hub.expelled:\n",
         "        if False:\n",
-        "tcp",
+        "unit/node/test_founding tcp",
         46,
     ),
     _fault(
