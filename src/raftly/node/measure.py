@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import fields
-from importlib.metadata import PackageNotFoundError, version
+from functools import cache
 from typing import TYPE_CHECKING, Final, final
 
 import raftly.core.raft
@@ -16,14 +16,16 @@ if TYPE_CHECKING:
     from raftly.node.observed import Observer, Parts
 
 
+@cache
 def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - a tenth of a node's imports
+
     try:
         return version("raftly")
     except PackageNotFoundError:  # run from its sources
         return "unknown"
 
 
-VERSION: Final = _version()
 COMPILED: Final = "no" if str(raftly.core.raft.__file__).endswith(".py") else "yes"
 
 
@@ -50,7 +52,7 @@ def measure(parts: Parts, observer: Observer, calls_in_flight: int) -> Metrics:
     _add_peers(found, parts, observer)
     counts = observer.counts
     driver = parts.driver.counts
-    found.add("build_info", 1, VERSION, COMPILED)
+    found.add("build_info", 1, _version(), COMPILED)
     found.add_all(
         uptime_seconds=asyncio.get_running_loop().time() - observer.started_at,
         sessions=len(parts.machine.sessions),
