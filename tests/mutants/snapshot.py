@@ -296,7 +296,7 @@ FAULTS: Final = [
         "node/replicated",
         "        self._waiting.cover(snapshot.meta.index)\n",
         "",
-        "node/replicated node/snapshots",
+        "node/snapshot_taker node/replicated node/snapshots",
         25,
     ),
     _fault(

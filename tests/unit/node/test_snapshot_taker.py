@@ -8,8 +8,9 @@ import pytest
 from raftly.base.membership import ConfState
 from raftly.base.types import Snapshot, SnapshotMeta
 from raftly.core.messages import MsgSnap
-from raftly.errors import DecodeError, TransferFailed
+from raftly.errors import DecodeError, OutcomeUnknown, TransferFailed
 from raftly.node import Replicated
+from raftly.node.group import Proposal
 from raftly.storage.snapshot import SnapshotReader
 from raftly.transport.transfer import Begin
 from tests.support.nodes import Nodes, Register
@@ -80,6 +81,19 @@ def test_a_whole_file_is_taken_in() -> None:
             await made.take(made.offer(await made.make(made.machine.applied)))
             assert made.taker.machine.digest() == made.machine.digest()
             assert made.taker.status().conf_state == MEMBERS
+
+    run(main())
+
+
+def test_who_waits_for_an_entry_that_the_snapshot_covers_is_told_that_nobody_knows() -> None:
+    async def main() -> None:
+        async with Nodes() as nodes:
+            made = await prepare(nodes)
+            future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+            made.taker._waiting.place(2, [Proposal(b"", future, 1e9)])
+            await made.take(made.offer(await made.make(made.machine.applied)))
+            with pytest.raises(OutcomeUnknown):
+                await asyncio.wait_for(future, 1)
 
     run(main())
 
