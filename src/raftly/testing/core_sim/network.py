@@ -72,9 +72,10 @@ class Network:
         return True
 
     def cut(self, edges: list[tuple[NodeId, NodeId]], by: int = 1) -> None:
-        """Cut these once more, or once less."""
+        """Cut these once more, or once less; what was healed meanwhile stays so."""
         for edge in edges:
-            self.links[edge].cuts += by
+            link = self.links[edge]
+            link.cuts = max(link.cuts + by, 0)
 
     def heal(self) -> None:
         """Nothing is wrong any more, and nothing happens by itself either."""
