@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import sys
+import termios
 from typing import Any, Final, cast
 
 from raftly.errors import DecodeError
@@ -46,6 +49,18 @@ class Session:
         """The watch, twice a second or so."""
 
 
+def _in_kernel(transport: asyncio.Transport) -> int:
+    """Bytes that this machine holds since the other has not acknowledged them; 0 where that cannot be asked."""
+    socket = transport.get_extra_info("socket")
+    if socket is None or sys.platform != "linux":
+        return 0
+    try:
+        answer = fcntl.ioctl(socket.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
+    except OSError:
+        return 0
+    return int.from_bytes(answer, sys.byteorder)
+
+
 class Connection(asyncio.Protocol):
     """Either side of a connection. `problem` is why it was closed, by this side or by the other."""
 
@@ -57,6 +72,7 @@ class Connection(asyncio.Protocol):
         "_marked_at",
         "_marked_frame",
         "_options",
+        "_ping_end",
         "_pinged_at",
         "_progress_at",
         "_transport",
@@ -90,9 +106,10 @@ class Connection(asyncio.Protocol):
         self.bytes_written = 0
         self._early = b""
         self._heard = False
-        self._left = 0  # bytes that had left the socket's own buffer when the watch last looked
-        self._progress_at = self.heard_at
+        self._left = 0  # bytes that had left this machine when the watch last looked
+        self._progress_at = self.heard_at  # when the watch last found that some had, before the last of the ping had
         self._pinged_at = -1.0  # no ping is out
+        self._ping_end = 0  # of all bytes written
         self._marked_frame = -1  # the frame that was incomplete when the watch last looked
         self._marked_at = 0.0
         self._closing_at = -1.0
@@ -242,10 +259,11 @@ class Connection(asyncio.Protocol):
         if self._heard:
             self._heard = False
             self.heard_at = now
-        left = self.bytes_written - self._transport.get_write_buffer_size()
+        left = self.bytes_written - self._transport.get_write_buffer_size() - _in_kernel(self._transport)
         if left != self._left:
+            if self._left < self._ping_end:  # later, only an answer tells that anybody is there
+                self._progress_at = now
             self._left = left
-            self._progress_at = now
         if not self._check_frame(now):
             return
         self.session.check(now)
@@ -268,6 +286,7 @@ class Connection(asyncio.Protocol):
         if self._pinged_at < 0:
             self._pinged_at = self.loop.time()
             self.write(encode_frame(FRAME_PING, b""))
+            self._ping_end = self.bytes_written
 
     def keep_alive(self, now: float) -> None:
         """For `check` of a session whose peer need not send anything by itself: ping, and cut what does not answer."""

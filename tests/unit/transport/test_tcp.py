@@ -745,6 +745,26 @@ def test_a_peer_that_falls_silent_is_noticed_by_ping() -> None:
     run(main)
 
 
+def test_a_peer_that_falls_silent_is_noticed_however_much_is_said_to_it() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        one, two = await pair()
+        await asyncio.sleep(3)
+        for here, there in loop.wires:
+            here.mute = there.mute = True
+        loop.silent |= {4001, 4002}
+        began = loop.time()
+        while not one.unreachable:
+            one.beat(2, 1)  # it leads, so it never stops to
+            await asyncio.sleep(0.1)
+        assert loop.time() - began < 8
+        assert "no answer" in one.told(PeerLost)[0].problem
+        for here, there in loop.wires:
+            here.mute = there.mute = False
+        await close(one, two)
+
+    run(main)
+
+
 def test_a_bug_in_the_receiver_is_not_taken_for_a_bad_peer() -> None:
     async def main(loop: VirtualLoop) -> None:
         two = Node(2, 4002, {})
