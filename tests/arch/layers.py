@@ -40,6 +40,7 @@ LAYERS[""] = {"base", "core", "node", "storage", "transport"}  # raftly/__init__
 # layer -> packages beyond the standard library; every one of them is an extra of pyproject.toml
 THIRD_PARTY: dict[str, set[str]] = {
     "node": {"prometheus_client"},  # its `prometheus` only
+    "testing": {"pytest"},  # its `plugin` only, which pytest itself loads
     "rpc": {"google", "hpack"},  # google: health, reflection and codegen only
     "engine": {"rocksdict"},
     "proto": {"google"},

@@ -70,14 +70,16 @@ class TlaTracer:
     """A Tracer that hands each record to `write` in the order of events; one for all nodes of a group.
 
     To the specification a start is one step, so what a node does while it takes up its stored state is not told:
-    InitState comes when that is done, with all of it.
+    InitState comes when that is done, with all of it. Nor does it know pre-candidates: such a node is still what it was
+    before.
     """
 
-    __slots__ = ("_created", "_write")
+    __slots__ = ("_created", "_roles", "_write")
 
     def __init__(self, write: Callable[[TlaRecord], None]) -> None:
         self._write = write
         self._created: dict[NodeId, Raft] = {}
+        self._roles: dict[NodeId, Role] = {}  # the last that the specification knows
 
     def on_event(self, node: Raft, event: TraceEvent) -> None:
         """Pass the event on, if the specification knows it."""
@@ -85,8 +87,13 @@ class TlaTracer:
             self._created[node.id] = node
         elif self._created.get(node.id) is not node:
             return
+        if node.role is not Role.PRE_CANDIDATE:
+            self._roles[node.id] = node.role
         record = tla_record(node, event)
         if record is not None:
+            told = record["event"]
+            assert isinstance(told, dict)
+            told["role"] = self._roles.get(node.id, Role.FOLLOWER).value
             self._write(record)
 
 

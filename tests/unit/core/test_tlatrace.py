@@ -12,8 +12,9 @@ from raftly.base.membership import ConfChange, ConfChangeType, ConfChangeV2, Con
 from raftly.base.types import Entry, HardState, Snapshot, SnapshotMeta
 from raftly.core import trace
 from raftly.core.config import Config
-from raftly.core.messages import MsgApp, MsgSnap
+from raftly.core.messages import MsgApp, MsgSnap, MsgVote
 from raftly.core.raw_node import RawNode
+from raftly.core.role import Role
 from raftly.core.tlatrace import TlaRecord, TlaTracer, tla_record
 from tests.support.network import storage_with
 from tests.unit.core.test_logtext import LINES, MUTE
@@ -114,6 +115,17 @@ def test_an_election_and_a_proposal() -> None:
         ("Ready", 0),
         ("ReceiveAppendEntriesResponse", 0),
         ("Commit", 1),
+    ]
+
+
+def test_a_pre_candidate_is_what_it_was_before() -> None:
+    traced = Traced(replace(CONFIG, pre_vote=True), voters=(1, 2, 3), terms=(1, 2), term=2)
+    traced.node.campaign()
+    assert traced.node.raft.role is Role.PRE_CANDIDATE
+    traced.node.step(MsgVote(1, 2, 2, 2, 2))
+    assert [(event["name"], event["role"]) for event in traced.told[1:]] == [
+        ("ReceiveRequestVoteRequest", "StateFollower"),
+        ("SendRequestVoteResponse", "StateFollower"),
     ]
 
 
