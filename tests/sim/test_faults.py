@@ -1,0 +1,69 @@
+"""Scripts of the core's simulator: every kind strikes and is undone, plans are data, healing is for good."""
+
+from random import Random
+
+import pytest
+
+from raftly.errors import DecodeError
+from raftly.testing.core_sim.faults import CLIENT_KINDS, KINDS, PROFILES, Fault, from_line, plan, to_line
+from raftly.testing.core_sim.healing import heal
+from raftly.testing.core_sim.inject import Injector
+from raftly.testing.core_sim.network import Network
+from raftly.testing.core_sim.options import Options
+from raftly.testing.core_sim.run import run
+from raftly.testing.core_sim.world import World
+
+AMOUNTS = {"clock_rate": 1.05, "loss": 0.2, "flap": 0.1, "full_disk": 100.0, "crash_at_write": 3.0, "late": 1.0}
+NODES = {"cut": (1, 2), "flap": (1, 2), "crash_all": ()}
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_each_kind_strikes_and_the_cluster_recovers(kind: str) -> None:
+    fault = Fault(0.6, kind, NODES.get(kind, (1,)), 0.3, AMOUNTS.get(kind, 50.0))
+    writes = [Fault(at / 20, "write", (1,), 0.0, 1.0) for at in range(10, 30)]
+    outcome = run(1, Options("calm", seconds=1.5), [fault, *writes])
+    assert outcome.problem == ""
+    assert outcome.struck == {kind: 1, "write": 20}
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_a_fault_that_ends_after_healing_leaves_nothing_behind(kind: str) -> None:
+    world = World(1, Options("calm"))
+    Injector(world, [Fault(0.5, kind, NODES.get(kind, (1,)), 0.5, AMOUNTS.get(kind, 50.0))])
+    world.run_until(600_000)
+    heal(world)
+    world.run_until(2_000_000)
+    for link in world.network.links.values():
+        assert (link.cuts, link.slow, link.loss, link.late_us) == (0, 1.0, 0.0, 0)
+    for node in world.nodes.values():
+        assert (node.disk_slow, node.rate, node.sync_errors, node.fuse) == (1.0, 1.0, 0, 0)
+        assert node.alive
+
+
+def test_plans_are_drawn_from_the_seed_and_survive_a_file() -> None:
+    drawn = set()
+    for profile in sorted(PROFILES):
+        for seed in range(10):
+            script = plan(Random(seed), (1, 2, 3), profile, 20.0, 60.0)
+            assert script == plan(Random(seed), (1, 2, 3), profile, 20.0, 60.0)
+            assert [from_line(to_line(fault)) for fault in script] == script
+            assert all(0 <= fault.at <= fault.at + fault.seconds <= 20.0 + 1e-9 for fault in script)
+            drawn |= {fault.kind for fault in script}
+    assert drawn == {*KINDS, *CLIENT_KINDS}
+
+
+@pytest.mark.parametrize("line", ["", "[]", '[1, "no such thing", [], 0, 0]', '["x", "crash", [1], 0, 0]'])
+def test_a_line_that_is_no_fault_is_refused(line: str) -> None:
+    with pytest.raises(DecodeError):
+        from_line(line)
+
+
+def test_a_run_that_never_ends_is_ended_by_its_budget() -> None:
+    outcome = run(1, Options("calm", seconds=5.0, events_max=1_000))
+    assert outcome.problem.startswith("OutOfEvents")
+
+
+def test_a_cluster_that_is_not_healed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Network, "heal", lambda self: self.cut(list(self.links)))
+    outcome = run(1, Options("calm", seconds=1.0))
+    assert outcome.problem.startswith("NotLive: not converged 20 s after healing")
