@@ -336,7 +336,7 @@ FAULTS: Final = [
         "node/snapshots",
         "            if name.index > begin.index and self._term_of(name.index) == name.term:\n",
         "            if name.index > begin.index:\n",
-        "node/snapshots node/snapshot_crashes",
+        "node/snapshots_rules node/snapshots node/snapshot_crashes",
     ),
     _fault(
         "foreign-state-on-disk",
