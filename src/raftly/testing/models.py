@@ -107,8 +107,8 @@ class Lock:
 
     def only_reads(self, operation: Operation) -> bool:
         """See `Model.only_reads`."""
-        if operation.is_unknown:
-            return False
+        if operation.is_unknown:  # where leases end unheard, a release that may have happened explains nothing
+            return self._expires and operation.name == "release"
         return operation.result is None or (operation.result is False and not self._expires)
 
     def only_writes(self, operation: Operation) -> bool:

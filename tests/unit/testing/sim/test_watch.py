@@ -13,6 +13,7 @@ from raftly.testing.checks import SafetyViolation
 from raftly.testing.faultfs import Effect
 from raftly.testing.faultfs import Fault as DiskFault
 from raftly.testing.history import Operation
+from raftly.testing.models import Lock as LockModel
 from raftly.testing.models import Queue as QueueModel
 from raftly.testing.models import Register as RegisterModel
 from raftly.testing.sim import (
@@ -199,3 +200,13 @@ def test_modes_cover_all_there_are() -> None:
     modes = {read.mode for read in ClientOptions().reads}
     assert modes | {Mode.LOCAL} == set(Mode)
     assert "upgrade" in PROFILES
+
+
+def test_releases_of_which_nobody_learned_cost_nothing() -> None:
+    never = float("inf")
+    history = [Operation(500 + n, "release", None, n, None, 0.0, never) for n in range(60)]
+    history += [Operation(n, "acquire", None, None, n + 1, 100.0 + 2 * n, 101.0 + 2 * n) for n in range(20)]
+    judge(history, LockModel(expires=True), steps_max=2_000)
+    twice = Operation(2000, "acquire", None, None, 20, 300.0, 301.0)
+    with pytest.raises(NotLinearizable):
+        judge([*history, twice], LockModel(expires=True), steps_max=2_000)
