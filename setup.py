@@ -27,7 +27,6 @@ COMPILED = (
     "node/group.py",
     "node/intake.py",
     "node/machine.py",
-    "node/reads.py",
     "node/telling.py",
     "node/values.py",
     "node/waiting.py",
