@@ -28,7 +28,7 @@ def heal(world: World) -> None:
     world.network.heal()
     for node in world.nodes.values():
         node.disk_slow, node.disk_stalled_until, node.sync_errors, node.fuse = 1.0, 0, 0, 0
-        node.free_disk()
+        node.fill_disk(None)
         node.rate, node.paused_until = 1.0, 0
         node.boot()
 

@@ -269,7 +269,7 @@ def _stall_disk(injector: Injector, fault: Fault) -> None:
 def _full_disk(injector: Injector, fault: Fault) -> None:
     node = injector.node(fault)
     node.fill_disk(int(fault.amount))
-    injector.later(fault, node.free_disk)
+    injector.later(fault, lambda: node.fill_disk(None))
 
 
 def _sync_error(injector: Injector, fault: Fault) -> None:

@@ -8,11 +8,11 @@ finished before the next one is taken.
 from __future__ import annotations
 
 import struct
-from collections.abc import Coroutine, Generator
+from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import replace
 from random import Random
-from typing import TYPE_CHECKING, Any, Final, cast, final
+from typing import TYPE_CHECKING, Final, final
 
 from raftly.base.membership import ConfState
 from raftly.base.rand import SplitMix64
@@ -38,6 +38,7 @@ from raftly.storage.group_log import GroupLog
 from raftly.storage.items import EntriesItem, HardStateItem, Item, MembershipItem, SnapshotItem
 from raftly.storage.log_store import LogOptions, LogStore
 from raftly.testing.checks import mix
+from raftly.testing.core_sim.disk import PAUSE, PowerLost, fill, start_commit
 from raftly.testing.memfs import MemFs
 
 if TYPE_CHECKING:
@@ -47,30 +48,8 @@ GROUP: Final = 1
 _CLUSTER: Final = 1
 _LEADER: Final = Role.LEADER
 _STATE: Final = struct.Struct("<Q")
-_RETRY_US: Final = 100_000
-"""Between two attempts to write to a full disk."""
-_RESTART_US: Final = 50_000
-"""A supervisor starts a process that ended by itself about so much later."""
-
-
-class PowerLost(BaseException):
-    """The machine stopped in the middle of a change of its disk; unwinds what was being done."""
-
-
-@final
-class _Pause:
-    """Awaited where the disk is at work; the commit goes on when it is done."""
-
-    def __await__(self) -> Generator[None, None, None]:
-        yield
-
-
-_PAUSE: Final = _Pause()
-
-
-def _start(commit: Coroutine[Any, Any, None]) -> Generator[None, None, None]:
-    """A commit to be stepped by hand."""
-    return cast("Generator[None, None, None]", commit.__await__())
+_RETRY_US: Final = 100_000  # between two attempts to write to a full disk
+_RESTART_US: Final = 50_000  # a supervisor starts a process that ended by itself so much later
 
 
 @final
@@ -101,7 +80,7 @@ class Node:
         if self.id in founders:
             store = self._open()
             begin = SnapshotItem(GROUP, Snapshot(SnapshotMeta(1, 1, ConfState(founders)), _STATE.pack(0)), False)
-            for _ in _start(store.commit([begin, HardStateItem(GROUP, HardState(1, 0, 1))])):
+            for _ in start_commit(store.commit([begin, HardStateItem(GROUP, HardState(1, 0, 1))])):
                 raise AssertionError("nothing makes this disk wait")
             store.close()
 
@@ -152,7 +131,7 @@ class Node:
         self.raw = RawNode(config, self.log, world.tracer)
         self.raft = self.raw.raft
         world.checker.started(self.raft)
-        world.after(int(self._tick_us() * self._random.random()), self._tick, self.starts)
+        world.after(int(world.tick_us / self.rate * self._random.random()), self._tick, self.starts)
         self._pump()
 
     def crash(self) -> None:
@@ -191,19 +170,14 @@ class Node:
                 raise PowerLost
 
     async def _on_sync(self, path: str) -> None:
-        await _PAUSE
+        await PAUSE
         if self.sync_errors:
             self.sync_errors -= 1
             raise SyncFailed(f"cannot sync {path}: input/output error")
 
-    def fill_disk(self, slack_bytes: int) -> None:
-        """From now on there is room for this much more."""
-        self._fs.capacity_bytes = 1 << 40
-        self._fs.capacity_bytes = (1 << 40) - self._fs.free_bytes("") + slack_bytes
-
-    def free_disk(self) -> None:
-        """There is room again."""
-        self._fs.capacity_bytes = None
+    def fill_disk(self, slack_bytes: int | None) -> None:
+        """From now on there is room for this much more; None: for as much as one likes."""
+        fill(self._fs, slack_bytes)
 
     def _start_write(self) -> None:
         items, answers = self._items, self._answers
@@ -211,7 +185,7 @@ class Node:
         self._in_flight = (items, answers)
         self._ready_in_flight = self._ready is not None
         if items:
-            self._writing = _start(self._store.commit(items))
+            self._writing = start_commit(self._store.commit(items))
             self._go_on(self.starts)
         else:
             self._on_written()
@@ -264,7 +238,7 @@ class Node:
 
         def again(_: object) -> None:
             if self.alive and self.starts == starts:
-                self._writing = _start(self._store.commit(items))
+                self._writing = start_commit(self._store.commit(items))
                 self._go_on(starts)
 
         world.after(_RETRY_US, again, None)
@@ -301,7 +275,7 @@ class Node:
             return
         self._world.reached(self.raft, message)
         self._step(message)
-        self._settle()
+        self.acted()
 
     def _release(self, incarnation: int) -> None:
         if self.alive and incarnation == self.starts:
@@ -314,13 +288,10 @@ class Node:
         with suppress(PeerNotFound, ProposalError):
             self.raw.step(message)
 
-    def _settle(self) -> None:
-        """Look, then do what there is to do; something happened to the core."""
+    def acted(self) -> None:
+        """Something happened to the core: look, then do what there is to do."""
         self._world.checker.look(self.raft, self._world.now)
         self._pump()
-
-    def _tick_us(self) -> float:
-        return self._world.tick_us / self.rate
 
     def _tick(self, incarnation: int) -> None:
         if incarnation != self.starts or not self.alive:
@@ -330,17 +301,13 @@ class Node:
         if wait > 0:
             world.after(wait, self._tick, incarnation)
             return
-        world.after(int(self._tick_us()) + 1, self._tick, incarnation)
+        world.after(int(world.tick_us / self.rate) + 1, self._tick, incarnation)
         self.raw.tick()
-        self._settle()
+        self.acted()
 
     def act(self) -> bool:
         """Can somebody do something with this node's core now? Then `acted` afterwards."""
         return self.alive and self.paused_until <= self._world.now
-
-    def acted(self) -> None:
-        """Something was done with the core."""
-        self._settle()
 
     # --- output ---
 
@@ -432,7 +399,7 @@ class Node:
         starts, to, failed = report
         if self.alive and starts == self.starts:
             self.raw.report_snapshot(to, failed=failed)
-            self._settle()
+            self.acted()
 
     # --- the state machine ---
 
