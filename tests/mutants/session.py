@@ -272,7 +272,7 @@ FAULTS: Final = [
         "structures/hold",
         "            return answer.token, asked_at + ttl\n",
         "            return answer.token, loop.time() + ttl\n",
-        "structures/hold",
+        "structures/hold_rules structures/hold",
     ),
     _fault(
         "lost-lease-kept",
