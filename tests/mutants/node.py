@@ -68,7 +68,8 @@ _DRIVER: Final = [
         "        if self._write is not None:\n            return\n        if self._wants_write():\n",
         "        if self._write is not None:\n            if not self._gathered.items:\n"
         "                answers, self._gathered.answers = self._gathered.answers, []\n"
-        "                self._deliver(answers)\n            return\n        if self._wants_write():\n",
+        "                self._deliver(answers)\n                self._visit()\n            return\n"
+        "        if self._wants_write():\n",
         "driver_rules driver",
         4,
     ),
