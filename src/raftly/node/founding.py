@@ -22,7 +22,15 @@ from raftly.errors import StorageError
 from raftly.node.config import NodeConfig
 from raftly.node.roster import change_of, changes_in, founding_entries
 from raftly.storage.group_log import GroupLog
-from raftly.storage.identity import DirectoryIdentity, new_identity, origin_of, read_identity, write_identity
+from raftly.storage.identity import (
+    DirectoryIdentity,
+    new_identity,
+    origin_of,
+    read_identity,
+    read_peers,
+    write_identity,
+    write_peers,
+)
 from raftly.storage.items import EntriesItem, HardStateItem, MembershipItem
 from raftly.storage.log_store import LogStore
 from raftly.storage.vfs import FileSystem
@@ -62,14 +70,18 @@ def founders_of(log: GroupLog) -> list[NodeId]:
 class Directory:
     """The data directory of a running node."""
 
-    __slots__ = ("_fs", "_task", "_transport", "identity")
+    __slots__ = ("_fs", "_kept", "_task", "_transport", "identity")
 
-    def __init__(self, fs: FileSystem, identity: DirectoryIdentity, transport: Transport) -> None:
+    def __init__(
+        self, fs: FileSystem, identity: DirectoryIdentity, peers: dict[NodeId, int], transport: Transport
+    ) -> None:
         self.identity = identity
         self._fs = fs
         self._transport = transport
         self._task: asyncio.Task[None] | None = None
+        self._kept = len(peers)  # directories of others that are in the file
         transport.set_origin(identity.origin, identity.directory)
+        transport.directories.update(peers)
 
     @classmethod
     async def open(
@@ -95,18 +107,26 @@ class Directory:
             identity = await write_identity(fs, new_identity(config.cluster_id, config.id, origin, random))
         elif identity.inode == 0:
             identity = await write_identity(fs, identity)
-        return cls(fs, identity, transport)
+        return cls(fs, identity, read_peers(fs), transport)
 
     def on_tick(self) -> None:
-        """Keep the origin, once it was learned."""
-        if not self.identity.origin and self._transport.origin and self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._keep(self._transport.origin))
+        """Keep the origin, once it was learned, and the directories that others came with."""
+        if self._task is not None and not self._task.done():
+            return
+        learned = 0 if self.identity.origin else self._transport.origin
+        directories = self._transport.directories
+        if learned or len(directories) > self._kept:  # none is ever forgotten or changed
+            self._task = asyncio.get_running_loop().create_task(self._keep(learned, dict(directories)))
 
-    async def _keep(self, origin: int) -> None:
+    async def _keep(self, origin: int, directories: dict[NodeId, int]) -> None:
         try:
-            self.identity = await write_identity(self._fs, replace(self.identity, origin=origin))
+            if origin:
+                self.identity = await write_identity(self._fs, replace(self.identity, origin=origin))
+            if len(directories) > self._kept:
+                self._kept = len(directories)
+                await write_peers(self._fs, directories)
         except StorageError as error:  # it is learned again after the next start
-            _log.warning("node %d could not keep the origin of its group: %s", self.identity.node_id, error)
+            _log.warning("node %d could not keep what it learned of its peers: %s", self.identity.node_id, error)
 
     async def close(self) -> None:
         """Wait for what is being written."""

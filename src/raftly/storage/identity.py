@@ -12,16 +12,25 @@ The file `IDENTITY`, little-endian, 62 bytes:
     50  u64  reserved, 0
     58  u32  CRC-32 of the bytes before
 
-It is written beside and renamed into place. Two processes that run on two copies of one directory are one node with two
-minds, which may vote twice: so a copy is refused, until somebody says that it is the only one. What keeps its inode, as
-a disk that is cloned whole, is not noticed here, but by the nodes that both of them talk to.
+The file `PEERS` is what the others' directories were when they first came, so that one that lost its directory, and
+with it what it promised, is known for it also by a node that was started again since:
+
+     0  8s   "RAFTLYPD"
+     8  u16  version, 1
+    10  u32  how many
+    14  for each, ascending: u64 node id, u64 directory
+        u32  CRC-32 of the bytes before
+
+Both are written beside and renamed into place. Two processes that run on two copies of one directory are one node with
+two minds, which may vote twice: so a copy is refused, until somebody says that it is the only one. What keeps its
+inode, as a disk that is cloned whole, is not noticed here, but by the nodes that both of them talk to.
 """
 
 from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from struct import Struct
 from typing import Final, final
@@ -29,14 +38,17 @@ from typing import Final, final
 from raftly.base.rand import RandomSource
 from raftly.base.types import NodeId
 from raftly.errors import Corruption, DirectoryCopied, StorageError
-from raftly.storage.vfs import FileSystem
+from raftly.storage.vfs import File, FileSystem
 
 NAME: Final = "IDENTITY"
-_UNFINISHED: Final = "IDENTITY.new"
 _MAGIC: Final = b"RAFTLYID"
 _VERSION: Final = 1
 _FORM: Final = Struct("<8sHQQQQQQ")
 _CRC: Final = Struct("<I")
+PEERS: Final = "PEERS"
+_PEERS_MAGIC: Final = b"RAFTLYPD"
+_PEERS_HEAD: Final = Struct("<8sHI")
+_PEER: Final = Struct("<QQ")
 
 
 @final
@@ -106,14 +118,63 @@ async def write_identity(fs: FileSystem, identity: DirectoryIdentity) -> Directo
     Raises:
         StorageError: the disk could not.
     """
-    fs.remove(_UNFINISHED)
-    file = fs.open(_UNFINISHED, create=True)
-    try:
+    written = identity
+
+    def content(file: File) -> bytes:
+        nonlocal written
         written = replace(identity, inode=file.inode())
-        file.write(0, written.encode())
+        return written.encode()
+
+    await _replace_file(fs, NAME, content)
+    return written
+
+
+def read_peers(fs: FileSystem) -> dict[NodeId, int]:
+    """The directories that other nodes came with.
+
+    Raises:
+        Corruption: the file is damaged.
+        StorageError: it is of a later version, or the disk could not read.
+    """
+    if not fs.exists(PEERS):
+        return {}
+    file = fs.open(PEERS)
+    try:
+        data = file.read(0, file.size())
+    finally:
+        file.close()
+    end = len(data) - _CRC.size
+    if end < _PEERS_HEAD.size or data[:8] != _PEERS_MAGIC:
+        raise Corruption(PEERS, 0, "these are no directories of other nodes")
+    if _CRC.unpack_from(data, end)[0] != zlib.crc32(data[:end]):
+        raise Corruption(PEERS, end, "the checksum does not match")
+    _, version, count = _PEERS_HEAD.unpack_from(data)
+    if version != _VERSION:
+        raise StorageError(f"{PEERS} is of version {version}, this release knows version {_VERSION}")
+    if _PEERS_HEAD.size + count * _PEER.size != end:
+        raise Corruption(PEERS, 10, f"{count} nodes do not fit its size")
+    return dict(_PEER.iter_unpack(data[_PEERS_HEAD.size : end]))
+
+
+async def write_peers(fs: FileSystem, directories: Mapping[NodeId, int]) -> None:
+    """Make them durable, in place of what was there.
+
+    Raises:
+        StorageError: the disk could not.
+    """
+    body = _PEERS_HEAD.pack(_PEERS_MAGIC, _VERSION, len(directories))
+    body += b"".join(_PEER.pack(node, directory) for node, directory in sorted(directories.items()))
+    await _replace_file(fs, PEERS, lambda _: body + _CRC.pack(zlib.crc32(body)))
+
+
+async def _replace_file(fs: FileSystem, name: str, content: Callable[[File], bytes]) -> None:
+    unfinished = f"{name}.new"
+    fs.remove(unfinished)
+    file = fs.open(unfinished, create=True)
+    try:
+        file.write(0, content(file))
         await file.sync()
     finally:
         file.close()
-    fs.rename(_UNFINISHED, NAME)
+    fs.rename(unfinished, name)
     await fs.sync_dir("")
-    return written

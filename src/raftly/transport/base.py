@@ -33,6 +33,10 @@ class Transport(Protocol):
         """
         ...
 
+    directories: dict[NodeId, int]
+    """The data directory that each node came with, as a number: one that comes with another is refused. It may know
+    some before `start`; it only grows."""
+
     def set_origin(self, origin: int, directory: int) -> None:
         """What is known of the origin (or 0), and the number of this node's data directory. Before `start`."""
         ...

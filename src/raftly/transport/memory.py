@@ -80,6 +80,7 @@ class MemoryTransport:
         "_network",
         "_unreachable",
         "address",
+        "directories",
         "on_expelled",
         "on_lost",
         "origin",
@@ -89,6 +90,7 @@ class MemoryTransport:
     def __init__(self, network: MemoryNetwork, id_: NodeId, address: Address | None = None) -> None:
         self.address = address
         self.origin = 0
+        self.directories: dict[NodeId, int] = {}
         self.on_expelled: Callable[[NodeId], None] = lambda _: None
         self._network = network
         self._id = id_

@@ -89,6 +89,7 @@ class TcpTransport:
         self._addresses: dict[NodeId, Address] = {}
         self._guests: set[NodeId] = set()  # whose address is only what they say themselves
         self.on_expelled: Callable[[NodeId], None] = lambda _: None
+        self.directories: dict[NodeId, int] = {}
         self._expelled: set[NodeId] = set()
         self.on_lost: Callable[[NodeId], None] = lambda _: None
         self._on_event = on_event
@@ -116,6 +117,7 @@ class TcpTransport:
         loop = asyncio.get_running_loop()
         hub = Hub(loop, self.identity, self.options, self._random, self.stats, self._emit, receive, unreachable)
         hub.expelled = self._expelled
+        hub.directories = self.directories
         hub.lost = self.on_lost
         receiver = SnapshotReceiver(hub, self.take_snapshot)
 

@@ -280,7 +280,8 @@ def test_a_removed_node_that_comes_back_is_told_over_tcp(tmp_path: Path) -> None
     asyncio.run(main())
 
 
-def test_a_node_that_lost_its_directory_does_not_come_back_as_itself(tmp_path: Path) -> None:
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_node_that_lost_its_directory_does_not_come_back_as_itself(tmp_path: Path, *, restarted: bool) -> None:
     async def main() -> None:
         async with Tcp(tmp_path, places((1, 2, 3))) as tcp:
             for id_ in (1, 2, 3):
@@ -290,6 +291,10 @@ def test_a_node_that_lost_its_directory_does_not_come_back_as_itself(tmp_path: P
             await asyncio.sleep(0.3)
             lost = next(id_ for id_ in (1, 2, 3) if tcp.nodes[id_] is not leader)
             await tcp.nodes.pop(lost).stop()
+            for id_ in sorted(tcp.nodes) if restarted else ():
+                await tcp.nodes.pop(id_).stop()
+                await tcp.start(id_, (1, 2, 3))
+            leader = await tcp.leader()
             wiped = await tcp.start(lost, (1, 2, 3), directory="new")
             await asyncio.sleep(1)
             assert wiped.machine.applied <= 3  # what the group began with; nothing that it could have voted on

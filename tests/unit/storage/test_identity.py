@@ -18,7 +18,9 @@ from raftly.storage.identity import (
     new_identity,
     origin_of,
     read_identity,
+    read_peers,
     write_identity,
+    write_peers,
 )
 from raftly.storage.osfs import OsFs, SyncMode
 from raftly.testing.memfs import MemFs
@@ -121,3 +123,30 @@ def test_an_origin_is_of_cluster_and_members() -> None:
     assert origin_of(1, (3, 1, 2)) == origin_of(1, (1, 2, 3))
     assert len({origin_of(1, (1, 2)), origin_of(2, (1, 2)), origin_of(1, (1, 2, 3)), origin_of(1, (12,))}) == 4
     assert 0 < origin_of(1, (1, 2, 3)) < 1 << 63
+
+
+def test_the_directories_of_others_are_kept() -> None:
+    fs = MemFs()
+
+    async def main() -> None:
+        assert read_peers(fs) == {}
+        await write_peers(fs, {3: 1 << 63, 2: 7})
+        await write_peers(fs, {3: 1 << 63, 2: 7, 9: 1})
+        assert read_peers(fs) == {2: 7, 3: 1 << 63, 9: 1}
+        assert "PEERS.new" not in fs.list("")
+
+    asyncio.run(main())
+
+
+def test_damaged_directories_of_others_are_refused_at_every_byte() -> None:
+    fs = MemFs()
+    asyncio.run(write_peers(fs, {2: 7}))
+    file = fs.open("PEERS")
+    sound = file.read(0, file.size())
+    assert sound.hex() == "524146544c59504401000100000002000000000000000700000000000000aedadd82"
+    for at in range(len(sound)):
+        file.write(at, bytes([sound[at] ^ 1]))
+        with pytest.raises(StorageError):
+            read_peers(fs)
+        file.write(at, sound[at : at + 1])
+    assert read_peers(fs) == {2: 7}

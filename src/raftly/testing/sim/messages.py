@@ -41,6 +41,8 @@ class MessageTransport:
         self._inner = inner
         self._receive: Receiver | None = None
         self._expelled: set[NodeId] = set()
+        self._directory = 0
+        self.directories = inner.directories
 
     async def start(self, receive: Receiver, unreachable: Callable[[NodeId], None]) -> None:
         """See `Transport.start`."""
@@ -72,11 +74,13 @@ class MessageTransport:
     def _deliver(self, to: NodeId, group: int, data: bytes) -> None:
         end = self._network.ends.get(to)
         if end is not None:
-            end.take(self._id, group, data)
+            end.take(self._id, self._directory, group, data)
 
-    def take(self, from_: NodeId, group: int, data: bytes) -> None:
+    def take(self, from_: NodeId, directory: int, group: int, data: bytes) -> None:
         """A message has arrived here."""
-        if self._receive is not None and from_ not in self._expelled:
+        if self._receive is None or from_ in self._expelled:
+            return
+        if self.directories.setdefault(from_, directory) == directory:  # as a handshake would have it
             self._receive(from_, [(group, decode_messages(data, 0, len(data)))])
 
     # --- as the transport below has it ---
@@ -97,6 +101,7 @@ class MessageTransport:
 
     def set_origin(self, origin: int, directory: int) -> None:
         """See `Transport.set_origin`."""
+        self._directory = directory
         self._inner.set_origin(origin, directory)
 
     def expel(self, node: NodeId) -> None:

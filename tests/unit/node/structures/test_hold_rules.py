@@ -15,7 +15,7 @@ from tests.support.virtual import run
 class SlowCaller:
     """Gets the lock after three seconds, and nothing else ever."""
 
-    async def call(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    async def call(self, method: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         if method is Locks.acquire:
             await asyncio.sleep(3)
             return Lease("me", 1, 0)
