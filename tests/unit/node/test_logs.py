@@ -99,12 +99,12 @@ def test_events_of_the_transport_are_json_too(caplog: pytest.LogCaptureFixture) 
     assert str(line["problem"]).startswith("boom\\nCRITICAL")
 
 
-def test_any_other_record_is_a_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_any_other_record_is_a_log() -> None:
     try:
         raise ValueError(HOSTILE)
-    except ValueError:
-        logging.getLogger("other").exception("it was %s", HOSTILE)
-    (line,) = lines(caplog)
+    except ValueError:  # not through a logger: half of a surrogate pair is more than what shows captured logs can bear
+        record = logging.LogRecord("other", logging.ERROR, "f", 1, "it was %s", (HOSTILE,), sys.exc_info())
+    line = json.loads(JsonFormatter().format(record))
     assert line["event"] == "log"
     assert line["logger"] == "other"
     assert "Traceback" in str(line["exception"])
