@@ -29,7 +29,7 @@ from enum import Enum
 from typing import Final, final
 
 from raftly.base.membership import ConfChangeSingle, ConfChangeTransition, ConfChangeType, ConfChangeV2, ConfState
-from raftly.base.types import NO_NODE, Entry, Index, NodeId
+from raftly.base.types import NO_NODE, Entry, Index, NodeId, Term
 from raftly.core.raw_node import RawNode
 from raftly.core.role import Role
 from raftly.core.storage import LogReader
@@ -105,6 +105,8 @@ class Membership:
         self._hints = dict(sorted(config.addresses.items()))
         self._told: dict[NodeId, Address] = {}  # what the transport knows
         self._heard: dict[NodeId, float] = {}
+        self._led_term: Term = 0  # the last in which this node led
+        self._led_from = 0.0
         self._announce_at = 0.0
         self._moved = asyncio.Event()  # set, and replaced, whenever there may be news
         for id_, hint in self._hints.items():
@@ -167,6 +169,8 @@ class Membership:
 
     def on_soft_state(self) -> None:
         """Leader or role changed."""
+        if self._raft.role is Role.LEADER and self._led_term != self._raft.term:
+            self._led_term, self._led_from = self._raft.term, self._now()
         self._announce_at = 0.0 if self._raft.role is Role.LEADER else self._now() + 2 * self._patience
         self.ring()
 
@@ -293,7 +297,7 @@ class Membership:
             await self._settled(until)
             self._find(id_)
             if id_ not in self.roster.conf.voters:
-                self._guard({*self.roster.conf.voters, id_}, force)
+                await self._guard({*self.roster.conf.voters, id_}, force, until)
                 await self._change([(_ADD, id_)], {}, until)
         await self._out_of_joint(until)
 
@@ -306,7 +310,7 @@ class Membership:
             after = ({*conf.voters} | {other for _, other in changes}) - {id_}
             if not after:
                 raise ConfChangeError(f"node {id_} is the last voter: without it there is no group")
-            self._guard(after, force)
+            await self._guard(after, force, until)
         if id_ == self._raft.id:
             await self._hand_over()
         await self._change([*changes, (_REMOVE, id_)], {}, until)
@@ -393,14 +397,11 @@ class Membership:
             ProposalDropped: nobody took over in time.
         """
         raft = self._raft
-        voters = raft.tracker.config.voters.incoming.ids
-        others = [
-            (progress.match, id_)
-            for id_, progress in raft.tracker.peers
-            if id_ != raft.id and id_ in voters and self._reachable(id_)
-        ]
-        if not others:
-            raise QuorumAtRisk(f"node {raft.id} leads, and no other voter can be reached to lead instead")
+        while not (others := self._successors()):
+            if self._now() >= self._led_from + self._patience:
+                raise QuorumAtRisk(f"node {raft.id} leads, and no other voter can be reached to lead instead")
+            await self._moved.wait()
+            self._lead()
         until = self._now() + 3 * self._patience
         while self._now() < until:
             # One that has not applied its newest configuration does not take over, and after a while is asked again.
@@ -411,6 +412,16 @@ class Membership:
             if raft.leader not in (raft.id, NO_NODE):
                 raise NotLeader(raft.leader)
         raise ProposalDropped(DropReason.TRANSFERRING)
+
+    def _successors(self) -> list[tuple[Index, NodeId]]:
+        """The other voters that can be reached, with how much of the log they have."""
+        raft = self._raft
+        voters = raft.tracker.config.voters.incoming.ids
+        return [
+            (progress.match, id_)
+            for id_, progress in raft.tracker.peers
+            if id_ != raft.id and id_ in voters and self._reachable(id_)
+        ]
 
     # --- what decides ---
 
@@ -434,14 +445,20 @@ class Membership:
     def _reachable(self, id_: NodeId) -> bool:
         return id_ == self._raft.id or self._now() - self._heard.get(id_, -self._patience) < self._patience
 
-    def _guard(self, voters: set[NodeId], force: bool) -> None:
-        """Will there be a majority?"""
-        silent = [id_ for id_ in sorted(voters) if not self._reachable(id_)]
-        if not force and 2 * (len(voters) - len(silent)) <= len(voters):
-            raise QuorumAtRisk(
-                f"of the voters that would be left, {_listed(sorted(voters))}, no majority can be reached: nothing is "
-                f"heard from {_listed(silent)}. Bring them back first, or pass force=True"
-            )
+    async def _guard(self, voters: set[NodeId], force: bool, until: float) -> None:
+        """Will there be a majority? A leader that is new has an election time-out to hear of it."""
+        until = min(until, self._led_from + self._patience)
+        while not force:
+            silent = [id_ for id_ in sorted(voters) if not self._reachable(id_)]
+            if 2 * (len(voters) - len(silent)) > len(voters):
+                return
+            if self._now() >= until:
+                raise QuorumAtRisk(
+                    f"of the voters that would be left, {_listed(sorted(voters))}, no majority can be reached: nothing "
+                    f"is heard from {_listed(silent)}. Bring them back first, or pass force=True"
+                )
+            await self._moved.wait()
+            self._lead()
 
     # --- addresses ---
 

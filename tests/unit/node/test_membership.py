@@ -403,6 +403,20 @@ def test_what_would_lose_the_majority_is_refused_unless_forced() -> None:
     run(main())
 
 
+def test_a_leader_that_has_just_begun_waits_to_hear_who_is_there() -> None:
+    async def main() -> None:
+        async with Nodes(4) as nodes:
+            first = await nodes.leader()
+            with pytest.raises(NotLeader) as told:
+                await first.remove(first.config.id)
+            second = nodes.nodes[told.value.leader_id]
+            await until(lambda: second._group.raw.raft.applied_in_term())
+            second._membership._heard.clear()  # all of it came since the last tick
+            await second.remove(first.config.id)
+
+    run(main())
+
+
 def test_force_removes_what_a_majority_still_agrees_to() -> None:
     async def main() -> None:
         async with Nodes() as nodes:
