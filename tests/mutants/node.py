@@ -532,8 +532,8 @@ _MEMBERS: Final = [
         "a voter is removed though no majority would be left alive",
         "LIVE",
         "membership",
-        "        if not force and 2 * (len(voters) - len(silent)) <= len(voters):\n",
-        "        if False:\n",
+        "            if 2 * (len(voters) - len(silent)) > len(voters):\n",
+        "            if True:\n",
         "membership",
     ),
     _fault(

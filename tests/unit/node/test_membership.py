@@ -410,7 +410,7 @@ def test_a_leader_that_has_just_begun_waits_to_hear_who_is_there() -> None:
             with pytest.raises(NotLeader) as told:
                 await first.remove(first.config.id)
             second = nodes.nodes[told.value.leader_id]
-            await until(lambda: second._group.raw.raft.applied_in_term())
+            await until(second._group.raw.raft.applied_in_term)
             second._membership._heard.clear()  # all of it came since the last tick
             await second.remove(first.config.id)
 
