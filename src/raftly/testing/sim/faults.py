@@ -66,7 +66,7 @@ KINDS: Final[Mapping[str, str]] = {
     "rolling": "every node, one after the other, is told to end, and started again",
     "wipe": "nodes[0] loses its disk, and is replaced by nodes[1], a new one",
     "bit_rot": "a bit of what nodes[0] has on its disk flips; it starts again and is replaced by nodes[1]",
-    "bad_write": "a write of nodes[0] is damaged (amount 0) or lands elsewhere (1), then power fails; as bit_rot",
+    "bad_write": "after amount writes of nodes[0], a bit of one flips on its way; then power fails; as bit_rot",
     "replace": "nodes[0] is removed for good when nodes[1], a new one, has been added",
 }
 """Every kind of fault, and what it does. Those that damage a disk strike a minority at most, or else pass."""

@@ -204,8 +204,8 @@ async def _bit_rot(cluster: Cluster, fault: Fault) -> None:
 async def _bad_write(cluster: Cluster, fault: Fault) -> None:
     if _may_damage(cluster, fault):
         old = fault.nodes[0]
-        effect = Effect.MISPLACED if fault.amount else Effect.FLIP_BIT
-        rule = cluster.hosts[old].disk.fs.add(DiskFault("write", effect, path="wal/"))
+        # Not one that lands elsewhere: if it is the last, nobody can tell it from one that never came.
+        rule = cluster.hosts[old].disk.fs.add(DiskFault("write", Effect.FLIP_BIT, path="wal/", after=int(fault.amount)))
         await asyncio.sleep(fault.seconds)
         cluster.kill(old)
         faults = cluster.hosts[old].disk.fs.faults
