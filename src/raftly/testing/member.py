@@ -19,6 +19,7 @@ from typing import Any, Final, final
 
 from raftly.errors import RaftlyError
 from raftly.node import NodeConfig, replicate, serve
+from raftly.node.parent import end_with_parent
 from raftly.storage.log_store import LogOptions
 
 FAILED: Final = 1
@@ -86,6 +87,7 @@ def _end_with_input() -> None:
 
 def main(text: str) -> int:
     """The process; its exit code."""
+    end_with_parent()
     threading.Thread(target=_end_with_input, daemon=True).start()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.INFO)
     try:

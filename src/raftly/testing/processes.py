@@ -60,8 +60,8 @@ class Process:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         with log.open("ab") as out:
             self._from = out.tell()
-            # A pipe, so that it ends when this process is gone; a group of its own, so that Ctrl-C is for this one, and
-            # the kernel ends it also when it is paused.
+            # A pipe, so that it ends when this process is gone (`end_with_parent`: paused too); a group of
+            # its own, so that Ctrl-C is for this one.
             self._popen = subprocess.Popen(  # noqa: S603
                 command, stdin=subprocess.PIPE, stdout=out, stderr=out, env=environment, process_group=0
             )
@@ -104,7 +104,7 @@ class Process:
 
 @final
 class ProcessCluster:
-    """`size` members, ids from 1; leaving the context kills all of them. Used from one thread.
+    """`size` members, ids from 1; leaving the context kills all of them. Used from one thread: they end with it.
 
     `target` names the class, as "module:name"; `config` has options of `NodeConfig`, as JSON has them. Members listen
     on `ports`, free ones by default, and tell others to come to `advertised`, where that is something else (a proxy).

@@ -143,5 +143,6 @@ async def dial(
     finally:
         if not connection.is_open:
             hub.forget(connection)
-        if dialing.done.done() and not dialing.done.cancelled():
+        dialing.done.cancel()  # a connection that is lost from here on has nobody to tell
+        if not dialing.done.cancelled():
             dialing.done.exception()  # seen, even when TLS or the time-out spoke first

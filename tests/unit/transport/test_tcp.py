@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import struct
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -840,3 +842,25 @@ def test_a_port_in_use_is_an_error_at_the_start() -> None:
         await close(one)
 
     run(main)
+
+
+def test_a_dial_given_up_while_it_connects_says_nothing_when_the_connection_is_lost() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        connect = loop.create_connection
+
+        async def slowly(*told: Any, **more: Any) -> Any:
+            made = await connect(*told, **more)
+            await asyncio.sleep(1)
+            return made
+
+        loop.create_connection = slowly  # type: ignore[method-assign]
+        await loop.create_server(asyncio.Protocol, "127.0.0.1", 4002)
+        one = await Node(1, 4001, {2: 4002}).start()
+        await asyncio.sleep(0.5)
+        await close(one)
+        await asyncio.sleep(1)
+        loop.wires.clear()
+        del one
+        gc.collect()
+
+    run(main)  # a future whose exception nobody took would be a problem there

@@ -21,6 +21,7 @@ from raftly.demo.live.report import Report, Safe, Stored
 from raftly.errors import RaftlyError
 from raftly.node import NodeConfig, Replicated, replicate, serve
 from raftly.node.digests import digest_of
+from raftly.node.parent import end_with_parent
 from raftly.node.structures import Dict
 from raftly.storage.log_store import LogOptions
 from raftly.transport.options import Address, TcpOptions
@@ -161,6 +162,7 @@ async def listen(requests: asyncio.StreamReader, ready: asyncio.Future[Replicate
 
 
 if __name__ == "__main__":
+    end_with_parent()
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO, stream=sys.stderr)
     try:
         asyncio.run(main(Settings.decode(sys.argv[1])))

@@ -2,7 +2,7 @@
 
 A child has a process group of its own, so that Ctrl-C in the terminal reaches the demonstration alone. It ends when its
 standard input does, that is when the demonstration is gone, however it went. One that is paused cannot see that; then
-the kernel ends it, since a stopped process in a group that is orphaned gets SIGHUP.
+the kernel ends it (`end_with_parent`).
 """
 
 from __future__ import annotations
