@@ -70,6 +70,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", default=None, help='A..B, not B itself; "" for none')
     parser.add_argument("--profile", action="append", default=[], help="of `raftly sim run`; may be given again")
     parser.add_argument("--minutes", type=float, default=10.0, help="for one fault at most")
+    parser.add_argument("--patience", type=float, default=1.0, help="all limits times this, on a busy machine")
     parser.add_argument("--jobs", type=int, default=1, help="faults at once")
     parser.add_argument("--again", action="store_true", help="forget what is known")
     parser.add_argument("--survivors", action="store_true", help="forget what is known of those that were not caught")
@@ -97,7 +98,7 @@ def main() -> int:
         related=not (options.random or options.directed),
         seeds=seeds,
         profiles=tuple(options.profile),
-    )
+    ).patient(options.patience)
     state = _State(options.state, effort)
     if options.again or options.survivors:
         state.forget(faults, survivors=options.survivors and not options.again)

@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, final
 
@@ -91,6 +91,15 @@ class Effort:
     """A..B of `raftly sim run`, B not included; "" for none."""
     profiles: tuple[str, ...] = ()
     """Of `raftly sim run`; none: its own choice."""
+
+    def patient(self, factor: float) -> Effort:
+        """The same with so many times as long for everything: for a machine that is busy."""
+        return replace(
+            self,
+            seconds_max=factor * self.seconds_max,
+            directed_seconds_max=factor * self.directed_seconds_max,
+            stage_seconds_max=factor * self.stage_seconds_max,
+        )
 
 
 def stages(fault: Fault, effort: Effort) -> Iterator[Stage]:
@@ -190,7 +199,7 @@ def run(stage: Stage, tree: Path, within: float) -> tuple[int | None, str]:
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        start_new_session=True,
+        process_group=0,  # not a session, which the kernel would give a share of its own, whatever `nice` says
     )
     try:
         output, _ = process.communicate(timeout=within)
