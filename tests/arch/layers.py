@@ -27,7 +27,7 @@ LAYERS: dict[str, set[str]] = {
     "txn": {"base", "engine", "mvcc"},
     "pd": {"base", "node"},
     "rpc": {"base"},
-    "proto": set(),
+    "proto": {"rpc"},
     "client": {"base", "proto", "rpc"},
     "dashboard": set(),
 }

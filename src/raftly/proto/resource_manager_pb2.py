@@ -1,0 +1,12 @@
+"""Messages of resource_manager. Written by tools/proto.py; do not edit."""
+
+from raftly.proto.pool import define as _define
+
+_define(
+    globals(),
+    b'\n#raftly/proto/resource_manager.proto\x12\x10resource_manager"\xd2\x02\n\x0bConsumption\x12\r\n\x05r_r_u\x18\x01 \x01(\x01\x12\r\n\x05w_r_u\x18\x02 \x01('
+    b'\x01\x12\x12\n\nread_bytes\x18\x03 \x01(\x01\x12\x13\n\x0bwrite_bytes\x18\x04 \x01(\x01\x12\x19\n\x11total_cpu_time_ms\x18\x05 \x01(\x01\x12\x1d\n\x15sql_layer_cpu_time_ms\x18\x06 \x01(\x01'
+    b'\x12\x19\n\x11kv_read_rpc_count\x18\x07 \x01(\x01\x12\x1a\n\x12kv_write_rpc_count\x18\x08 \x01(\x01\x12#\n\x1bread_cross_az_traffic_bytes\x18\t \x01(\x04\x12$\n\x1cwrit'
+    b'e_cross_az_traffic_bytes\x18\n \x01(\x04\x12\x13\n\x0btikv_r_u_v2\x18\x0b \x01(\x01\x12\x13\n\x0btidb_r_u_v2\x18\x0c \x01(\x01\x12\x16\n\x0etiflash_r_u_v2\x18\r \x01(\x01b\x06pr'
+    b'oto3'
+)
