@@ -1,0 +1,78 @@
+"""Ops: what a write does to the keys of a region, in order, and what each of them results in.
+
+Values are opaque but for a `Cas` with `has_ttl`: there every value ends in the second at which it expires (u64,
+big-endian, since 1970; 0: never), as TiKV's API V1TTL has it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, TypeAlias, final
+
+_EXPIRY_BYTES: Final = 8
+
+
+@final
+@dataclass(slots=True)
+class Put:
+    """Give a key a value. Result: None."""
+
+    cf: str
+    key: bytes
+    value: bytes
+
+
+@final
+@dataclass(slots=True)
+class Delete:
+    """Take a key away. Result: None."""
+
+    cf: str
+    key: bytes
+
+
+@final
+@dataclass(slots=True)
+class DeleteRange:
+    """Take away all keys in [lo, hi) that the region holds; an empty `hi` has nothing above it. Result: None."""
+
+    cf: str
+    lo: bytes
+    hi: bytes
+
+
+@final
+@dataclass(slots=True)
+class Cas:
+    """Put `value` if the key has the value `expected` (None: no value). Result: a CasResult.
+
+    `expected` is without the expiry, `value` is stored as it is given. What expired by `now_s` is not there.
+    """
+
+    cf: str
+    key: bytes
+    expected: bytes | None
+    value: bytes
+    now_s: int = 0
+    has_ttl: bool = False
+
+
+Op: TypeAlias = Put | Delete | DeleteRange | Cas
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class CasResult:
+    """Was the value put, and what was there before, without its expiry (None: nothing)."""
+
+    succeeded: bool
+    previous: bytes | None
+
+
+def compare(op: Cas, stored: bytes | None) -> CasResult:
+    """What a Cas comes to where `stored` is in the engine."""
+    previous = stored
+    if stored is not None and op.has_ttl and len(stored) >= _EXPIRY_BYTES:
+        expires_s = int.from_bytes(stored[-_EXPIRY_BYTES:], "big")
+        previous = None if 0 < expires_s <= op.now_s else stored[:-_EXPIRY_BYTES]
+    return CasResult(previous == op.expected, previous)
