@@ -64,12 +64,14 @@ class GroupLog:
     def initial_state(self) -> tuple[HardState, ConfState]:
         """See `LogReader.initial_state`.
 
-        A snapshot is of what was committed. The commit index that says so may not have been written when the log was
-        cut behind a snapshot of our own, since a commit index alone waits for the next entries.
+        What a snapshot holds was committed, and so was the entry that the membership in force came with. The commit
+        index that says so may not have been written, since a commit index alone waits for the next entries. A state
+        behind its own membership would make snapshots that a member of today is not in, and refuses.
         """
-        state, begin = self.hard_state, self.snapshot_meta.meta.index
-        if state.commit < begin:
-            state = HardState(state.term, state.vote, begin)
+        state = self.hard_state
+        known = max(self.snapshot_meta.meta.index, min(self.conf_index, self.last_index()))
+        if state.commit < known:
+            state = HardState(state.term, state.vote, known)
         return state, self.conf_state
 
     def first_index(self) -> Index:

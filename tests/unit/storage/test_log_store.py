@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from raftly.base.membership import ConfState
 from raftly.base.rand import SplitMix64
 from raftly.base.types import NO_LIMIT, HardState
 from raftly.core.config import Config
@@ -16,7 +17,7 @@ from raftly.errors import (
     StorageError,
     SyncFailed,
 )
-from raftly.storage.items import EntriesItem, HardStateItem, Item, RemovedItem, SnapshotItem
+from raftly.storage.items import EntriesItem, HardStateItem, Item, MembershipItem, RemovedItem, SnapshotItem
 from raftly.storage.log_store import LogOptions, LogStore
 from raftly.testing.faultfs import Effect, Fault, FaultFs
 from raftly.testing.memfs import MemFs
@@ -135,6 +136,20 @@ def test_a_log_cut_ahead_of_the_written_commit_index_can_be_started_from() -> No
         assert log.initial_state()[0] == HardState(1, 2, 8)
         raft = RawNode(Config(id=3, applied=8), log).raft
         assert (raft.term, raft.log.committed, raft.log.last_index) == (1, 8, 10)
+
+    run(work())
+
+
+def test_a_membership_in_force_says_that_its_entry_was_committed() -> None:
+    """A state behind its own membership would make snapshots that a member of today is not in, and refuses for ever."""
+
+    async def work() -> None:
+        fs = MemFs()
+        store = open_store(fs)
+        await store.commit([HardStateItem(1, HardState(1, 2, 3)), EntriesItem(1, entries(1, 10))])
+        await store.commit([MembershipItem(1, 8, ConfState((1, 2)))])
+        store.close()
+        assert open_store(fs).group(1).initial_state() == (HardState(1, 2, 8), ConfState((1, 2)))
 
     run(work())
 

@@ -57,6 +57,7 @@ def converge(world: World, within_us: int) -> int:
                 _operate(world, leader)
             elif not told and world.now - healed > _HIDDEN_US:
                 told = True
+                _switch_off_strangers(world)
                 _tell_commits_in_votes(world)
         if world.now - healed > within_us:
             raise NotLive(_stuck(world, within_us, "no write was acknowledged" * (world.acknowledged == acknowledged)))
@@ -81,6 +82,8 @@ def _operate(world: World, leader: Node) -> None:
                 world.note(node.id, "is no member, and switched off")
                 node.retired = True
                 node.exit()
+            elif node.id in members and not node.alive:
+                node.boot()
     if any(world.nodes[id_].raft.term > leader.raft.term for id_ in members if world.nodes[id_].alive):
         # Without pre-vote or check-quorum nobody answers a leader of an older term, so a learner that has heard of a
         # later one, and cannot campaign, waits until this leader starts over.
@@ -93,6 +96,20 @@ def _operate(world: World, leader: Node) -> None:
         leader.acted()
 
 
+def _switch_off_strangers(world: World) -> None:
+    """Whoever the newest membership does not have, until there is a leader.
+
+    Without pre-vote one that was removed and does not know campaigns for ever, and takes every member to its terms
+    before a candidate with lower ones can get there (thesis §4.2.3).
+    """
+    newest = max((node for node in world.nodes.values() if node.alive), key=lambda node: node.applied)
+    members = members_of(newest.conf)
+    for node in world.nodes.values():
+        if node.id not in members and node.alive:
+            world.note(node.id, "is no member, and switched off until somebody leads")
+            node.exit()
+
+
 def _tell_commits_in_votes(world: World) -> None:
     """The way out when the last voter does not know that it is one: raft-rs's option, for which this is the reason.
 
@@ -102,9 +119,11 @@ def _tell_commits_in_votes(world: World) -> None:
     world.note(0, "commits are told in votes")
     world.checker.counts["hidden changes"] += 1
     for node in world.nodes.values():
+        running = node.alive
         node.exit()
         node.tell_commits_in_votes()
-        node.boot()
+        if running:
+            node.boot()
 
 
 def _is_converged(world: World, leader: Node) -> bool:

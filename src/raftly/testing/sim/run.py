@@ -190,6 +190,11 @@ class Run(Generic[T]):
         try:
             await settle_members(cluster, LIVENESS_S)
             await cluster.wait_equal(LIVENESS_S)
+            while self.watch is not None and not self.watch.is_applied():  # a call that was on its way may still come
+                await asyncio.sleep(_POLL_S)
+                await cluster.wait_equal(LIVENESS_S)
+                if world.now > healed + 4 * LIVENESS_S:
+                    break  # `finish` says what is missing
         except (OutOfTime, OutcomeUnknown) as error:
             raise NotLive(f"seed {world.seed}: {error}") from error
         if self.watch is not None:

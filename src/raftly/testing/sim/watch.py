@@ -195,6 +195,10 @@ class Watch:
 
     # --- the end ---
 
+    def is_applied(self) -> bool:
+        """Has every node applied all that was committed?"""
+        return all(node.machine.applied >= self.checker.commit_max for node in self.cluster.nodes.values())
+
     def finish(self) -> None:
         """All is healed and the replicas are equal.
 
