@@ -118,6 +118,53 @@ class LoopThread:
                 self._thread.join()
 
 
+class Blocking(Generic[T]):
+    """What a caller and a node have in common; what is said of a `Remote` holds for a `Replicated` too."""
+
+    def __init__(
+        self, thread: LoopThread, waited: Remote[T] | Replicated[T], end: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
+        self._thread = thread
+        self._waited = waited
+        self._end = end  # the last that is done in the thread
+
+    def call(self, method: Callable[Concatenate[T, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """See `Remote.call`."""
+        return self._thread.run(self._waited.call(method, *args, **kwargs))
+
+    def ask(self, method: Callable[Concatenate[T, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """See `Remote.ask`."""
+        return self._thread.run(self._waited.ask(method, *args, **kwargs))
+
+    def add(self, id: NodeId, address: Address, *, voter: bool = True, force: bool = False) -> None:
+        """See `Remote.add`."""
+        self._thread.run(self._waited.add(id, address, voter=voter, force=force))
+
+    def promote(self, id: NodeId, *, force: bool = False) -> None:
+        """See `Remote.promote`."""
+        self._thread.run(self._waited.promote(id, force=force))
+
+    def remove(self, id: NodeId, *, force: bool = False) -> None:
+        """See `Remote.remove`."""
+        self._thread.run(self._waited.remove(id, force=force))
+
+    def replace(self, old: NodeId, new: NodeId, address: Address, *, force: bool = False) -> None:
+        """See `Remote.replace`."""
+        self._thread.run(self._waited.replace(old, new, address, force=force))
+
+    def transfer_leader(self, to: NodeId) -> None:
+        """See `Remote.transfer_leader`."""
+        self._thread.run(self._waited.transfer_leader(to))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._thread.stop(self._end())
+
+
 # --- callers elsewhere -----------------------------------------------------------------------------------------
 
 
@@ -137,11 +184,11 @@ def connect(
 
 
 @final
-class BlockingRemote(Generic[T]):
+class BlockingRemote(Blocking[T]):
     """A `Remote` whose methods wait."""
 
     def __init__(self, thread: LoopThread, caller: Remote[T]) -> None:
-        self._thread = thread
+        super().__init__(thread, caller, caller.close)
         self._remote = caller
 
     def within(self, seconds: float) -> BlockingRemote[T]:
@@ -152,17 +199,9 @@ class BlockingRemote(Generic[T]):
         """See `Remote.reading`."""
         return BlockingRemote(self._thread, self._remote.reading(read))
 
-    def call(self, method: Callable[Concatenate[T, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """See `Remote.call`."""
-        return self._thread.run(self._remote.call(method, *args, **kwargs))
-
     def open_session(self, *, ttl: float | None = None) -> BlockingSession[T]:
         """See `Remote.open_session`."""
         return BlockingSession(self._thread, self._thread.run(self._remote.open_session(ttl=ttl)))
-
-    def ask(self, method: Callable[Concatenate[T, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """See `Remote.ask`."""
-        return self._thread.run(self._remote.ask(method, *args, **kwargs))
 
     def ask_fresh(
         self, method: Callable[Concatenate[T, P], R], /, *args: P.args, **kwargs: P.kwargs
@@ -174,37 +213,9 @@ class BlockingRemote(Generic[T]):
         """See `Remote.members`."""
         return self._thread.run(self._remote.members())
 
-    def add(self, id: NodeId, address: Address, *, voter: bool = True, force: bool = False) -> None:
-        """See `Remote.add`."""
-        self._thread.run(self._remote.add(id, address, voter=voter, force=force))
-
-    def promote(self, id: NodeId, *, force: bool = False) -> None:
-        """See `Remote.promote`."""
-        self._thread.run(self._remote.promote(id, force=force))
-
-    def remove(self, id: NodeId, *, force: bool = False) -> None:
-        """See `Remote.remove`."""
-        self._thread.run(self._remote.remove(id, force=force))
-
-    def replace(self, old: NodeId, new: NodeId, address: Address, *, force: bool = False) -> None:
-        """See `Remote.replace`."""
-        self._thread.run(self._remote.replace(old, new, address, force=force))
-
-    def transfer_leader(self, to: NodeId) -> None:
-        """See `Remote.transfer_leader`."""
-        self._thread.run(self._remote.transfer_leader(to))
-
     def close(self) -> None:
         """End all connections, those of other views too, and the thread."""
         self._thread.stop(self._remote.close())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 @final
@@ -246,13 +257,16 @@ def replicate(
     addresses: Mapping[NodeId, Address],
     directory: str,
     *,
+    join: bool = False,
+    listen: Address | None = None,
     config: NodeConfig | None = None,
     tcp: TcpOptions | None = None,
 ) -> BlockingNode[T]:
     """See `raftly.node.replicate.replicate`. The class's methods run in the node's thread."""
     thread = LoopThread(f"raftly-node-{id}")
     try:
-        node = thread.run(replicate_(factory, id, addresses, directory, config=config, tcp=tcp))
+        started = replicate_(factory, id, addresses, directory, join=join, listen=listen, config=config, tcp=tcp)
+        node = thread.run(started)
     except BaseException:
         thread.stop(_nothing())
         raise
@@ -264,24 +278,16 @@ async def _nothing() -> None:
 
 
 @final
-class BlockingNode(Generic[T]):
+class BlockingNode(Blocking[T]):
     """A `Replicated` whose methods wait."""
 
     def __init__(self, thread: LoopThread, node: Replicated[T]) -> None:
-        self._thread = thread
+        super().__init__(thread, node, node.stop)
         self._node = node
-
-    def call(self, method: Callable[Concatenate[T, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """See `Replicated.call`."""
-        return self._thread.run(self._node.call(method, *args, **kwargs))
 
     def open_session(self, *, ttl: float | None = None, within: float | None = None) -> BlockingSession[T]:
         """See `Replicated.open_session`."""
         return BlockingSession(self._thread, self._thread.run(self._node.open_session(ttl=ttl, within=within)))
-
-    def ask(self, method: Callable[Concatenate[T, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """See `Replicated.ask`."""
-        return self._thread.run(self._node.ask(method, *args, **kwargs))
 
     def fresh(self, read: Read = STRONG, *, within: float | None = None) -> Freshness:
         """See `Replicated.fresh`."""
@@ -303,34 +309,6 @@ class BlockingNode(Generic[T]):
         """See `Replicated.member_list`."""
         return self._thread.do(self._node.member_list)
 
-    def add(self, id: NodeId, address: Address, *, voter: bool = True, force: bool = False) -> None:
-        """See `Replicated.add`."""
-        self._thread.run(self._node.add(id, address, voter=voter, force=force))
-
-    def promote(self, id: NodeId, *, force: bool = False) -> None:
-        """See `Replicated.promote`."""
-        self._thread.run(self._node.promote(id, force=force))
-
-    def remove(self, id: NodeId, *, force: bool = False) -> None:
-        """See `Replicated.remove`."""
-        self._thread.run(self._node.remove(id, force=force))
-
-    def replace(self, old: NodeId, new: NodeId, address: Address, *, force: bool = False) -> None:
-        """See `Replicated.replace`."""
-        self._thread.run(self._node.replace(old, new, address, force=force))
-
-    def transfer_leader(self, to: NodeId) -> None:
-        """See `Replicated.transfer_leader`."""
-        self._thread.run(self._node.transfer_leader(to))
-
     def stop(self) -> None:
         """See `Replicated.stop`; then end the thread."""
         self._thread.stop(self._node.stop())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()

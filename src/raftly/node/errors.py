@@ -55,7 +55,7 @@ class Diverged(RaftlyError):
             return f"{known}; this replica does not serve until the others have said what they have"
         return (
             f"{known}, {self.verdict}: this replica parted from the others and stopped; remove its node from the "
-            "group, delete its directory, add it again, and look for what in the class is not deterministic"
+            "group, add a new one with another id, and look for what in the class is not deterministic"
         )
 
 

@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeVar, final
+from typing import Final, Generic, Protocol, TypeVar, final
 
 from raftly.base.types import NO_NODE, Entry, Index, NodeId
 from raftly.core.raft import Raft
@@ -24,6 +24,7 @@ from raftly.node.errors import Diverged, NodeStopped
 from raftly.node.events import Applied, Leadership, Level, Members, members_of
 from raftly.node.group import Group
 from raftly.node.health import Disk, Follower, Health, Verdict, View, health, safe_to_stop
+from raftly.node.intake import Intake
 from raftly.node.logs import (
     DiskRecovered,
     DiskTrouble,
@@ -50,6 +51,7 @@ from raftly.storage.log_store import LogStore
 from raftly.transport.base import Transport
 from raftly.transport.events import PeerStatus
 
+T = TypeVar("T")
 V = TypeVar("V")
 
 
@@ -290,14 +292,15 @@ def _leadership_of(raft: Raft) -> Leadership:
     return Leadership(raft.leader, raft.term, raft.leader == raft.id)
 
 
-class Observed:
+class Observed(Generic[T]):
     """The part of a node that is for looking at it."""
 
     _observer: Observer
+    _intake: Intake[T]
 
     def calls_in_flight(self) -> int:
         """Calls that wait for their result here."""
-        raise NotImplementedError
+        return self._intake.count()
 
     def leadership(self) -> Level[Leadership]:
         """Who leads: `async for` gives it now and after each change, until the node stops; `.value` now."""

@@ -17,7 +17,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Concatenate, Final, Generic, ParamSpec, TypeVar, cast, final
+from typing import Concatenate, Final, ParamSpec, TypeVar, cast, final
 
 from raftly.base.membership import ConfState
 from raftly.base.rand import SplitMix64
@@ -61,7 +61,7 @@ NORMAL: Final = EntryType.NORMAL
 
 
 @final
-class Replicated(Observed, Changing, HandingOver, Generic[T]):
+class Replicated(Observed[T], Changing, HandingOver):
     """One replica. Made by `start`; everything on one event loop."""
 
     def __init__(
@@ -327,10 +327,6 @@ class Replicated(Observed, Changing, HandingOver, Generic[T]):
         if self.failure is not None:
             raise self.failure
         return await self._snapshots.make()
-
-    def calls_in_flight(self) -> int:
-        """Calls that wait for their result here."""
-        return self._intake.count()
 
     def _check(self) -> None:
         if self.failure is not None:

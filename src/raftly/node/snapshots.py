@@ -60,7 +60,7 @@ T = TypeVar("T")
 
 _ADVICE: Final = (
     "; the log begins behind this snapshot, so this node cannot be restored from its disk: remove it from the group, "
-    "delete its directory, and add it again"
+    "delete its directory, and add a new one with another id"
 )
 
 
@@ -132,7 +132,7 @@ class Snapshots(Generic[T]):
             raise StorageError(
                 f"the state on disk is at entry {term}/{index}, which this node's log does not hold: the two do not "
                 "belong together, or one of them was put back from a copy; remove this node from the group, delete "
-                "its directory and its state, and add it again"
+                "its directory and its state, and add a new one with another id"
             )
         self._machine.adopt(self._machine.codec.decode_head(head, self._machine.instance))
         items: list[Item] = []

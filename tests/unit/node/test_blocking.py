@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from raftly.errors import ConfigError, NotLeader, OutcomeUnknown
-from raftly.node import LOCAL, NodeConfig, blocking
+from raftly.node import FOLLOWER, LOCAL, NodeConfig, blocking
 from raftly.node.blocking import BlockingNode, LoopThread
 from raftly.node.errors import NodeStopped, NoNodeReached, WrongThread
 from raftly.transport.options import Address
@@ -113,6 +113,21 @@ def test_a_wait_that_is_interrupted_gives_the_call_up(node: BlockingNode[Registe
             thread.run(long())
     assert cancelled.wait(10)
     assert node.call(Register.add, "a", 1) == 1  # the node goes on
+
+
+def test_a_node_joins_and_listens_where_it_is_told(node: BlockingNode[Register], tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        named = held.getsockname()
+    addresses = {1: address_of(node), 2: ("elsewhere.invalid", named[1])}
+    with blocking.replicate(Register, 2, addresses, str(tmp_path / "2"), join=True, listen=named) as second:
+        assert second.member_list() == []  # it founds nothing
+        assert address_of(second) == named
+        node.add(2, named, voter=False)
+        node.call(Register.add, "a", 1)
+        assert second.wait_leader() == 1
+        second.fresh(FOLLOWER)
+        assert second.look(Register.get, "a") == 1
+        assert [member.id for member in second.member_list()] == [1, 2]
 
 
 def test_after_the_end_everything_says_so() -> None:
