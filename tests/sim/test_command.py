@@ -1,8 +1,10 @@
 """`raftly sim`: what it prints, and how it ends."""
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -18,6 +20,13 @@ SMALL = ("--jobs", "1", "--seconds", "0.5")
 
 def fail(seed: int, options: Options, script: Sequence[Fault] | None = None) -> Outcome:
     return Outcome(seed, problem=f"SafetyViolation: planted in {options.profile}", script=[Fault(0.1, "exit", (1,))])
+
+
+def events_of(page: Path) -> list[Any]:
+    found = re.search(r'id="events">(.*?)</script>', page.read_text(), re.DOTALL)
+    assert found is not None
+    events: list[Any] = json.loads(found[1])
+    return events
 
 
 def test_seeds_are_run_and_counted(tmp_path: Path) -> None:
@@ -61,6 +70,36 @@ def test_a_replay_is_a_timeline_until_a_time() -> None:
     assert summary.startswith("1.000 virtual seconds, ")
     assert verdict == "passed"
     assert CliRunner().invoke(sim, arguments).output == done.output
+
+
+@pytest.mark.parametrize("kind", ["core", "full"])
+def test_a_page_shows_a_run_with_its_roles_messages_and_faults(kind: str, tmp_path: Path) -> None:
+    page = tmp_path / "run.html"
+    arguments = ["replay", "3", "--kind", kind, "--profile", "storm", "--seconds", "1", "--quiet"]
+    done = CliRunner().invoke(sim, [*arguments, "--trace", str(page)])
+    assert done.exit_code == 0, done.output
+    assert CliRunner().invoke(sim, arguments).output == done.output, "to look at it changes nothing"
+    events = events_of(page)
+    assert {event[1] for event in events} >= {"state", "message", "fault", "note"}
+    assert {event[3].get("role") for event in events if event[1] == "state"} >= {"leader", "follower", "down"}
+    assert [event[0] for event in events] == sorted(event[0] for event in events)
+    lasts = [event[3]["last"] for event in events if event[1] == "state" and "last" in event[3]]
+    assert max(lasts) > 1
+    arrived = [event for event in events if event[1] == "message" and event[3]["until"] is not None]
+    assert len(arrived) > 20
+    assert all(event[0] <= event[3]["until"] for event in arrived)
+
+
+def test_the_page_of_many_runs_is_of_the_first_that_failed_or_of_the_last(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    page = tmp_path / "run.html"
+    arguments = ["run", "--seeds", "4..7", *SMALL, "--full-share", "0", "--profile", "calm", "--trace", str(page)]
+    assert CliRunner().invoke(sim, arguments).exit_code == 0
+    assert "<title>Seed 6, core, calm: passed</title>" in page.read_text()
+    monkeypatch.setitem(kinds.RUNNERS, "core", fail)
+    assert CliRunner().invoke(sim, arguments).exit_code == 1
+    assert "<title>Seed 4, core, calm: " in page.read_text()
 
 
 def test_the_steps_of_the_core_are_written_for_tla(tmp_path: Path) -> None:

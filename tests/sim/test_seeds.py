@@ -11,6 +11,7 @@ from raftly.cli.form import core_form
 from raftly.testing.core_sim.faults import PROFILES
 from raftly.testing.core_sim.kinds import Job
 from raftly.testing.core_sim.options import Options
+from raftly.testing.sim import SCENARIOS, scenario_of
 
 COMPILED = core_form() == "compiled"
 CORE_SEEDS = range(30) if COMPILED else range(1)  # for each profile
@@ -26,6 +27,7 @@ def options(profile: str, seed: int) -> Options:
 def test_the_share_is_what_was_promised() -> None:
     assert len(PROFILES) * 30 >= 240
     assert len(PROFILES) * 8 >= 60
+    assert {scenario_of(seed) for seed in range(8)} == set(SCENARIOS)
 
 
 @pytest.mark.parametrize("first", range(0, len(CORE_SEEDS), CORE_BATCH))

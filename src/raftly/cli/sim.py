@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from raftly.testing.core_sim.kinds import Job
     from raftly.testing.core_sim.options import Options
     from raftly.testing.core_sim.run import Outcome
+    from raftly.testing.html import TraceEvent
 
 __all__ = ["sim"]
 
 _PROFILES: Final = ("calm", "uniform", "storm", "disk", "partitions", "membership", "clocks", "overload")
 _FAILURES_SHOWN: Final = 10
+_FILE: Final = click.Path(dir_okay=False, path_type=Path)
 
 
 class _Seeds(click.ParamType):  # type: ignore[type-arg]  # generic in some versions of click only
@@ -54,7 +56,8 @@ def sim() -> None:
 @click.option("--full-share", type=float, default=0.2, show_default=True, metavar="X", help="Runs of whole nodes.")
 @click.option("--seconds", type=float, default=20.0, show_default=True, metavar="S", help="Virtual, with faults.")
 @click.option("--size", type=int, default=0, metavar="N", help="Nodes; 0: three, in every fifth run five.")
-@click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Also write a Markdown report here.")
+@click.option("--report", type=_FILE, metavar="FILE", help="Also write a Markdown report here.")
+@click.option("--trace", type=_FILE, metavar="FILE", help="Write a page to scrub through the time of a run.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def run_command(
     seeds: Iterable[int],
@@ -65,10 +68,14 @@ def run_command(
     seconds: float,
     size: int,
     report: Path | None,
+    trace: Path | None,
     *,
     as_json: bool,
 ) -> None:
-    """Run seeds and judge them. Exit code 0: all passed. 1: some failed; each names the command that replays it."""
+    """Run seeds and judge them. Exit code 0: all passed. 1: some failed; each names the command that replays it.
+
+    What --trace writes is of the failing run with the lowest seed; when none fails, of the run with the highest.
+    """
     from raftly.testing.core_sim.fleet import Totals, jobs_of, make_all
     from raftly.testing.core_sim.options import Options
 
@@ -77,10 +84,12 @@ def run_command(
     until = None if minutes is None else begun + 60 * minutes
     work = jobs_of(seeds, options, profile or "", full_share)
     totals = Totals()
+    last: Job | None = None
     results = make_all(work, jobs or os.cpu_count() or 1, until)
     expected = len(seeds) if isinstance(seeds, range) else None
     for job, outcome, cpu_s in _with_progress(results, expected, totals, quiet=as_json):
         totals.add(job, outcome, cpu_s)
+        last = job if last is None or job.seed > last.seed else last
         if outcome.problem and not as_json and len(totals.failures) <= _FAILURES_SHOWN:
             click.echo(f"seed {job.seed} ({job.kind}, {job.options.profile}) FAILED: {outcome.problem}", err=True)
             click.echo(f"    {job.command()}", err=True)
@@ -92,6 +101,9 @@ def run_command(
             click.echo(line)
     if report is not None:
         report.write_text("\n".join(_report(totals)) + "\n", encoding="utf-8")
+    shown = min((job for job, _ in totals.failures), key=lambda job: job.seed, default=last)
+    if trace is not None and shown is not None:
+        _show(shown, trace=trace)
     sys.exit(1 if totals.failures else 0)
 
 
@@ -188,20 +200,28 @@ def _report(totals: Totals) -> Iterator[str]:
 @click.option("--size", type=int, default=3, show_default=True, metavar="N", help="Nodes.")
 @click.option("--seconds", type=float, default=20.0, show_default=True, metavar="S", help="Virtual, with faults.")
 @click.option("--until", type=float, default=None, metavar="T", help="Show what happened before T seconds only.")
-@click.option("--tla", type=click.Path(dir_okay=False, path_type=Path), help="Write the core's steps for TLA+ here.")
+@click.option("--trace", type=_FILE, metavar="FILE", help="Write an HTML page to scrub through its time.")
+@click.option("--tla", type=_FILE, metavar="FILE", help="Write the core's steps for TLA+ here.")
 @click.option("--quiet", is_flag=True, help="Show the verdict only.")
 def replay_command(
-    what: str, kind: str, profile: str, size: int, seconds: float, until: float | None, tla: Path | None, *, quiet: bool
+    what: str,
+    kind: str,
+    profile: str,
+    size: int,
+    seconds: float,
+    until: float | None,
+    trace: Path | None,
+    tla: Path | None,
+    *,
+    quiet: bool,
 ) -> None:
     """Show one run as a timeline: of a seed, or of a file that `shrink` wrote. Exit code 1: it fails."""
     from raftly.testing.core_sim.options import Options
 
     job = _job(what, kind, Options(profile, size, seconds))
-    outcome = (
-        _replay_full(job, until, quiet=quiet) if job.kind == "full" else _replay_core(job, until, tla, quiet=quiet)
-    )
+    outcome = _show(job, None if quiet else click.echo, until, trace, tla)
     click.echo(f"{outcome.seconds:.3f} virtual seconds, {outcome.events} events, digest {outcome.digest}")
-    click.echo(f"FAILED: {outcome.problem}" if outcome.problem else "passed")
+    click.echo(_verdict(outcome))
     sys.exit(1 if outcome.problem else 0)
 
 
@@ -216,31 +236,65 @@ def _job(what: str, kind: str, options: Options) -> Job:
     return load(path)
 
 
-def _replay_core(job: Job, until: float | None, tla: Path | None, *, quiet: bool) -> Outcome:
-    from raftly.core.tlatrace import TlaTracer
-    from raftly.testing.core_sim.run import run
+def _show(
+    job: Job,
+    echo: Callable[[str], None] | None = None,
+    until: float | None = None,
+    trace: Path | None = None,
+    tla: Path | None = None,
+) -> Outcome:
+    """Make a run once more, and let it be seen."""
+    from raftly.testing.html import write_trace_page
 
-    if tla is not None:
-        with tla.open("w", encoding="utf-8") as file:
-            tracer = TlaTracer(lambda record: print(json.dumps(record), file=file))
-            return run(job.seed, job.options, job.script, tracer=tracer, until=until)
-    outcome = run(job.seed, job.options, job.script, keep=0 if quiet else None, until=until)
-    for line in outcome.lines:
-        click.echo(line)
+    if job.kind == "full":
+        outcome, events = _show_full(job, echo, until, recorded=trace is not None)
+    else:
+        outcome, events = _show_core(job, echo, until, tla, recorded=trace is not None)
+    if trace is not None:
+        write_trace_page(trace, events, f"Seed {job.seed}, {job.kind}, {job.options.profile}: {_verdict(outcome)}")
     return outcome
 
 
-def _replay_full(job: Job, until: float | None, *, quiet: bool) -> Outcome:
+def _show_core(
+    job: Job, echo: Callable[[str], None] | None, until: float | None, tla: Path | None, *, recorded: bool
+) -> tuple[Outcome, list[TraceEvent]]:
+    from raftly.core.tlatrace import TlaTracer
+    from raftly.testing.core_sim.record import CoreRecorder
+    from raftly.testing.core_sim.run import run
+
+    recorder = CoreRecorder() if recorded else None
+    if tla is None:
+        outcome = run(job.seed, job.options, job.script, keep=None if echo else 0, until=until, recorder=recorder)
+    else:
+        with tla.open("w", encoding="utf-8") as file:
+            tracer = TlaTracer(lambda record: print(json.dumps(record), file=file))
+            outcome = run(job.seed, job.options, job.script, tracer=tracer, until=until, recorder=recorder)
+    if echo:
+        for line in outcome.lines:
+            echo(line)
+    return outcome, recorder.events(outcome.script) if recorder else []
+
+
+def _show_full(
+    job: Job, echo: Callable[[str], None] | None, until: float | None, *, recorded: bool
+) -> tuple[Outcome, list[TraceEvent]]:
     from raftly.testing.core_sim.kinds import run_full
 
-    told = {"fault", "serves", "failed", "retired", "result", "unknown", "refused", "call"}
+    told = {"fault", "serves", "failed", "retired", "result", "unknown", "refused", "call", "log"}
 
     def show(line: str) -> None:
         at, host, what, *_ = line.split(" ", 3)
-        if what in told and (until is None or float(at) <= until):
-            click.echo(f"{float(at):10.6f}  {host:9} {line.split(' ', 2)[2]}".rstrip())
+        if echo and what in told and (until is None or float(at) <= until):
+            echo(f"{float(at):10.6f}  {host:9} {line.split(' ', 2)[2]}".rstrip())
 
-    return run_full(job.seed, job.options, job.script, sink=None if quiet else show)
+    events: list[TraceEvent] = []
+    recording = events if recorded else None
+    outcome = run_full(job.seed, job.options, job.script, sink=show if echo else None, recorded=recording)
+    return outcome, [event for event in events if until is None or event.at <= until]
+
+
+def _verdict(outcome: Outcome) -> str:
+    return f"FAILED: {outcome.problem}" if outcome.problem else "passed"
 
 
 @sim.command("shrink")
@@ -250,7 +304,7 @@ def _replay_full(job: Job, until: float | None, *, quiet: bool) -> Outcome:
 @click.option("--size", type=int, default=3, show_default=True, metavar="N", help="Nodes.")
 @click.option("--seconds", type=float, default=20.0, show_default=True, metavar="S", help="Virtual, with faults.")
 @click.option("--within", type=float, default=300.0, show_default=True, metavar="S", help="Real seconds for it.")
-@click.option("--to", type=click.Path(dir_okay=False, path_type=Path), help="The file to write.")
+@click.option("--to", type=_FILE, metavar="FILE", help="The file to write.")
 def shrink_command(
     what: str, kind: str, profile: str, size: int, seconds: float, within: float, to: Path | None
 ) -> None:

@@ -18,8 +18,8 @@ Invariants:
    counters at rest within `LIVENESS_S`. A run also has a budget of events.
 
 Reading order: `faults` (scripts as data), `options` (what is drawn from a seed), `network`, `node` (core, log and disk
-of one node), `world` (the events), `inject` (scripts carried out), `healing`, `run`; then `kinds` (these runs and those
-of whole nodes under one protocol), `shrink`, `fleet` (many runs on many processors).
+of one node), `world` (the events), `inject` (scripts carried out), `healing`, `record` (for a page about a run), `run`;
+then `kinds` (these runs and those of whole nodes under one protocol), `shrink`, `fleet` (many runs on many processors).
 """
 
 from raftly.testing.core_sim.faults import KINDS, PROFILES, Fault, from_line, plan, to_line

@@ -14,51 +14,18 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from random import Random
 from typing import Final, TypeAlias, final
 
 from raftly.errors import DecodeError, RaftlyError
-from raftly.node import command, query
 from raftly.testing.core_sim.faults import Fault, from_line, to_line
 from raftly.testing.core_sim.options import Options
 from raftly.testing.core_sim.run import Outcome
 from raftly.testing.core_sim.run import run as run_core
-from raftly.testing.linearizability import check
-from raftly.testing.models import Register as RegisterModel
-from raftly.testing.sim import Call, Run, RunOptions, Trace
+from raftly.testing.html import TraceEvent
+from raftly.testing.sim import Recorder, RunOptions, Trace, run_of, scenario_of
 from raftly.testing.sim import from_line as from_full_line
 
 Runner: TypeAlias = Callable[[int, Options, Sequence[Fault] | None], Outcome]
-
-
-@final
-class Registers:
-    """What a full run replicates: registers by name, 0 at first."""
-
-    values: dict[str, int]
-
-    def __init__(self) -> None:
-        self.values = {}
-
-    @command
-    def set(self, name: str, value: int) -> int:
-        """Write one."""
-        self.values[name] = value
-        return value
-
-    @query
-    def get(self, name: str) -> int:
-        """Read one."""
-        return self.values.get(name, 0)
-
-
-def workload(random: Random) -> Call[Registers]:
-    """Reads and writes of two registers; no value is written twice."""
-    key = random.choice("ab")
-    if random.random() < 0.4:
-        return Call("read", key, None, Registers.get, (key,), is_query=True)
-    value = random.getrandbits(40)
-    return Call("write", key, value, Registers.set, (key, value))
 
 
 def run_full(
@@ -67,22 +34,28 @@ def run_full(
     script: Sequence[Fault] | None = None,
     *,
     sink: Callable[[str], None] | None = None,
+    recorded: list[TraceEvent] | None = None,
 ) -> Outcome:
-    """A run of whole nodes as an Outcome; its history is checked for linearizability."""
+    """A run of whole nodes as an Outcome, what its clients do drawn from the seed; its history is judged.
+
+    `sink` hears every line of the trace; what a page shows goes into `recorded`.
+    """
     given = RunOptions(size=options.size, profile=options.profile, seconds=options.seconds, messages=seed % 2 == 1)
-    whole = Run(seed, Registers, workload, given, faults=script, trace=Trace(sink=sink))
+    whole = run_of(seed, faults=script, trace=Trace(sink=sink), options=given)
+    recorder = None if recorded is None else Recorder(whole)
     outcome = Outcome(seed, script=list(whole.faults))
     try:
         report = whole.go()
         outcome.recovery_s = report.recovery_s
-        verdict = check(report.operations, RegisterModel(0))
-        if not verdict.holds:
-            outcome.problem = f"the history is not linearizable: {verdict}"
+        outcome.counts = report.judged
     except (AssertionError, RaftlyError, OSError) as error:
         outcome.problem = f"{type(error).__name__}: {error}"
     outcome.digest = whole.world.trace.digest()
     outcome.seconds, outcome.events, outcome.struck = whole.world.now, whole.world.events, whole.struck
-    outcome.counts["operations"] = len(whole.history.operations)
+    outcome.counts["operations"] += len(whole.history.operations)
+    outcome.counts[f"histories of {scenario_of(seed)}"] += 1
+    if recorded is not None and recorder is not None:
+        recorded += recorder.events()
     return outcome
 
 

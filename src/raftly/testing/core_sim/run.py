@@ -15,6 +15,7 @@ from raftly.testing.core_sim.faults import Fault, plan
 from raftly.testing.core_sim.healing import converge, heal
 from raftly.testing.core_sim.inject import Injector
 from raftly.testing.core_sim.options import Options
+from raftly.testing.core_sim.record import CoreRecorder
 from raftly.testing.core_sim.world import World
 
 LIVENESS_S: Final = 20.0
@@ -67,10 +68,11 @@ def run(
     tracer: Tracer | None = None,
     keep: int | None = 0,
     until: float | None = None,
+    recorder: CoreRecorder | None = None,
 ) -> Outcome:
     """Run a seed with its script, or another; raises nothing. `keep` so many lines of what happened, None: all.
 
-    With `until` it stops there, in virtual seconds, and does not heal.
+    With `until` it stops there, in virtual seconds, and does not heal. `recorder` takes all of it down for a page.
     """
     options = options or Options()
     outcome = Outcome(seed)
@@ -78,7 +80,7 @@ def run(
     if tracer is None and keep != 0:
         tracer = _Roles(lambda: world)
     try:
-        world = World(seed, options, tracer, keep)
+        world = World(seed, options, tracer, keep, recorder)
         if script is None:
             script = plan(Random(f"{seed}/script"), world.ids, options.profile, options.seconds, options.rate)
         outcome.script = list(script)

@@ -17,6 +17,7 @@ from raftly.testing.checks import Checker
 from raftly.testing.core_sim.network import Network
 from raftly.testing.core_sim.node import Node
 from raftly.testing.core_sim.options import CLOCK_RATE_MAX, TICK_US, Options, draw
+from raftly.testing.core_sim.record import CoreRecorder
 
 _MASK: Final = (1 << 64) - 1
 _LEADER: Final = Role.LEADER
@@ -30,12 +31,20 @@ class OutOfEvents(AssertionError):
 
 @final
 class World:
-    """All of it. `note` tells of faults and of what nodes do, for people; it costs nothing unless `lines` is set."""
+    """All of it. `note` tells of faults and of what nodes do, for people; nobody else pays for it."""
 
-    def __init__(self, seed: int, options: Options, tracer: Tracer | None = None, keep: int | None = 0) -> None:
+    def __init__(
+        self,
+        seed: int,
+        options: Options,
+        tracer: Tracer | None = None,
+        keep: int | None = 0,
+        recorder: CoreRecorder | None = None,
+    ) -> None:
         self.seed = seed
         self.options = options
         self.tracer = tracer
+        self.recorder = recorder
         self.random = Random(f"{seed}/world")
         self.drawn = draw(Random(f"{seed}/options"), seed, options)
         self.now = 0
@@ -78,6 +87,7 @@ class World:
         heap, pop = self._heap, heapq.heappop
         events, last = self.events, self.options.events_max
         digest = self.digest
+        recorder = self.recorder
         try:
             while heap and heap[0][0] <= when:
                 self.now, number, action, argument = pop(heap)
@@ -86,6 +96,8 @@ class World:
                 if events > last:
                     raise OutOfEvents(f"more than {last} events, at {self.now / 1e6:.3f} s")
                 action(argument)
+                if recorder is not None:
+                    recorder.looked(self.now, self.nodes)
         finally:
             self.events, self.digest = events, digest
         self.now = when
@@ -97,13 +109,18 @@ class World:
         receiver = self.nodes.get(message.to)
         if receiver is None:
             return False
-        receive = receiver.receive
+        receive, recorder = receiver.receive, self.recorder
 
         def deliver(when: int, message: Message) -> None:
             self._pushed += 1
             heapq.heappush(self._heap, (when, self._pushed, receive, message))
+            if recorder is not None:
+                recorder.sent(self.now, sender, message, when)
 
-        return self.network.send(self.now, sender, message, deliver)
+        arrives = self.network.send(self.now, sender, message, deliver)
+        if recorder is not None and not arrives:
+            recorder.sent(self.now, sender, message, None)
+        return arrives
 
     def reached(self, raft: Raft, message: Message) -> None:
         """A message is about to be handled: for the count of what was ever handled in which role."""
@@ -115,8 +132,12 @@ class World:
 
     def note(self, id_: NodeId, what: str, about: object = "") -> None:
         """Something to tell."""
+        if not self._tell and self.recorder is None:
+            return
+        who = f"node {id_}" if id_ else "cluster"
+        if self.recorder is not None:
+            self.recorder.noted(self.now, who, f"{what} {about}".rstrip())
         if self._tell:
-            who = f"node {id_}" if id_ else "cluster"
             self.lines.append(f"{self.now / 1e6:10.6f}  {who:8} {what} {about}".rstrip())
 
     def on_acknowledged(self) -> None:

@@ -1,4 +1,4 @@
-"""Recorder: all that a page about a run shows, taken down while it runs.
+"""Recorder: all that a page about a run of whole nodes shows, taken down while it runs.
 
 run = run_of(seed=7)
 recorder = Recorder(run)
@@ -16,14 +16,15 @@ from typing import Any, Final, final
 from raftly.base.types import NodeId
 from raftly.core.describe import describe_message
 from raftly.core.messages import Message
-from raftly.core.role import Role
 from raftly.testing.html import TraceEvent
 from raftly.testing.sim.host import Host
 from raftly.testing.sim.run import Run
+from raftly.testing.sim.tape import Tape
 from raftly.testing.sim.watch import core_of
 
-_ROLES: Final = {role: role.name.lower().replace("_", "-") for role in Role}
-_NOTES: Final = frozenset({"start", "kill", "pause", "failed", "serves", "retired", "change", "rot", "rate", "jump"})
+_NOTES: Final = frozenset(
+    {"start", "kill", "pause", "failed", "serves", "retired", "change", "rot", "rate", "jump", "log"}
+)
 
 
 @final
@@ -33,9 +34,9 @@ class Recorder:
     def __init__(self, run: Run[Any]) -> None:
         self._run = run
         self._world = run.world
-        self._events: list[TraceEvent] = []
-        self._states: dict[NodeId, dict[str, Any]] = {}
+        self._tape = Tape()
         self._flying: dict[tuple[NodeId, NodeId, str], deque[TraceEvent]] = {}
+        self._listener = run.world.trace.sink  # who heard the lines before, and still does
         run.cluster.on_send.append(self._on_send)
         run.cluster.on_receive.append(self._on_receive)
         run.world.after_turn.append(self._after_turn)
@@ -43,12 +44,10 @@ class Recorder:
 
     def events(self) -> list[TraceEvent]:
         """So far, by their times; with the faults and calls of the run."""
-        run = self._run
-        faults = [
-            TraceEvent(at, "fault", data={"text": str(fault), "until": at + fault.seconds})
-            for fault in run.faults
-            if (at := run.faults_from + fault.at) <= run.world.now
-        ]
+        run, tape = self._run, Tape()
+        for fault in run.faults:
+            if (at := run.faults_from + fault.at) <= run.world.now:
+                tape.fault(at, fault)
         calls = [
             TraceEvent(
                 operation.start,
@@ -64,7 +63,7 @@ class Recorder:
             )
             for operation in run.history.operations
         ]
-        return sorted([*self._events, *faults, *calls], key=lambda event: event.at)
+        return sorted([*self._tape.events, *tape.events, *calls], key=lambda event: event.at)
 
     def _after_turn(self, host: Host) -> None:
         id_ = self._run.cluster.id_of.get(host.name)
@@ -72,30 +71,13 @@ class Recorder:
             return
         node = self._run.cluster.nodes.get(id_)
         if node is None:
-            self._note_state(id_, {"role": "down"})
-            return
-        raft = core_of(node)
-        self._note_state(
-            id_,
-            {
-                "role": _ROLES[raft.role],
-                "term": raft.term,
-                "commit": raft.log.committed,
-                "applied": node.machine.applied,
-                "last": raft.log.last_index,
-            },
-        )
-
-    def _note_state(self, id_: NodeId, state: dict[str, Any]) -> None:
-        if self._states.get(id_) != state:
-            self._states[id_] = state
-            self._events.append(TraceEvent(self._world.now, "state", f"node{id_}", state))
+            self._tape.state(self._world.now, id_, None)
+        else:
+            self._tape.state(self._world.now, id_, core_of(node), node.machine.applied)
 
     def _on_send(self, from_: NodeId, to: NodeId, message: Message) -> None:
-        text = describe_message(message)
-        event = TraceEvent(self._world.now, "message", f"node{from_}", {"to": f"node{to}", "text": text, "until": None})
-        self._events.append(event)
-        self._flying.setdefault((from_, to, text), deque()).append(event)
+        event = self._tape.message(self._world.now, from_, to, message)
+        self._flying.setdefault((from_, to, str(event.data["text"])), deque()).append(event)
 
     def _on_receive(self, from_: NodeId, to: NodeId, message: Message) -> None:
         waiting = self._flying.get((from_, to, describe_message(message)))
@@ -103,9 +85,11 @@ class Recorder:
             waiting.popleft().data["until"] = self._world.now
 
     def _on_line(self, line: str) -> None:
+        if self._listener is not None:
+            self._listener(line)
         _, host, kind, *detail = line.rstrip("\n").split(" ", 3)
         if kind in _NOTES:
-            self._events.append(TraceEvent(self._world.now, "note", host, {"text": " ".join([kind, *detail])}))
+            self._tape.note(self._world.now, host, " ".join([kind, *detail]))
             id_ = self._run.cluster.id_of.get(host)
             if kind == "kill" and id_ is not None:
-                self._note_state(id_, {"role": "down"})
+                self._tape.state(self._world.now, id_, None)

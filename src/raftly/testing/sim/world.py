@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar, final
 
 from raftly.base.rand import SplitMix64
 from raftly.testing.sim.host import Host
+from raftly.testing.sim.logs import logs_into
 from raftly.testing.sim.net import Network
 from raftly.testing.sim.trace import Trace
 
@@ -136,6 +137,10 @@ class World:
             OutOfTime: it took more virtual seconds, or more events.
             SimulationError: a callback of some host raised what nobody caught.
         """
+        with logs_into(self):
+            return self._run(main, within, events_max)
+
+    def _run(self, main: Coroutine[Any, Any, T], within: float, events_max: int) -> T:
         task = self.director.spawn(main)
         until = self.now + within
         last = self.events + events_max
