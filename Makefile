@@ -36,7 +36,7 @@ FASTEST := $(if $(filter compiled,$(FORMS)),$(BUILT))
 GOLDEN := $(wildcard tests/datadriven) $(wildcard $(addprefix ../shared/raft-conformance/,interaction quorum confchange))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit-plain unit-compiled golden-plain golden-compiled bench bench-core bench-failover bench-log bench-memory bench-node bench-remote bench-rpc bench-start behaviours mutants soak docs clean \
+.PHONY: help run test unit-plain unit-compiled golden-plain golden-compiled bench bench-core bench-failover bench-log bench-memory bench-node bench-remote bench-rpc bench-start behaviours tinykv mutants soak docs clean \
         check check-format check-lint check-types check-docs format
 .DELETE_ON_ERROR:
 
@@ -113,7 +113,10 @@ soak: $(READY) $(FASTEST) ## an hour of fresh seeds of the simulator (SOAK_SEEDS
 	  --full-share 0.25 --report build/soak.md $(ARGS)
 
 behaviours: $(READY) ## write docs/behaviours.md from the tests; fails when a behaviour has none
-	@$(BIN)/python tools/behaviours.py --write
+	@$(BIN)/python -m tools.behaviours --write
+
+tinykv: $(READY) ## write docs/tinykv.md from the tests: which of them plays which scenario of the TinyKV course
+	@$(BIN)/python -m tools.tinykv --write
 
 mutants: $(READY) ## plant faults one at a time and see which test or seed notices; goes on where it was stopped
 	@nice -n 10 $(BIN)/python -m tests.mutants --jobs $(JOBS) $(ARGS)

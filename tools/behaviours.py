@@ -1,7 +1,7 @@
 """Which test proves which behaviour: reads the marks in the tests, writes docs/behaviours.md, names what is missing.
 
-    python tools/behaviours.py            print the table
-    python tools/behaviours.py --write    write docs/behaviours.md
+    python -m tools.behaviours            print the table
+    python -m tools.behaviours --write    write docs/behaviours.md
 
 A test claims behaviours with `@pytest.mark.behaviour("EL01", "EL02")`, on itself, on its class, on a parameter or on
 its module (`pytestmark`); a golden script claims them with comment lines `# behaviour: EL01 EL02`. The marks are read
@@ -11,12 +11,12 @@ one on a test that is skipped or expected to fail.
 
 from __future__ import annotations
 
-import ast
 import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+
+from tools.marks import Claim, ClaimError, claims_in
 
 ROOT = Path(__file__).parents[1]
 CATALOGUE = ROOT.parent / "shared" / "raft-conformance" / "behaviours.md"
@@ -29,23 +29,6 @@ tests by `make behaviours`; do not edit it.
 
 """
 DEFERRED = "no test yet: belongs to the asyncio node"
-
-FunctionOrClass = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-
-
-class ClaimError(Exception):
-    """A mark that proves nothing; the text has path and line."""
-
-
-class Claim(NamedTuple):
-    """One behaviour that one test says it proves."""
-
-    behaviour: str
-    path: str
-    test: str  # function name, "Class::function", or "" for a golden script
-
-    def __str__(self) -> str:
-        return f"{self.path}::{self.test}" if self.test else self.path
 
 
 def wanted_ids(text: str) -> dict[str, bool]:
@@ -65,9 +48,7 @@ def claims(tests: Path) -> Iterator[Claim]:
     Raises:
         ClaimError: a claim cannot stand.
     """
-    for path in sorted(tests.rglob("test_*.py")):
-        where = path.relative_to(tests.parent).as_posix()
-        yield from source_claims(where, path.read_text("utf-8"))
+    yield from claims_in(tests, "behaviour")
     for path in sorted((tests / "datadriven").rglob("*.txt")):
         where = path.relative_to(tests.parent).as_posix()
         for line in path.read_text("utf-8").splitlines():
@@ -75,67 +56,19 @@ def claims(tests: Path) -> Iterator[Claim]:
                 yield from (Claim(id_, where, "") for id_ in line.partition(":")[2].replace(",", " ").split())
 
 
-def source_claims(where: str, source: str) -> Iterator[Claim]:
-    """The claims of one test module."""
-    module = ast.parse(source)
-    inherited = [
-        node.value
-        for node in module.body
-        if isinstance(node, ast.Assign) and any(ast.unparse(target) == "pytestmark" for target in node.targets)
-    ]
-    yield from _claims_below(where, module, inherited, ())
-
-
-def _claims_below(
-    where: str, parent: ast.Module | ast.ClassDef, inherited: list[ast.expr], scope: tuple[str, ...]
-) -> Iterator[Claim]:
-    for node in parent.body:
-        if not isinstance(node, FunctionOrClass):
-            continue
-        marks = inherited + node.decorator_list
-        if isinstance(node, ast.ClassDef):
-            yield from _claims_below(where, node, marks, (*scope, node.name))
-        elif node.name.startswith("test"):
-            ids = _marked_ids(where, marks)
-            if ids and _never_passes(marks):
-                raise ClaimError(
-                    f"{where}:{node.lineno}: {node.name} claims {', '.join(ids)} but does not have to pass"
-                )
-            yield from (Claim(id_, where, "::".join((*scope, node.name))) for id_ in ids)
-        elif _marked_ids(where, node.decorator_list):
-            raise ClaimError(f"{where}:{node.lineno}: {node.name} is marked, but pytest does not collect it")
-
-
-def _marked_ids(where: str, marks: list[ast.expr]) -> list[str]:
-    ids: list[str] = []
-    for call in (node for mark in marks for node in ast.walk(mark)):
-        if not (isinstance(call, ast.Call) and ast.unparse(call.func) == "pytest.mark.behaviour"):
-            continue
-        for argument in call.args:
-            if not (isinstance(argument, ast.Constant) and isinstance(argument.value, str)):
-                raise ClaimError(f"{where}:{call.lineno}: behaviour ids are written out, as strings")
-            ids.append(argument.value)
-    return ids
-
-
-def _never_passes(marks: list[ast.expr]) -> bool:
-    names = {ast.unparse(node) for mark in marks for node in ast.walk(mark) if isinstance(node, ast.Attribute)}
-    return bool(names & {"pytest.mark.skip", "pytest.mark.xfail"})
-
-
 def table(wanted: dict[str, bool], found: list[Claim]) -> str:
     """The page: one row a behaviour, its tests in order of path."""
     rows = ["| behaviour | tests |", "|---|---|"]
     for id_, deferred in wanted.items():
-        tests = "<br>".join(f"`{claim}`" for claim in sorted(claim for claim in found if claim.behaviour == id_))
+        tests = "<br>".join(f"`{claim}`" for claim in sorted(claim for claim in found if claim.name == id_))
         rows.append(f"| {id_} | {tests or (DEFERRED if deferred else '**none**')} |")
     return HEADER + "\n".join(rows) + "\n"
 
 
 def problems(wanted: dict[str, bool], found: list[Claim], catalogue: list[str] | None) -> list[str]:
     """What keeps the table from being complete; `catalogue` is None where the kit is not at hand."""
-    claimed = {claim.behaviour for claim in found}
-    result = [f"{claim}: there is no behaviour {claim.behaviour}" for claim in found if claim.behaviour not in wanted]
+    claimed = {claim.name for claim in found}
+    result = [f"{claim}: there is no behaviour {claim.name}" for claim in found if claim.name not in wanted]
     missing = [id_ for id_, deferred in wanted.items() if not deferred and id_ not in claimed]
     if missing:
         result.append(f"{len(missing)} behaviours have no test: {' '.join(missing)}")
@@ -162,7 +95,7 @@ def main(arguments: list[str]) -> int:
         PAGE.write_text(page, "utf-8")
     else:
         print(page)
-    proven = len({claim.behaviour for claim in found} & set(wanted))
+    proven = len({claim.name for claim in found} & set(wanted))
     deferred = sum(wanted.values())
     complaints = problems(wanted, found, catalogue)
     for complaint in complaints:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tools import behaviours
-from tools.behaviours import Claim, ClaimError, problems, source_claims, table, wanted_ids
+from tools.behaviours import problems, table, wanted_ids
+from tools.marks import Claim, ClaimError, source_claims
 
 WANTED = wanted_ids(behaviours.IDS.read_text("utf-8"))
 
@@ -27,7 +28,7 @@ def test_our_ids_are_those_of_the_catalogue() -> None:
 
 
 def _claimed(source: str) -> list[tuple[str, str]]:
-    return [(claim.behaviour, claim.test) for claim in source_claims("tests/test_x.py", source)]
+    return [(claim.name, claim.test) for claim in source_claims("tests/test_x.py", source, "behaviour")]
 
 
 def test_marks_are_found_wherever_they_may_stand() -> None:

@@ -236,6 +236,7 @@ def test_a_voter_that_may_not_campaign_still_follows() -> None:
 
 
 @pytest.mark.behaviour("CQ07")
+@pytest.mark.tinykv("TestDisruptiveFollower2AA")
 def test_a_follower_that_timed_out_disrupts_through_a_late_heartbeat() -> None:
     network = cluster(3, CHECK_QUORUM)
     network.campaign(1)

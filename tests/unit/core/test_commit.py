@@ -13,6 +13,7 @@ from tests.support.network import Network, cluster
 
 
 @pytest.mark.behaviour("LR07")
+@pytest.mark.tinykv("TestLeaderCommitEntry2AB")
 def test_a_replicated_entry_is_handed_out_and_later_appends_carry_the_commit() -> None:
     host = leader(followed_by=[2, 3])
     (append, _) = sent(propose(host, b"data"), MsgApp)
@@ -28,6 +29,7 @@ def test_a_replicated_entry_is_handed_out_and_later_appends_carry_the_commit() -
 
 
 @pytest.mark.behaviour("LR08")
+@pytest.mark.tinykv("TestLeaderAcknowledgeCommit2AB")
 @pytest.mark.parametrize(
     ("size", "others", "commits"),
     [
@@ -71,6 +73,7 @@ def test_the_leaders_own_copy_counts_only_once_it_is_durable() -> None:
 
 
 @pytest.mark.behaviour("LR09")
+@pytest.mark.tinykv("TestLeaderCommitPrecedingEntries2AB")
 @pytest.mark.parametrize("terms", [(), (2,), (1, 2), (1,), (1, 1, 3)])
 def test_an_entry_of_the_own_term_commits_all_before_it(terms: tuple[int, ...]) -> None:
     host = leader(terms=terms)
@@ -83,6 +86,7 @@ def test_an_entry_of_the_own_term_commits_all_before_it(terms: tuple[int, ...]) 
 
 
 @pytest.mark.behaviour("LR14")
+@pytest.mark.tinykv("TestLeaderOnlyCommitsLogFromCurrentTerm2AB")
 def test_entries_of_older_terms_do_not_commit_by_counting() -> None:
     host = leader(terms=(1, 2))  # leads term 3; its empty entry is the third
     for index in (1, 2):
@@ -149,6 +153,7 @@ def test_without_an_entry_of_the_new_term_old_entries_stay_uncommitted() -> None
 
 
 @pytest.mark.behaviour("LR17")
+@pytest.mark.tinykv("TestCommitWithoutNewTermEntry2AB")
 def test_the_new_leaders_empty_entry_commits_the_old_ones() -> None:
     network, old = _entries_on_two_of_five()
     network.campaign(2)
@@ -171,6 +176,7 @@ def _entries_on_two_of_five() -> tuple[Network, int]:
 
 
 @pytest.mark.behaviour("LR18")
+@pytest.mark.tinykv("TestSingleNodeCommit2AB")
 def test_a_single_node_commits_by_itself() -> None:
     host = leader(voters=(1,))
     for data in (b"a", b"b"):
@@ -180,6 +186,7 @@ def test_a_single_node_commits_by_itself() -> None:
 
 
 @pytest.mark.behaviour("LR19")
+@pytest.mark.tinykv("TestLogReplication2AB")
 def test_proposals_are_applied_in_order_across_a_change_of_leader() -> None:
     network = cluster(3)
     network.campaign(1)
@@ -195,6 +202,7 @@ def test_proposals_are_applied_in_order_across_a_change_of_leader() -> None:
 
 
 @pytest.mark.behaviour("LR20")
+@pytest.mark.tinykv("TestProposal2AB")
 @pytest.mark.parametrize(
     ("size", "down", "succeeds"),
     [(3, [], True), (3, [3], True), (3, [2, 3], False), (4, [3, 4], False), (5, [4, 5], True)],
@@ -228,6 +236,7 @@ def test_a_proposal_at_a_follower_reaches_the_leader_and_all_logs(down: list[int
 
 
 @pytest.mark.behaviour("LR29")
+@pytest.mark.tinykv("TestCommitAfterRemoveNode3A")
 def test_removing_a_voter_lowers_the_quorum_and_commits_what_waits() -> None:
     host = leader(voters=(1, 2), followed_by=[2])
     host.node.propose_conf_change(ConfChange(ConfChangeType.REMOVE_NODE, 2))
@@ -240,6 +249,7 @@ def test_removing_a_voter_lowers_the_quorum_and_commits_what_waits() -> None:
 
 
 @pytest.mark.behaviour("LR13")
+@pytest.mark.tinykv("TestLeaderSyncFollowerLog2AB")
 @pytest.mark.parametrize(
     "behind",
     [

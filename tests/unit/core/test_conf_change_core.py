@@ -117,6 +117,7 @@ def test_an_inherited_change_is_not_doubled_by_the_new_leader() -> None:
 
 
 @pytest.mark.behaviour("CC04")
+@pytest.mark.tinykv("TestAddNode3A")
 def test_adding_a_node_extends_the_voters() -> None:
     host = voter(voters=(1,))
     assert host.node.apply_conf_change(add(2)) == ConfState((1, 2))
@@ -134,6 +135,7 @@ def test_a_leader_sends_to_a_newcomer_at_once() -> None:
 
 
 @pytest.mark.behaviour("CC05")
+@pytest.mark.tinykv("TestRemoveNode3A")
 def test_removing_a_node_shrinks_the_voters_and_removing_the_last_is_refused() -> None:
     host = voter(voters=(1, 2))
     assert host.node.apply_conf_change(ConfChange(REMOVE, 2)) == ConfState((1,))
@@ -187,6 +189,7 @@ def test_a_node_with_a_committed_change_that_is_not_applied_does_not_campaign() 
 
 
 @pytest.mark.behaviour("CC13")
+@pytest.mark.tinykv("TestRawNodeProposeAddDuplicateNode3A")
 def test_adding_the_same_node_twice_does_not_block_a_later_change() -> None:
     host = leader(voters=(1,))
     twice, other = add(1), add(2)

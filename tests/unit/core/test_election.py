@@ -63,6 +63,11 @@ def ticks_until(host: Host, happened: Callable[[], bool]) -> int:
 
 
 @pytest.mark.behaviour("EL01", "EL02", "EL03")
+@pytest.mark.tinykv(
+    "TestFollowerUpdateTermFromMessage2AA",
+    "TestCandidateUpdateTermFromMessage2AA",
+    "TestLeaderUpdateTermFromMessage2AA",
+)
 @pytest.mark.parametrize("role", ROLES)
 def test_an_append_of_a_higher_term_makes_any_role_its_senders_follower(role: Role) -> None:
     host = become(voter(), role)
@@ -89,6 +94,7 @@ def test_an_append_of_a_lower_term_touches_nothing(role: Role) -> None:
 
 
 @pytest.mark.behaviour("EL05")
+@pytest.mark.tinykv("TestStartAsFollower2AA")
 def test_a_new_node_follows() -> None:
     assert host_with(1, storage=storage_with(voters=(1, 2, 3))).raft.role is Role.FOLLOWER
     assert host_with(1, storage=storage_with(voters=(1,), terms=(1, 1), term=7)).raft.role is Role.FOLLOWER
@@ -144,6 +150,7 @@ def test_a_pre_candidate_keeps_its_vote_and_its_timers() -> None:
 
 
 @pytest.mark.behaviour("EL26")
+@pytest.mark.tinykv("TestAllServerStepdown2AB")
 @pytest.mark.parametrize("role", ROLES)
 def test_every_role_steps_down_to_a_higher_term_and_keeps_its_log(role: Role) -> None:
     requests: list[tuple[Message, int]] = [
@@ -187,6 +194,7 @@ def test_only_a_voter_is_promotable(voters: tuple[int, ...], learners: tuple[int
 
 
 @pytest.mark.behaviour("EL06")
+@pytest.mark.tinykv("TestFollowerStartElection2AA")
 def test_silence_for_a_whole_timeout_starts_an_election() -> None:
     host = voter()
     raft = host.raft
@@ -214,6 +222,7 @@ def test_a_leaders_heartbeat_or_a_vote_given_starts_the_wait_afresh() -> None:
 
 
 @pytest.mark.behaviour("EL07")
+@pytest.mark.tinykv("TestCandidateStartNewElection2AA")
 def test_a_candidate_whose_election_times_out_starts_another() -> None:
     host = become(voter(), Role.CANDIDATE)
     raft = host.raft
@@ -232,8 +241,14 @@ def _timeout_drawn(seed: int, role: Role) -> int:
 @pytest.mark.parametrize(
     "role",
     [
-        pytest.param(Role.FOLLOWER, marks=pytest.mark.behaviour("EL13")),
-        pytest.param(Role.CANDIDATE, marks=pytest.mark.behaviour("EL14")),
+        pytest.param(
+            Role.FOLLOWER,
+            marks=[pytest.mark.behaviour("EL13"), pytest.mark.tinykv("TestFollowerElectionTimeoutRandomized2AA")],
+        ),
+        pytest.param(
+            Role.CANDIDATE,
+            marks=[pytest.mark.behaviour("EL14"), pytest.mark.tinykv("TestCandidateElectionTimeoutRandomized2AA")],
+        ),
     ],
 )
 def test_timeouts_take_every_value_from_once_to_twice_the_election_tick(role: Role) -> None:
@@ -259,8 +274,14 @@ def _first_is_alone(seed: int, role: Role) -> bool:
 @pytest.mark.parametrize(
     "role",
     [
-        pytest.param(Role.FOLLOWER, marks=pytest.mark.behaviour("EL15")),
-        pytest.param(Role.CANDIDATE, marks=pytest.mark.behaviour("EL16")),
+        pytest.param(
+            Role.FOLLOWER,
+            marks=[pytest.mark.behaviour("EL15"), pytest.mark.tinykv("TestFollowersElectionTimeoutNonconflict2AA")],
+        ),
+        pytest.param(
+            Role.CANDIDATE,
+            marks=[pytest.mark.behaviour("EL16"), pytest.mark.tinykv("TestCandidatesElectionTimeoutNonconflict2AA")],
+        ),
     ],
 )
 def test_simultaneous_timeouts_are_rare(role: Role) -> None:
@@ -302,6 +323,7 @@ def test_the_chance_to_time_out_grows_linearly(elapsed: int, chance: float) -> N
 
 
 @pytest.mark.behaviour("EL08", "EL09")
+@pytest.mark.tinykv("TestLeaderElectionInOneRoundRPC2AA")
 @pytest.mark.parametrize(
     "size, granted, refused, role",
     [
@@ -358,6 +380,7 @@ def test_votes_of_an_older_election_do_not_count() -> None:
 
 
 @pytest.mark.behaviour("EL12")
+@pytest.mark.tinykv("TestCandidateFallback2AA")
 @pytest.mark.parametrize("role", [Role.CANDIDATE, Role.PRE_CANDIDATE])
 @pytest.mark.parametrize("ahead", [0, 1])
 def test_a_candidate_gives_way_to_the_leader_of_its_own_or_a_higher_term(role: Role, ahead: int) -> None:
@@ -388,6 +411,7 @@ def answers(host: Host) -> list[VoteResponse]:
 
 
 @pytest.mark.behaviour("EL10")
+@pytest.mark.tinykv("TestFollowerVote2AA")
 @pytest.mark.parametrize(
     "vote, candidate, granted", [(0, 2, True), (0, 3, True), (2, 2, True), (3, 3, True), (2, 3, False), (3, 2, False)]
 )
@@ -496,6 +520,7 @@ UP_TO_DATE = [
 
 
 @pytest.mark.behaviour("EL19")
+@pytest.mark.tinykv("TestVoter2AB")
 @pytest.mark.parametrize("log_term, index, granted", UP_TO_DATE)
 def test_a_candidate_with_an_older_log_is_refused(log_term: int, index: int, granted: bool) -> None:
     host = voter(terms=(1, 2, 2), term=3)
@@ -514,7 +539,9 @@ def _request_at_equal_term(host: Host, kind: type[VoteRequest], log_term: int, i
 @pytest.mark.parametrize(
     "kind",
     [
-        pytest.param(MsgVote, marks=pytest.mark.behaviour("EL20")),
+        pytest.param(
+            MsgVote, marks=[pytest.mark.behaviour("EL20"), pytest.mark.tinykv("TestRecvMessageType_MsgRequestVote2AB")]
+        ),
         pytest.param(MsgPreVote, marks=pytest.mark.behaviour("EL21")),
     ],
 )
@@ -531,6 +558,7 @@ def test_answers_at_equal_term(kind: type[VoteRequest], log_term: int, index: in
 
 
 @pytest.mark.behaviour("EL22")
+@pytest.mark.tinykv("TestVoteFromAnyState2AA")
 @pytest.mark.parametrize("role", ROLES)
 def test_a_valid_request_of_a_higher_term_gets_the_vote_of_any_role(role: Role) -> None:
     host = become(voter(), role)

@@ -44,6 +44,7 @@ def logs(network: Network) -> list[list[int]]:
 
 
 @pytest.mark.behaviour("EL27")
+@pytest.mark.tinykv("TestLeaderElection2AA")
 @pytest.mark.parametrize(
     "size, unreachable, role",
     [
@@ -93,6 +94,7 @@ def test_a_candidate_refused_by_a_majority_follows_again(template: Config) -> No
 
 
 @pytest.mark.behaviour("EL29")
+@pytest.mark.tinykv("TestLeaderCycle2AA")
 @pytest.mark.parametrize("template", [DEFAULTS, PRE_VOTE])
 def test_each_node_in_turn_can_lead(template: Config) -> None:
     network = cluster(3, template)
@@ -103,6 +105,7 @@ def test_each_node_in_turn_can_lead(template: Config) -> None:
 
 
 @pytest.mark.behaviour("EL30")
+@pytest.mark.tinykv("TestLeaderElectionOverwriteNewerLogs2AB")
 @pytest.mark.parametrize("pre_vote", [False, True])
 def test_a_new_leader_overwrites_entries_that_only_a_minority_holds(pre_vote: bool) -> None:
     # Node 3 led term 2, elected by 4 and 5, and reached nobody since; 1 and 2 hold an entry of term 1.
@@ -128,6 +131,7 @@ def test_a_new_leader_overwrites_entries_that_only_a_minority_holds(pre_vote: bo
 
 
 @pytest.mark.behaviour("EL31")
+@pytest.mark.tinykv("TestDuelingCandidates2AB")
 def test_dueling_candidates() -> None:
     network = cluster(3)
     network.cut(1, 3)
@@ -157,6 +161,7 @@ def test_dueling_pre_candidates() -> None:
 
 
 @pytest.mark.behaviour("EL33")
+@pytest.mark.tinykv("TestCandidateConcede2AB")
 def test_a_healed_candidate_concedes_to_the_leader_of_its_term() -> None:
     network = cluster(3)
     network.isolate(1)
@@ -173,6 +178,7 @@ def test_a_healed_candidate_concedes_to_the_leader_of_its_term() -> None:
 
 
 @pytest.mark.behaviour("EL34")
+@pytest.mark.tinykv("TestSingleNodeCandidate2AA")
 @pytest.mark.parametrize("pre_vote", [False, True])
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_a_single_node_elects_itself(pre_vote: bool, asynchronous: bool) -> None:
@@ -182,7 +188,13 @@ def test_a_single_node_elects_itself(pre_vote: bool, asynchronous: bool) -> None
 
 
 @pytest.mark.behaviour("EL35")
-@pytest.mark.parametrize("kind", [MsgHeartbeat, MsgApp])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(MsgHeartbeat, marks=pytest.mark.tinykv("TestCandidateResetTermMessageType_MsgHeartbeat2AA")),
+        pytest.param(MsgApp, marks=pytest.mark.tinykv("TestCandidateResetTermMessageType_MsgAppend2AA")),
+    ],
+)
 def test_a_candidate_falls_back_when_it_hears_the_leader(kind: type[MsgHeartbeat | MsgApp]) -> None:
     network = cluster(3)
     network.isolate(3)
@@ -373,6 +385,7 @@ def test_a_stuck_pre_candidate_frees_itself_by_answering_the_leader() -> None:
 
 
 @pytest.mark.behaviour("EL47")
+@pytest.mark.tinykv("TestOldMessages2AB")
 def test_messages_of_an_old_leader_change_nothing() -> None:
     network = cluster(3)
     network.campaign(1)

@@ -43,6 +43,7 @@ def test_a_heartbeat_raises_the_commit_never_lowers_it_and_is_answered(told: int
 
 
 @pytest.mark.behaviour("LR10")
+@pytest.mark.tinykv("TestFollowerCommitEntry2AB")
 @pytest.mark.parametrize(("terms", "commit"), [((1,), 1), ((1, 1), 2), ((1, 1), 1), ((1, 1, 1, 1), 3), ((1, 1), 0)])
 def test_a_follower_hands_out_entries_in_order_up_to_the_leaders_commit(terms: tuple[int, ...], commit: int) -> None:
     host = follower(term=1)
@@ -53,6 +54,7 @@ def test_a_follower_hands_out_entries_in_order_up_to_the_leaders_commit(terms: t
 
 
 @pytest.mark.behaviour("LR11")
+@pytest.mark.tinykv("TestFollowerCheckMessageType_MsgAppend2AB")
 @pytest.mark.parametrize(
     ("prev", "prev_term", "hint"),
     [
@@ -89,6 +91,7 @@ def test_an_append_below_the_commit_index_is_answered_with_the_commit_index() ->
 
 
 @pytest.mark.behaviour("LR12")
+@pytest.mark.tinykv("TestFollowerAppendEntries2AB")
 @pytest.mark.parametrize(
     ("message", "log", "written"),
     [
@@ -119,6 +122,7 @@ def test_a_late_short_append_does_not_cut_a_matching_tail() -> None:
 
 
 @pytest.mark.behaviour("LR22")
+@pytest.mark.tinykv("TestHandleMessageType_MsgAppend2AB")
 @pytest.mark.parametrize(
     ("message", "last", "commit", "rejected"),
     [

@@ -101,6 +101,7 @@ def test_a_node_starts_from_a_stored_snapshot_with_membership_and_then_elects_an
 
 
 @pytest.mark.behaviour("RN13")
+@pytest.mark.tinykv("TestRawNodeRestart2AC")
 @pytest.mark.parametrize("commit", [0, 1, 2])
 def test_a_restart_hands_out_stored_entries_up_to_the_commit_and_no_unchanged_hard_state(commit: int) -> None:
     host = voter(voters=(1, 2), terms=(1, 1), term=1, commit=commit)
@@ -121,6 +122,7 @@ def test_what_the_application_says_it_applied_is_not_handed_out_again() -> None:
 
 
 @pytest.mark.behaviour("RN14")
+@pytest.mark.tinykv("TestRawNodeRestartFromSnapshot2C")
 def test_a_restart_above_a_snapshot_hands_out_what_follows_it() -> None:
     storage = storage_with(conf_state=ConfState((1, 2)), snapshot=(2, 1), terms=(1, 1), term=1, commit=3)
     host = host_with(1, DEFAULTS, storage)

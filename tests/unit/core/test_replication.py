@@ -24,6 +24,7 @@ def heartbeat_answer(from_: int, term: int = 1) -> MsgHeartbeatResp:
 
 
 @pytest.mark.behaviour("LR01")
+@pytest.mark.tinykv("TestLeaderBcastBeat2AA")
 def test_a_heartbeat_goes_to_every_follower_each_interval_and_names_no_entry() -> None:
     host = leader(template=replace(DEFAULTS, heartbeat_tick=3), voters=(1, 2, 3, 4))
     for _ in range(2):
@@ -65,6 +66,7 @@ def test_a_heartbeat_never_commits_more_than_the_follower_is_known_to_hold() -> 
 
 
 @pytest.mark.behaviour("LR03")
+@pytest.mark.tinykv("TestRecvMessageType_MsgBeat2AA")
 @pytest.mark.parametrize("role", list(Role))
 def test_only_a_leader_reacts_to_the_beat(role: Role) -> None:
     host = voter(template=replace(DEFAULTS, pre_vote=role is Role.PRE_CANDIDATE))
@@ -105,6 +107,7 @@ def test_a_heartbeat_answer_of_a_probed_peer_repeats_the_lost_entries() -> None:
 
 
 @pytest.mark.behaviour("LR06")
+@pytest.mark.tinykv("TestLeaderStartReplication2AB")
 def test_a_proposal_is_appended_and_sent_at_once_behind_the_previous_entry() -> None:
     host = leader(followed_by=[2, 3], terms=(1, 1))
     assert host.raft.log.last_index == 3  # the empty entry of term 2

@@ -32,6 +32,7 @@ def members(raft: Raft) -> dict[int, bool]:
 
 
 @pytest.mark.behaviour("SN01")
+@pytest.mark.tinykv("TestRestoreSnapshot2C")
 def test_a_newer_snapshot_replaces_log_and_membership_and_is_ignored_when_it_comes_again() -> None:
     host = voter(voters=(1, 2), terms=(1, 1, 2), term=2, commit=1)
     answer = offer(host, snapshot())
@@ -140,6 +141,7 @@ def test_a_learner_catches_up_by_snapshot() -> None:
 
 
 @pytest.mark.behaviour("SN08")
+@pytest.mark.tinykv("TestRestoreIgnoreSnapshot2C")
 @pytest.mark.parametrize("index", [1, 2, 3])
 def test_a_snapshot_at_or_below_the_commit_index_is_ignored(index: int) -> None:
     host = voter(terms=(1, 1, 1, 1), term=2, commit=3)
@@ -167,6 +169,7 @@ def test_a_snapshot_that_contradicts_the_log_replaces_it() -> None:
 
 
 @pytest.mark.behaviour("SN11")
+@pytest.mark.tinykv("TestRestoreFromSnapMsg2C")
 @pytest.mark.parametrize("campaigns", [False, True])
 def test_the_sender_of_a_snapshot_is_the_leader(campaigns: bool) -> None:
     host = voter()

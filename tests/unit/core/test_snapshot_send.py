@@ -98,6 +98,7 @@ def test_a_storage_without_the_snapshot_it_must_have_stops_the_node() -> None:
 
 
 @pytest.mark.behaviour("SN12")
+@pytest.mark.tinykv("TestSlowNodeRestore2C")
 def test_a_node_far_behind_catches_up_by_snapshot_and_then_commits_with_the_rest() -> None:
     network = cluster(3)
     network.campaign(1)

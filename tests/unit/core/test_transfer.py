@@ -54,6 +54,7 @@ def state(network: Network, id_: int = 1) -> tuple[Role, int, int]:
 
 
 @pytest.mark.behaviour("LT01")
+@pytest.mark.tinykv("TestLeaderTransferToUpToDateNode3A")
 @pytest.mark.parametrize("template", [DEFAULTS, ASYNC])
 def test_a_caught_up_target_leads_and_can_give_it_back(template: Config) -> None:
     network = led_by_1(template=template)
@@ -66,6 +67,7 @@ def test_a_caught_up_target_leads_and_can_give_it_back(template: Config) -> None
 
 
 @pytest.mark.behaviour("LT02")
+@pytest.mark.tinykv("TestLeaderTransferToUpToDateNodeFromFollower3A")
 def test_a_follower_passes_the_request_on() -> None:
     network = led_by_1()
     follower = network.host(2)
@@ -107,6 +109,7 @@ def test_the_target_campaigns_at_once_without_pre_vote_and_says_who_sent_it(temp
 
 
 @pytest.mark.behaviour("LT04")
+@pytest.mark.tinykv("TestLeaderTransferToSlowFollower3A")
 def test_a_lagging_target_is_brought_up_to_date_first() -> None:
     network = led_by_1()
     network.isolate(3)
@@ -137,6 +140,7 @@ def test_the_order_goes_out_once_and_only_to_a_target_that_has_everything() -> N
 
 
 @pytest.mark.behaviour("LT05")
+@pytest.mark.tinykv("TestLeaderTransferAfterSnapshot3A")
 def test_a_target_that_needs_a_snapshot_leads_after_it_applied_it() -> None:
     network = led_by_1()
     network.isolate(3)
@@ -154,6 +158,7 @@ def test_a_target_that_needs_a_snapshot_leads_after_it_applied_it() -> None:
 
 
 @pytest.mark.behaviour("LT06")
+@pytest.mark.tinykv("TestLeaderTransferToSelf3A")
 def test_to_itself_nothing_happens() -> None:
     network = led_by_1()
     transfer(network, 1)
@@ -162,6 +167,7 @@ def test_to_itself_nothing_happens() -> None:
 
 
 @pytest.mark.behaviour("LT07")
+@pytest.mark.tinykv("TestLeaderTransferToNonExistingNode3A")
 def test_to_an_unknown_node_nothing_happens() -> None:
     network = led_by_1()
     transfer(network, 4)
@@ -244,6 +250,7 @@ def test_demoting_the_target_through_a_joint_state_aborts_it_when_that_is_left()
 
 
 @pytest.mark.behaviour("LT13")
+@pytest.mark.tinykv("TestLeaderTransferBack3A")
 def test_asking_for_the_leader_itself_takes_it_back() -> None:
     network = pending(led_by_1())
     transfer(network, 1)
@@ -252,6 +259,7 @@ def test_asking_for_the_leader_itself_takes_it_back() -> None:
 
 
 @pytest.mark.behaviour("LT14")
+@pytest.mark.tinykv("TestLeaderTransferSecondTransferToAnotherNode3A")
 def test_another_target_replaces_the_first() -> None:
     network = pending(led_by_1())
     network.recover()
@@ -287,6 +295,7 @@ def test_the_same_target_again_gains_no_time() -> None:
 
 
 @pytest.mark.behaviour("LT16")
+@pytest.mark.tinykv("TestTransferNonMember3A")
 def test_a_removed_node_does_not_take_over() -> None:
     host = host_with(1, storage=storage_with(voters=(2, 3, 4), term=1))
     host.node.step(MsgTimeoutNow(1, 2, 1))
