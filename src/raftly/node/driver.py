@@ -14,23 +14,23 @@ When the disk does not do its part: a full one refuses proposals until there is 
 than an election time-out or is full hands leadership to a follower that has proved that its own works, a broken one
 ends everything. A group that breaks an invariant, or whose owner does, stops by itself.
 
-There is no second path: a replicated class is a driver with one group.
+There is no second path: a replicated class is a driver with one group. With many, of which most have nothing to do,
+those may `sleep`: they are not ticked until something comes for them.
 """
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Final, final
 
-from raftly.base.membership import ConfState
-from raftly.base.types import NO_NODE, Entry, EntryType, NodeId
+from raftly.base.types import NO_NODE, NodeId
 from raftly.core.config import Config
 from raftly.core.messages import Message, MsgProp, MsgSnap, MsgStorageAppend, MsgStorageApply, MsgTimeoutNow
 from raftly.core.role import Role
 from raftly.core.trace import Tracer
 from raftly.errors import DiskFull, NotLeader, PeerError, ProposalError, RaftlyError, StorageError
+from raftly.node.driver_options import DriverOptions, GroupsOwner
 from raftly.node.eager import Eager
 from raftly.node.gathered import Gathered
 from raftly.node.group import Group, GroupHandler, Proposal
@@ -42,22 +42,10 @@ from raftly.storage.items import Item
 from raftly.storage.log_store import LogStore
 from raftly.transport.base import Transport
 
+__all__ = ["Driver", "DriverOptions"]
+
 _LEADER: Final = Role.LEADER
 _TIMER_ERROR_S: Final = 1e-6  # loops round; a tick may be so much early
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class DriverOptions:
-    """Timing of a driver. Seconds."""
-
-    tick_interval: float = 0.1
-    clock: LeaseClock | None = None
-    """Two ticks are never closer by it than the interval; by default that of `lease_clock_of`."""
-    disk_full_retry: float = 0.5
-    """Between two attempts to write to a full disk."""
-    stop_timeout: float = 5.0
-    """A disk that does not answer is not waited for any longer."""
 
 
 @final
@@ -80,6 +68,8 @@ class Driver:
         self.failure: RaftlyError | None = None  # the disk broke
         self.counts = DriverCounts()
         self.contacts = Contacts()
+        self.owner: GroupsOwner | None = None  # who has many groups; set before `start`
+        self._awake: dict[int, Group] = {}  # the groups that are ticked
         self._store = store
         self._transport = transport
         self._options = options or DriverOptions()
@@ -102,15 +92,19 @@ class Driver:
 
     # --- life ---
 
-    def add_group(self, id_: int, config: Config, handler: GroupHandler) -> Group:
-        """Take a group under way, from what its log holds."""
-        group = self.groups[id_] = Group(id_, config, self._store.group(id_), handler, self.wake, self.tracer)
+    def add_group(
+        self, id_: int, config: Config, handler: GroupHandler, nodes: Mapping[NodeId, NodeId] | None = None
+    ) -> Group:
+        """Take a group under way, from what its log holds. See `Group.nodes`."""
+        log = self._store.group(id_)
+        group = self.groups[id_] = Group(id_, config, log, handler, self.wake, self.tracer, nodes)
         self.wake(group)
         return group
 
     def remove_group(self, id_: int) -> None:
         """Let a group go; its log stays."""
         self.groups.pop(id_, None)
+        self._awake.pop(id_, None)
 
     async def start(self) -> None:
         """Begin to tick, to receive and to write.
@@ -166,6 +160,17 @@ class Driver:
 
     def wake(self, group: Group) -> None:
         """A group has something to do."""
+        if group.asleep and self.groups.get(group.id) is group:
+            group.asleep = False
+            self._awake[group.id] = group
+        self._mark(group)
+
+    def sleep(self, group: Group) -> None:
+        """Tick a group no more, until something comes for it, or a connection to who leads it closes."""
+        group.asleep = True
+        self._awake.pop(group.id, None)
+
+    def _mark(self, group: Group) -> None:
         if not group.dirty:
             group.dirty = True
             self._dirty.append(group)
@@ -181,25 +186,30 @@ class Driver:
         for id_, messages in batch:
             group = self.groups.get(id_)
             if group is not None:
-                group.inbox += messages
+                astray = group.take(from_, messages, self.owner)
                 self.wake(group)
+            else:
+                astray = messages
+            if astray and self.owner is not None:
+                self.owner.on_unknown(from_, id_, astray)
 
     def _lost(self, peer: NodeId) -> None:
         """A connection to or from a node closed; what came on it before may still wait in the inboxes."""
         for group in self.groups.values():
-            if group.raw.raft.leader == peer:
-                group.lost = peer
+            leader = group.raw.raft.leader
+            if leader != NO_NODE and group.node_of(leader) == peer:
+                group.lost = leader
                 self.wake(group)
 
-    def _unreachable(self, peer: NodeId) -> None:
-        self.contacts.on_lost(peer)
-        for group in self.groups.values():
-            if peer in group.raw.raft.tracker.progress:
+    def _unreachable(self, node: NodeId) -> None:
+        self.contacts.on_lost(node)
+        for group in self._awake.values():
+            for peer in group.ids_on(node):
                 group.raw.report_unreachable(peer)
-                self.wake(group)
+                self._mark(group)
 
     def report_snapshot(self, id_: int, peer: NodeId, *, failed: bool) -> None:
-        """A snapshot that was sent to `peer` arrived, or not; without this the peer may wait for it for ever."""
+        """A snapshot that was sent to a raft id arrived, or not; without this the peer may wait for it for ever."""
         group = self.groups.get(id_)
         if group is not None and self.failure is None:
             group.act(lambda raw: raw.report_snapshot(peer, failed=failed))
@@ -218,13 +228,13 @@ class Driver:
         self.contacts.on_tick()
         # What has arrived is looked at first, so a heartbeat that waited is not taken for a silent leader.
         self._run_round()
-        for group in list(self.groups.values()):
+        for group in list(self._awake.values()):
             try:
                 group.raw.tick()
                 group.handler.on_tick(now)
             except Exception as error:  # noqa: BLE001 - as in a round
                 self._stop_group(group, error)
-            self.wake(group)
+            self._mark(group)
         self._watch_disk(now)
         self._plan_tick(loop)
 
@@ -271,12 +281,15 @@ class Driver:
                 except Exception as error:  # noqa: BLE001 - whatever it is, the other groups go on
                     self._stop_group(group, error)
         self._flush()
+        if self.owner is not None and (problem := self.owner.on_round()) is not None:
+            self._fail(problem)
 
     def _stop_group(self, group: Group, error: Exception) -> None:
         """A broken invariant, a log that cannot be read, an owner that cannot go on: this group says nothing more."""
         if self.groups.pop(group.id, None) is not None:
             for message in last_words(group):
                 self._post(group, message)
+            self._awake.pop(group.id, None)
             group.refuse_queued()
             group.handler.on_failed(error)
 
@@ -301,8 +314,7 @@ class Driver:
         if group.offers:
             offers, group.offers = group.offers, []
             if self.disk_full is None:
-                for payload in offers:
-                    self._offer(group, payload)
+                group.pass_on(offers)
 
     def _propose(self, group: Group, proposals: list[Proposal]) -> None:
         raft = group.raw.raft
@@ -321,15 +333,13 @@ class Driver:
             proposal.term = term
         group.handler.on_placed(last - len(proposals) + 1, proposals)
 
-    def _offer(self, group: Group, payload: bytes) -> None:
-        with suppress(ProposalError):  # as if lost: its proposer asks again
-            group.raw.propose(payload)
-
     def _step(self, group: Group, message: Message) -> None:
         if isinstance(message, MsgProp):
             if self.disk_full is not None:
                 return  # as if lost
-            message.entries = [entry for entry in message.entries if self._passed_on(group, entry)]
+            count = len(message.entries)
+            message.entries = [entry for entry in message.entries if group.admit(entry)]
+            self.peer_errors += count - len(message.entries)
             if not message.entries:
                 return
         elif isinstance(message, MsgSnap):  # snapshots come as streams; their taker steps the core itself
@@ -341,16 +351,6 @@ class Driver:
             self.peer_errors += 1
         except ProposalError:
             pass  # a proposal that was passed on: as if lost
-
-    def _passed_on(self, group: Group, entry: Entry) -> bool:
-        """Ready an entry that another node passed on; False when it is not fit for the log."""
-        if entry.type == EntryType.NORMAL:
-            payload = group.handler.on_passed_on(entry.data)
-            if payload is None:
-                self.peer_errors += 1
-                return False
-            entry.data = payload
-        return True  # the core looks at configuration changes
 
     def _drain(self, group: Group) -> None:
         """Carry out a group's Readies until it has no more."""
@@ -378,7 +378,9 @@ class Driver:
             return
         if isinstance(message, MsgTimeoutNow):
             group.transfer_term = message.term
-        self._outbox.setdefault(message.to, {}).setdefault(group.id, []).append(message)
+        node = message.to if group.nodes is None else group.nodes.get(message.to, NO_NODE)
+        if node != NO_NODE:
+            self._outbox.setdefault(node, {}).setdefault(group.id, []).append(message)
 
     # --- the disk ---
 
@@ -392,6 +394,8 @@ class Driver:
             self._write = None
             if self._write_ended is not None and not self._write_ended.done():
                 self._write_ended.set_result(None)
+        for written in gathered.written:
+            written()
         self._writing_since = None
         self._gave_way = False
         self._deliver(gathered.answers)
@@ -440,7 +444,7 @@ class Driver:
     def _deliver(self, answers: list[tuple[Group, list[Message]]]) -> None:
         for group, messages in answers:
             for message in messages:
-                if message.to == self.node_id:
+                if message.to == group.config.id:
                     self._step(group, message)
                 else:
                     self._post(group, message)
@@ -457,7 +461,7 @@ class Driver:
         if self._writing_since is None or self._gave_way:
             return
         waited = now - self._writing_since
-        if any(waited > group.config.election_tick * self._options.tick_interval for group in self.groups.values()):
+        if any(waited > group.config.election_tick * self._options.tick_interval for group in self._awake.values()):
             self._gave_way = True
             self._give_way()
 
@@ -487,11 +491,9 @@ class Driver:
             group.refuse_queued()
             group.handler.on_failed(error)
 
-    def write(self, item: Item) -> None:
-        """Add something of the owner's to the next write."""
-        self._gathered.items.append(item)
+    def write(self, *items: Item, then: Callable[[], None] | None = None) -> None:
+        """Add something of the owner's to the next write; `then` is called once it is durable."""
+        self._gathered.items += items
+        if then is not None:
+            self._gathered.written.append(then)
         self._schedule()
-
-    def conf_state(self, id_: int) -> ConfState:
-        """The membership in force."""
-        return self.groups[id_].raw.raft.tracker.config.conf_state()

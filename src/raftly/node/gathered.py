@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import final
 
 from raftly.base.types import HardState
@@ -14,11 +15,12 @@ from raftly.storage.items import EntriesItem, HardStateItem, Item, SnapshotItem
 class Gathered:
     """Items in the order in which they came."""
 
-    __slots__ = ("answers", "items")
+    __slots__ = ("answers", "items", "written")
 
     def __init__(self) -> None:
         self.items: list[Item] = []
         self.answers: list[tuple[Group, list[Message]]] = []
+        self.written: list[Callable[[], None]] = []  # the owner's, called once the items are durable
 
     def add(self, group: Group, message: MsgStorageAppend) -> None:
         """What a Ready wants written. One that only moves the commit index waits for the next item, and causes none."""

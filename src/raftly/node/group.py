@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol, final
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, Protocol, final
 
-from raftly.base.types import NO_NODE, Entry, HardState, Index, NodeId, Snapshot, Term
+from raftly.base.types import NO_NODE, Entry, EntryType, HardState, Index, NodeId, Snapshot, Term
 from raftly.core.config import Config
-from raftly.core.messages import Message, MsgSnap
+from raftly.core.messages import Message, MsgApp, MsgHeartbeat, MsgPreVote, MsgSnap, MsgVote
 from raftly.core.raw_node import RawNode
 from raftly.core.readindex import ReadState
 from raftly.core.status import SoftState
 from raftly.core.trace import Tracer
+from raftly.errors import ProposalError
 from raftly.node.errors import NodeStopped
 from raftly.storage.group_log import GroupLog
+
+if TYPE_CHECKING:
+    from raftly.node.driver_options import GroupsOwner
+
+_REQUESTS: Final = frozenset((MsgApp, MsgHeartbeat, MsgPreVote, MsgVote))  # never passed on by another node
+_NONE: Final[list[Message]] = []
 
 
 class Waiter(Protocol):
@@ -99,6 +107,7 @@ class Group:
 
     __slots__ = (
         "_wake",
+        "asleep",
         "committed",
         "config",
         "dirty",
@@ -107,6 +116,7 @@ class Group:
         "inbox",
         "log",
         "lost",
+        "nodes",
         "offers",
         "pending_state",
         "proposals",
@@ -122,6 +132,7 @@ class Group:
         handler: GroupHandler,
         wake: Callable[[Group], None],
         tracer: Tracer | None,
+        nodes: Mapping[NodeId, NodeId] | None = None,
     ) -> None:
         self._wake = wake
         self.id = id_
@@ -134,9 +145,42 @@ class Group:
         self.offers: list[bytes] = []  # payloads for whoever leads
         self.pending_state: HardState | None = None  # a commit index that rides with the next write
         self.dirty = False
+        self.asleep = True  # not ticked
+        self.nodes: dict[NodeId, NodeId] | None = None if nodes is None else dict(nodes)
+        """On which node each raft id lives; None where raft ids are those of nodes. Ids may only be added."""
         self.committed: Index = 0  # when its driver last looked
         self.transfer_term: Term = 0  # the newest term in which somebody was told to take over
         self.lost: NodeId = NO_NODE  # a connection to or from it closed, behind what is in the inbox
+
+    def node_of(self, id_: NodeId) -> NodeId:
+        """Where a raft id lives; NO_NODE: that is not known."""
+        return id_ if self.nodes is None else self.nodes.get(id_, NO_NODE)
+
+    def ids_on(self, node: NodeId) -> list[NodeId]:
+        """The members that live on a node."""
+        progress = self.raw.raft.tracker.progress
+        ids = (node,) if self.nodes is None else [id_ for id_, home in self.nodes.items() if home == node]
+        return [id_ for id_ in ids if id_ in progress]
+
+    def take(self, from_: NodeId, messages: list[Message], owner: GroupsOwner | None) -> list[Message]:
+        """Queue what came from a node; what is for another raft id comes back."""
+        nodes = self.nodes
+        if nodes is None:
+            self.inbox += messages
+            return _NONE
+        id_ = self.config.id
+        progress = self.raw.raft.tracker.progress
+        astray = _NONE
+        for message in messages:
+            if message.to != id_:
+                astray = [*astray, message]
+                continue
+            if message.from_ not in progress and type(message) in _REQUESTS:
+                nodes.setdefault(message.from_, from_)  # a member that this one has not heard of needs its answers
+                if owner is not None:
+                    owner.on_stranger(self, from_, message)
+            self.inbox.append(message)
+        return astray
 
     def propose(self, proposal: Proposal) -> None:
         """Propose in the next round, if this node leads then."""
@@ -148,6 +192,21 @@ class Group:
         """Pass a payload to whoever leads. It may be lost, and after a second try it may be in the log twice."""
         self.offers.append(payload)
         self._wake(self)
+
+    def pass_on(self, offers: list[bytes]) -> None:
+        """Propose them, here or at whoever leads."""
+        for payload in offers:
+            with suppress(ProposalError):  # as if lost: its proposer asks again
+                self.raw.propose(payload)
+
+    def admit(self, entry: Entry) -> bool:
+        """Ready an entry that another node passed on; False when it is not fit for the log."""
+        if entry.type == EntryType.NORMAL:
+            payload = self.handler.on_passed_on(entry.data)
+            if payload is None:
+                return False
+            entry.data = payload
+        return True  # the core looks at configuration changes
 
     def refuse_queued(self) -> None:
         """Whoever waits to propose is told that this node does not do it any more."""

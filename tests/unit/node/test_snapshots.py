@@ -437,7 +437,7 @@ def test_what_is_no_snapshot_for_this_node_is_refused_and_changes_nothing() -> N
             await leader.call(Register.set, "a", 1)
             node = nodes.others(leader)[0]
             me, term = node.config.id, node._group.raw.raft.term
-            meta = SnapshotMeta(1000, term, node._driver.conf_state(1))
+            meta = SnapshotMeta(1000, term, node._driver.groups[1].raw.raft.tracker.config.conf_state())
 
             def message(data: bytes, at: int = term) -> MsgSnap:
                 return MsgSnap(me, leader.config.id, at, Snapshot(meta, data))
