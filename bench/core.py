@@ -28,6 +28,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from disk import steal
+
 ROOT = Path(__file__).resolve().parent.parent
 PAYLOAD = b"x" * 128
 BATCH = 64
@@ -93,15 +95,6 @@ def child(form: str, scale: float, collector: str) -> dict[str, float]:
     out = subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
     figures: dict[str, float] = json.loads(out)
     return figures
-
-
-def steal() -> float:
-    """Seconds that the host took away from this machine since it started, all processors."""
-    try:
-        fields = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()
-        return int(fields[8]) / os.sysconf("SC_CLK_TCK")
-    except (OSError, IndexError):
-        return 0.0
 
 
 def collect(forms: list[str], rounds: int, scale: float, collector: str) -> dict[str, dict[str, float]]:

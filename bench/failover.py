@@ -16,7 +16,6 @@ import itertools
 import json
 import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,11 +25,12 @@ from typing import Any, Self
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from node_cluster import free_ports
+from node_cluster import Member
 
 from raftly.core.role import Role
 from raftly.errors import RaftlyError
 from raftly.node import Replicated, Session, command, replicate, serve
+from raftly.testing.processes import free_ports
 
 EVERY_S = 0.01
 MEMBERS = (1, 2, 3)
@@ -94,7 +94,8 @@ async def answer_lines(node: Replicated[Counter]) -> None:
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     caller: Caller | None = None
     tasks: list[asyncio.Task[None]] = []
-    while what := (await lines.readline()).decode().strip():
+    while line := await lines.readline():
+        what = json.loads(line)["do"]
         basic = node.status().basic
         if what == "status":
             leads = basic.soft_state.role is Role.LEADER
@@ -122,32 +123,6 @@ async def be_member(id_: int, ports: list[int], directory: str) -> None:
 # --- the process that looks on ---
 
 
-class Member:
-    """A process, asked by lines."""
-
-    def __init__(self, id_: int, ports: list[int], directory: Path) -> None:
-        self.id = id_
-        directory.mkdir(exist_ok=True)
-        command = [sys.executable, __file__, "--member", str(id_), ",".join(map(str, ports)), str(directory)]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def hear(self) -> dict[str, Any]:
-        """Its next answer."""
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit(f"member {self.id} ended with {self.process.wait()}")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def ask(self, what: str) -> dict[str, Any]:
-        """Send a line and wait for the answer."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(what + "\n")
-        self.process.stdin.flush()
-        return self.hear()
-
-
 class Cluster:
     """Three processes, started again as often as they end."""
 
@@ -168,7 +143,8 @@ class Cluster:
     def start(self, *ids: int) -> None:
         """Start processes, and wait until they run."""
         for id_ in ids:
-            self.members[id_] = Member(id_, self._ports, self._root / str(id_))
+            words = [__file__, "--member", str(id_), ",".join(map(str, self._ports))]
+            self.members[id_] = Member(id_, self._root / str(id_), *words)
         for id_ in ids:
             self.members[id_].hear()
 
@@ -176,7 +152,7 @@ class Cluster:
         """Wait until all follow one leader and have applied the same; who it is."""
         until = time.monotonic() + READY_S_MAX
         while time.monotonic() < until:
-            found = {id_: member.ask("status") for id_, member in self.members.items()}
+            found = {id_: member.ask(do="status") for id_, member in self.members.items()}
             leaders = [id_ for id_, status in found.items() if status["leads"]]
             if len(leaders) == 1 and len({(status["applied"], status["leader"]) for status in found.values()}) == 1:
                 return self.members[leaders[0]]
@@ -187,7 +163,7 @@ class Cluster:
         """Signal the leader while all members write; (when, when it was gone, the writes of each that stays)."""
         leader = self.wait_ready()
         for member in self.members.values():
-            member.ask("begin")
+            member.ask(do="begin")
         time.sleep(before_s)
         signalled = time.monotonic()
         leader.process.send_signal(by)
@@ -195,7 +171,7 @@ class Cluster:
         gone = time.monotonic()
         time.sleep(after_s)
         others = [member for member in self.members.values() if member is not leader]
-        writes = [member.ask("end")["writes"] for member in others]
+        writes = [member.ask(do="end")["writes"] for member in others]
         self.start(leader.id)
         return signalled, gone, writes
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -11,32 +10,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from raftly.testing.processes import free_ports
+
 MEMBER = Path(__file__).with_name("node_member.py")
 MEMBERS = 3
 ELECTED_S_MAX = 20.0
 STOPPED_S_MAX = 10.0
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for listener in sockets:
-            listener.bind(("127.0.0.1", 0))
-        return [int(listener.getsockname()[1]) for listener in sockets]
-    finally:
-        for listener in sockets:
-            listener.close()
-
-
 class Member:
-    """One process."""
+    """One process, told what to do by lines of JSON, and answering so; its first line is how it started."""
 
-    def __init__(self, system: str, id_: int, ports: list[int], directory: Path, **options: object) -> None:
+    def __init__(self, id_: int, directory: Path, *words: str) -> None:
         self.id = id_
         directory.mkdir(exist_ok=True)
-        command = [sys.executable, str(MEMBER), system, str(id_), ",".join(map(str, ports)), str(directory)]
-        command.append(json.dumps(options))
+        command = [sys.executable, *words, str(directory)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def hear(self) -> dict[str, Any]:
@@ -91,7 +79,8 @@ class Cluster:
         return fresh
 
     def _member(self, id_: int) -> Member:
-        return Member(self._system, id_, self._ports, self._directory / str(id_), **self._options)
+        words = [str(MEMBER), self._system, str(id_), ",".join(map(str, self._ports)), json.dumps(self._options)]
+        return Member(id_, self._directory / str(id_), *words)
 
     @property
     def addresses(self) -> list[str]:

@@ -254,7 +254,7 @@ def serve_pysyncobj(id_: int, ports: list[int], settings: dict[str, object]) -> 
 
 def main() -> None:
     """Serve until the input ends."""
-    system, id_, ports, directory, options = sys.argv[1:]
+    system, id_, ports, options, directory = sys.argv[1:]
     logging.getLogger().addHandler(Warnings())
     numbers = [int(port) for port in ports.split(",")]
     if system == "raftly":

@@ -17,9 +17,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.examples.test_counter import free_ports
+from raftly.testing.processes import free_ports
+from tests.support.processes import EXAMPLES
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "kv_http.py"
+EXAMPLE = EXAMPLES / "kv_http.py"
 DEADLINE_S = 60.0
 
 T = TypeVar("T")
@@ -120,6 +121,15 @@ class Cluster:
 
         until(look, f"{key} at node {id_}")
 
+    def met(self, id_: int) -> Any:
+        """The members as a node sees them, once it knows where its own HTTP is: that is a command after it was added."""
+
+        def look() -> Any:
+            members = self.ask(id_, "GET", "/members").json
+            return members if members.get(str(id_), {}).get("http") else None
+
+        return until(look, f"what node {id_} knows of itself")
+
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
@@ -184,7 +194,7 @@ def test_the_tour_of_its_docstring(cluster: Cluster) -> None:
     addresses = json.dumps({"raft": cluster.raft[4], "http": cluster.http[4]}).encode()
     cluster.wait(1, "POST", "/members/4", addresses)
     cluster.reads(4, "k59", b"v59")
-    members = cluster.ask(4, "GET", "/members").json
+    members = cluster.met(4)
     assert members["4"] == {"role": "voter", "raft": cluster.raft[4], "http": cluster.http[4]}
     assert sorted(members) == ["1", "2", "3", "4"]
     gone = cluster.leader()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -15,12 +14,12 @@ import pytest
 
 from raftly.node import FOLLOWER
 from raftly.node.machine import StateMachine
-from tests.examples.test_counter import free_ports
 from tests.support.nodes import Replicas
+from tests.support.processes import EXAMPLES, Processes
 from tests.support.states import restore, saved
 from tests.support.virtual import run
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "replicated_sqlite.py"
+EXAMPLE = EXAMPLES / "replicated_sqlite.py"
 
 
 def load() -> Any:
@@ -135,52 +134,15 @@ def test_a_query_changes_nothing(machine: StateMachine[Any]) -> None:
     assert machine.instance.select("SELECT * FROM t", []) == []
 
 
-class Processes:
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.ports = free_ports(3)
-        self.running: dict[int, subprocess.Popen[str]] = {}
-
-    def start(self, id_: int) -> None:
-        directory = self.root / str(id_)
-        directory.mkdir(exist_ok=True)
-        self.running[id_] = subprocess.Popen(
-            [sys.executable, str(EXAMPLE), str(id_), str(directory), *self.ports],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def sql(self, id_: int, line: str) -> str:
-        process = self.running[id_]
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(line + "\n")
-        process.stdin.flush()
-        return process.stdout.readline().strip()
-
-    def kill(self, id_: int) -> None:
-        process = self.running.pop(id_)
-        process.kill()
-        process.communicate()
-
-
-@pytest.fixture
-def processes(tmp_path: Path) -> Iterator[Processes]:
-    found = Processes(tmp_path)
-    yield found
-    for id_ in list(found.running):
-        found.kill(id_)
-
-
-def test_three_processes_answer_sql_and_a_killed_one_comes_back(processes: Processes) -> None:
-    for id_ in (1, 2, 3):
-        processes.start(id_)
-    assert processes.sql(1, "CREATE TABLE t (a TEXT)") == "0"
-    assert processes.sql(2, "INSERT INTO t VALUES ('two')") == "1"
-    assert processes.sql(3, "SELECT * FROM t") == "[('two',)]"
-    processes.kill(3)
-    assert processes.sql(2, "INSERT INTO t VALUES ('more')") == "1"
-    assert processes.sql(1, "SELECT wrong") == "SqlError: no such column: wrong"
-    processes.start(3)
-    assert processes.sql(3, "SELECT count(*) FROM t") == "[(2,)]"
+def test_three_processes_answer_sql_and_a_killed_one_comes_back(tmp_path: Path) -> None:
+    with Processes("replicated_sqlite", tmp_path) as processes:
+        for id_ in (1, 2, 3):
+            processes.start(id_)
+        assert processes.ask(1, "CREATE TABLE t (a TEXT)") == "0"
+        assert processes.ask(2, "INSERT INTO t VALUES ('two')") == "1"
+        assert processes.ask(3, "SELECT * FROM t") == "[('two',)]"
+        processes.kill(3)
+        assert processes.ask(2, "INSERT INTO t VALUES ('more')") == "1"
+        assert processes.ask(1, "SELECT wrong") == "SqlError: no such column: wrong"
+        processes.start(3)
+        assert processes.ask(3, "SELECT count(*) FROM t") == "[(2,)]"

@@ -14,7 +14,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from raftly.base.rand import SplitMix64
 from raftly.core.role import Role
-from raftly.errors import NotLeader, RaftlyError
+from raftly.errors import DiskFull, NotLeader, OutcomeUnknown, ProposalDropped, RaftlyError
 from raftly.node import NodeConfig, Replicated, command, query
 from raftly.testing.faultfs import FaultFs
 from raftly.testing.memfs import MemFs
@@ -165,3 +165,18 @@ class Nodes(Replicas[Register]):
             else:
                 return
         raise AssertionError("no leader took it")
+
+    async def fill_disk(self, id_: int) -> RaftlyError:
+        """Leave a leader's disk no more space than its log has, and write until that is taken; how it says so."""
+        disk = self.disks[id_]
+        disk.capacity_bytes = sum(len(disk.content(f"wal/{name}")) for name in disk.list("wal"))
+        try:
+            for _ in range(200):
+                await self.nodes[id_].call(Register.set, "x" * 60_000, 1)
+        except (DiskFull, NotLeader, OutcomeUnknown, ProposalDropped) as error:
+            return error
+        raise AssertionError("the disk took all of it")
+
+    def free_disk(self, id_: int) -> None:
+        """There is space again."""
+        self.disks[id_].capacity_bytes = None

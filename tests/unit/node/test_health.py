@@ -2,14 +2,12 @@
 
 import asyncio
 import logging
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from raftly.core.role import Role
-from raftly.errors import DiskFull, OutcomeUnknown
 from raftly.node.events import Level, Members
 from raftly.node.health import BEHIND_MAX, Contacts, Disk, Follower, View, health, safe_to_stop, why_no_leader
 from raftly.testing.faultfs import Effect, Fault
@@ -283,15 +281,11 @@ def test_a_full_disk_is_a_problem_while_it_lasts() -> None:
         async with Nodes(1, call_timeout=2.0) as nodes:
             leader = await nodes.leader()
             await leader.call(Register.set, "a", 1)
-            disk = nodes.disks[1]
-            disk.capacity_bytes = sum(len(disk.content(f"wal/{name}")) for name in disk.list("wal"))
-            with suppress(OutcomeUnknown, DiskFull):
-                for _ in range(200):
-                    await leader.call(Register.set, "x" * 60_000, 1)
+            await nodes.fill_disk(1)
             await asyncio.sleep(1)
             assert leader.health().value.problems == (Disk.FULL.value,)
             assert leader.health().value.serving
-            disk.capacity_bytes = None
+            nodes.free_disk(1)
             await asyncio.sleep(1)
             assert leader.health().value.problems == ()
 

@@ -2,14 +2,13 @@
 
 import asyncio
 import re
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from raftly.base.types import Entry
-from raftly.errors import DiskFull, NotLeader, OutcomeUnknown
+from raftly.errors import NotLeader, OutcomeUnknown
 from raftly.node import FOLLOWER, LOCAL, bounded
 from raftly.node.metrics import (
     FAMILIES,
@@ -210,16 +209,12 @@ def test_a_full_disk_is_measured() -> None:
         async with Nodes(1, call_timeout=2.0) as nodes:
             leader = await nodes.leader()
             await leader.call(Register.set, "a", 1)
-            disk = nodes.disks[1]
-            disk.capacity_bytes = sum(len(disk.content(f"wal/{name}")) for name in disk.list("wal"))
-            with suppress(OutcomeUnknown, DiskFull):
-                for _ in range(200):
-                    await leader.call(Register.set, "x" * 60_000, 1)
+            await nodes.fill_disk(1)
             await asyncio.sleep(3)
             assert leader.metrics().value("raftly_disk_ok") == 0
             full_s = leader.metrics().value("raftly_disk_full_seconds_total")
             assert full_s >= 2
-            disk.capacity_bytes = None
+            nodes.free_disk(1)
             await asyncio.sleep(1)
             assert leader.metrics().value("raftly_disk_ok") == 1
             full_s = leader.metrics().value("raftly_disk_full_seconds_total")

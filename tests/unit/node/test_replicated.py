@@ -17,7 +17,7 @@ from raftly.errors import (
     ProposalDropped,
     SyncFailed,
 )
-from raftly.node import FOLLOWER, LOCAL, NodeConfig, Proposal, Replicated
+from raftly.node import FOLLOWER, LOCAL, NodeConfig, Proposal
 from raftly.node.commands import CALL_BYTES_MAX
 from raftly.node.errors import Busy, MachineFailed, NodeStopped, ReadTimeout, UnknownCommand, ValueTypeError
 from raftly.testing.faultfs import Effect, Fault
@@ -419,30 +419,16 @@ def test_a_leader_whose_disk_breaks_gives_up_and_another_leads_at_once() -> None
     run(main())
 
 
-def fill(nodes: Nodes, id_: int) -> None:
-    disk = nodes.disks[id_]
-    disk.capacity_bytes = sum(len(disk.content(f"wal/{name}")) for name in disk.list("wal"))
-
-
-async def write_until_full(leader: Replicated[Register]) -> None:
-    payload = "x" * 60_000
-    for _ in range(200):
-        await leader.call(Register.set, payload, 1)
-        await leader.call(Register.set, "y", 1)
-
-
 def test_a_full_disk_refuses_writes_while_reads_go_on_and_writes_resume() -> None:
     async def main() -> None:
         async with Nodes(1, call_timeout=2.0) as nodes:
             leader = await nodes.leader()
             await leader.call(Register.set, "a", 1)
-            fill(nodes, 1)
-            with pytest.raises((OutcomeUnknown, DiskFull)):
-                await write_until_full(leader)
+            assert isinstance(await nodes.fill_disk(1), (OutcomeUnknown, DiskFull))
             with pytest.raises(DiskFull):
                 await leader.call(Register.set, "a", 2)
             assert await leader.ask(Register.get, "a") == 1
-            nodes.disks[1].capacity_bytes = None
+            nodes.free_disk(1)
             await asyncio.sleep(1)
             assert await leader.call(Register.set, "a", 3) == 3
 
@@ -453,9 +439,7 @@ def test_a_leader_with_a_full_disk_hands_over_to_one_that_has_space() -> None:
     async def main() -> None:
         async with Nodes() as nodes:
             leader = await nodes.leader()
-            fill(nodes, leader.config.id)
-            with pytest.raises((OutcomeUnknown, DiskFull, NotLeader, ProposalDropped)):
-                await write_until_full(leader)
+            await nodes.fill_disk(leader.config.id)
             await asyncio.sleep(2)
             successor = await nodes.leader()
             assert successor is not leader
@@ -463,7 +447,7 @@ def test_a_leader_with_a_full_disk_hands_over_to_one_that_has_space() -> None:
             with pytest.raises(ReadTimeout):  # it cannot take the entries that it would have to show
                 await leader.fresh(FOLLOWER, within=1)
             assert await successor.ask(Register.get, "a") == 2
-            nodes.disks[leader.config.id].capacity_bytes = None
+            nodes.free_disk(leader.config.id)
             await nodes.equal()
             assert leader.failure is None
 
@@ -493,9 +477,7 @@ def test_a_node_with_a_full_disk_can_be_stopped() -> None:
     async def main() -> None:
         async with Nodes(1, call_timeout=2.0) as nodes:
             leader = await nodes.leader()
-            fill(nodes, 1)
-            with pytest.raises((OutcomeUnknown, DiskFull)):
-                await write_until_full(leader)
+            assert isinstance(await nodes.fill_disk(1), (OutcomeUnknown, DiskFull))
             await asyncio.wait_for(leader.stop(), 2)
 
     run(main())

@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 from raftly.node import FOLLOWER, NodeConfig, Replicated, replicate
-from tests.examples.test_counter import free_ports
+from raftly.testing.processes import free_ports
 from tests.support.stateful import LINE_BYTES, Counts
 from tests.unit.node.test_snapshots import until
 
@@ -60,7 +60,7 @@ class Proxy:
 
 def test_a_connection_that_breaks_does_not_begin_a_snapshot_again(tmp_path: Path) -> None:
     async def main() -> None:
-        ports = [int(port) for port in free_ports(3)]
+        ports = free_ports(3)
         proxy = Proxy(ports[2])
         addresses = {id_: ("127.0.0.1", port) for id_, port in enumerate(ports, start=1)}
         proxied = {**addresses, 3: ("127.0.0.1", await proxy.start())}
