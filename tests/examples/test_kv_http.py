@@ -122,7 +122,7 @@ class Cluster:
         until(look, f"{key} at node {id_}")
 
     def met(self, id_: int) -> Any:
-        """The members as a node sees them, once it knows where its own HTTP is: that is a command after it was added."""
+        """The members as a node sees them, once it knows where its own HTTP is: a command after its adding."""
 
         def look() -> Any:
             members = self.ask(id_, "GET", "/members").json
