@@ -1,0 +1,253 @@
+"""Regions: one request to one region, tried wherever it may be served until it is done or its time is over.
+
+key ─▶ cache, else placement driver ─▶ leader's store ─▶ answer
+         ▲                                   │ region error, lost link
+         └── what is learned from it ◀───────┘ pause by its cause
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from enum import Enum
+from random import Random
+from typing import Final, Protocol, TypeVar, final
+
+from raftly.base.region import StoreId
+from raftly.base.region_errors import RegionError, ServerIsBusy, StoreNotMatch
+from raftly.client.backoff import Backoff, Cause
+from raftly.client.channels import Channels
+from raftly.client.errors import ClientClosed, NotDone, PlacementRefused, RequestRefused, UndeterminedResult
+from raftly.client.pd import REFUSALS, PdClient, PlacedRegion
+from raftly.client.region_cache import RegionCache, Route
+from raftly.client.wire import epoch_message, peer_message, region_error_of
+from raftly.errors import ConfigError, DecodeError, OutcomeUnknown, Retry
+from raftly.proto import errorpb_pb2, kvrpcpb_pb2
+from raftly.rpc import ClientTls, Method, RpcError
+
+__all__ = ["TOP", "Attempt", "ClientOptions", "Kind", "Regions"]
+
+TOP: Final = b"\xff" * 8193  # above every key that a store takes
+
+MISSING: Final = frozenset({"REGION_NOT_FOUND", "NOT_BOOTSTRAPPED", "REGIONS_NOT_CONTAIN_ALL_KEY_RANGE"})
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ClientOptions:
+    """What may be chosen. Times in seconds, sizes in bytes."""
+
+    timeout_s: float = 10.0  # of a request, all attempts together
+    attempt_s: float = 2.0  # of one attempt; past it another peer is asked
+    batch_keys_max: int = 512  # of one request
+    batch_bytes_max: int = 1 << 20  # the same
+    scan_keys_max: int = 1024  # of one request; a scan makes as many as it takes
+    parallel_max: int = 16  # requests of one batch that are under way at once
+    atomic_writes: bool = False  # put and delete and compare_and_swap see each other; TiKV asks for that to be said
+    tls: ClientTls | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("timeout_s", "attempt_s", "batch_keys_max", "batch_bytes_max", "scan_keys_max", "parallel_max"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(name, f"must be positive, not {getattr(self, name)}")
+
+
+class _Request(Protocol):
+    @property
+    def context(self) -> kvrpcpb_pb2.Context: ...
+
+
+class _Response(Protocol):
+    @property
+    def region_error(self) -> errorpb_pb2.Error: ...
+
+    def HasField(self, field_name: str) -> bool: ...  # noqa: N802 - protobuf's name
+
+
+Request = TypeVar("Request", bound=_Request)
+Response = TypeVar("Response", bound=_Response)
+
+
+class Kind(Enum):
+    """What a request does if it is sent twice."""
+
+    READ = "read"  # nothing
+    WRITE = "write"  # what it did the first time
+    ONCE = "once"  # something else: it is sent again only if it certainly did nothing
+
+
+@final
+class Attempt:
+    """One request of a caller, over all its attempts: its time, and whether one of them may have been carried out."""
+
+    __slots__ = ("_problem", "_unknown", "backoff", "kind", "what")
+
+    def __init__(self, what: str, kind: Kind, deadline: float, rng: Random) -> None:
+        self.what: Final = what
+        self.kind: Final = kind
+        self.backoff: Final = Backoff(deadline, rng)
+        self._unknown = False  # something was sent whose outcome was lost
+        self._problem = ""  # the last one
+
+    def left(self) -> float:
+        """Seconds until its time is over, not below 0."""
+        return self.backoff.left(asyncio.get_running_loop().time())
+
+    async def wait(self, cause: Cause, problem: Exception, *, at_least: float = 0.0) -> None:
+        """Pause before the next attempt.
+
+        Raises:
+            OutcomeUnknown, NotDone: there is no time for another.
+        """
+        self._problem = str(problem)
+        pause = self.backoff.pause(cause, asyncio.get_running_loop().time(), at_least)
+        if pause is None:
+            raise self.over() from problem
+        await asyncio.sleep(pause)
+
+    def on_lost(self, problem: Exception) -> None:
+        """It was sent, and may have been carried out. Raises OutcomeUnknown if it must not be sent again."""
+        self.on_part_done()
+        if self.kind is Kind.ONCE:
+            self._problem = str(problem)
+            raise self.over() from problem
+
+    def on_part_done(self) -> None:
+        """A part of it was carried out, or may have been: from now on nobody can say that it changed nothing."""
+        self._unknown = self.kind is not Kind.READ
+
+    def over(self) -> OutcomeUnknown | NotDone:
+        """How to say that the time is over."""
+        if self._unknown:
+            return OutcomeUnknown(f"{self.what} was sent, and whether all of it was done is unknown: {self._problem}")
+        return NotDone(self.what, self._problem or "no time was left")
+
+
+@final
+class Regions:
+    """Routes and connections of one client."""
+
+    def __init__(self, pd: PdClient, options: ClientOptions, rng: Random | None = None) -> None:
+        self.pd: Final = pd
+        self.options: Final = options
+        self.cache: Final = RegionCache()
+        self._rng: Final = rng or Random()  # noqa: S311 - jitter is no secret
+        self._channels = Channels(tls=options.tls)
+        self._addresses: dict[StoreId, str] = {}
+        self._closed = False
+
+    async def close(self) -> None:
+        """Close all connections but those of the placement driver's client."""
+        self._closed = True
+        await self._channels.close()
+
+    def attempt(self, what: str, kind: Kind, timeout_s: float | None) -> Attempt:
+        """A request that begins now."""
+        if self._closed:
+            raise ClientClosed
+        seconds = self.options.timeout_s if timeout_s is None else timeout_s
+        return Attempt(what, kind, asyncio.get_running_loop().time() + seconds, self._rng)
+
+    # --- where ------------------------------------------------------------------------------------------------------
+
+    async def locate(self, key: bytes, attempt: Attempt, *, below: bool = False) -> Route:
+        """The route to the region that holds `key`; `below`: what lies just below it, where an empty key is above all.
+
+        As long as there is none, and there is time, it asks again.
+        """
+        find = self.cache.find_below if below else self.cache.find
+        while (route := find(key)) is None:
+            try:
+                placed = await self._look_up(key, attempt, below=below)
+            except PlacementRefused as error:
+                if error.kind not in MISSING:
+                    raise
+                await attempt.wait(Cause.ROUTE, error)
+                continue
+            except NotDone as error:
+                await attempt.wait(Cause.PLACEMENT, error)
+                continue
+            if not self.cache.add(placed.region, placed.leader):
+                behind = RegionError("the placement driver has yet to learn where the region is")
+                await attempt.wait(Cause.ROUTE, behind)
+        return route
+
+    async def _look_up(self, key: bytes, attempt: Attempt, *, below: bool) -> PlacedRegion:
+        if not below:
+            return await self.pd.get_region(key, timeout_s=attempt.left())
+        placed = await self.pd.get_region(key or TOP, timeout_s=attempt.left())
+        if key and placed.region.start_key == key:
+            return await self.pd.get_prev_region(key, timeout_s=attempt.left())
+        return placed
+
+    async def _address(self, store_id: StoreId, attempt: Attempt) -> str:
+        address = self._addresses.get(store_id)
+        if address is None:
+            store = await self.pd.get_store(store_id, timeout_s=attempt.left())
+            address = self._addresses[store_id] = store.address
+        return address
+
+    # --- sending ----------------------------------------------------------------------------------------------------
+
+    async def at(self, method: Method[Request, Response], key: bytes, request: Request, attempt: Attempt) -> Response:
+        """The answer to a request about one key, from wherever its region is."""
+        while True:
+            route = await self.locate(key, attempt)
+            response = await self.send(method, route, request, attempt)
+            if response is not None:
+                return response
+
+    async def send(
+        self, method: Method[Request, Response], route: Route, request: Request, attempt: Attempt
+    ) -> Response | None:
+        """The answer of the region's leader; None when it was refused there, and paused for, and may be sent anew.
+
+        Raises:
+            NotDone, OutcomeUnknown: the time is over, or it must not be sent a second time.
+            RequestRefused: it would be refused again.
+            RegionError: one that is final, such as RaftEntryTooLarge.
+            ClientClosed: the client was closed.
+        """
+        context = request.context
+        context.region_id = route.region.id
+        context.region_epoch.CopyFrom(epoch_message(route.region.epoch))
+        context.peer.CopyFrom(peer_message(route.leader))
+        try:
+            channel = self._channels.to(await self._address(route.leader.store_id, attempt))
+            limit = min(self.options.attempt_s, attempt.left())
+            response = await channel.unary(method, request, timeout_s=limit)
+        except RpcError as error:
+            await self._on_rpc_error(error, route, attempt)
+            return None
+        except (PlacementRefused, NotDone, ConfigError) as error:  # it has no address for the store
+            await attempt.wait(self.cache.on_connection_lost(route), error)
+            return None
+        if response.HasField("region_error"):
+            await self._on_region_error(response.region_error, route, attempt)
+            return None
+        self.cache.on_served(route)
+        return response
+
+    async def _on_rpc_error(self, error: RpcError, route: Route, attempt: Attempt) -> None:
+        if error.status in REFUSALS:
+            raise RequestRefused(attempt.what, str(error)) from error
+        if error.maybe_processed:
+            attempt.on_lost(error)
+        if self._closed:
+            raise ClientClosed from error
+        self._addresses.pop(route.leader.store_id, None)
+        await attempt.wait(self.cache.on_connection_lost(route), error)
+
+    async def _on_region_error(self, message: errorpb_pb2.Error, route: Route, attempt: Attempt) -> None:
+        try:
+            error = region_error_of(message)
+        except DecodeError as problem:
+            raise RequestRefused(attempt.what, str(problem)) from problem
+        if isinstance(error, UndeterminedResult):
+            attempt.on_lost(error)
+        if error.retry is Retry.NEVER:
+            raise error
+        if isinstance(error, StoreNotMatch):
+            self._addresses.pop(route.leader.store_id, None)
+        advised = error.backoff_ms / 1000 if isinstance(error, ServerIsBusy) else 0.0
+        await attempt.wait(self.cache.on_error(route, error), error, at_least=advised)
