@@ -18,7 +18,7 @@ from zlib import crc32
 from tests.mutants.catalogue import FAULTS, select
 from tests.mutants.fault import LAYERS, Fault
 from tests.mutants.hunt import ROOT, Effort, Outcome, check_sound, hunt
-from tests.mutants.report import as_json, summary, table
+from tests.mutants.report import as_json, bug_table, summary, table
 
 
 class _State:
@@ -78,6 +78,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--state", type=Path, default=ROOT / "build/mutants.json", help="what is known so far")
     parser.add_argument("--json", action="store_true", help="the outcomes as JSON, and nothing else")
     parser.add_argument("--markdown", action="store_true", help="the outcomes as tables, and nothing else")
+    parser.add_argument(
+        "--bugs", action="store_true", help="the bugs of the catalogue, what is planted for each, and what caught it"
+    )
     return parser.parse_args()
 
 
@@ -114,6 +117,8 @@ def main() -> int:
         print(json.dumps(as_json(faults, outcomes), indent=1))
     elif options.markdown:
         print(table(faults, outcomes))
+    elif options.bugs:
+        print(bug_table(faults, outcomes))
     else:
         print(summary(faults, outcomes))
     return 0 if all(outcome.is_killed for outcome in outcomes.values()) else 1

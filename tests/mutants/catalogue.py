@@ -17,9 +17,6 @@ FAULTS: Final[tuple[Fault, ...]] = (
     *transport.FAULTS,
 )
 
-ROWS: Final = range(1, 66)
-"""Rows 66 to 83 are of stores with many groups, of transactions, and of timestamps."""
-
 NOT_APPLICABLE: Final = {
     49: "a lease is always the leader's own: it cannot be held by another node than the one that leads",
 }

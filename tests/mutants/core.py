@@ -403,7 +403,7 @@ _REPLICATION: Final = [
         "log",
         "            if not self.match_term(prev_term, prev_index):\n",
         "            if prev_index > self.last_index:\n",
-        "log follower_append",
+        "sim/test_directed log follower_append",
     ),
     _fault(
         "previous-term-unchecked-at-end",
@@ -412,7 +412,7 @@ _REPLICATION: Final = [
         "log",
         "            if prev_term != self.last_term:\n                return None\n",
         "",
-        "log follower_append",
+        "sim/test_directed log follower_append",
     ),
     _fault(
         "compacted-between",

@@ -7,6 +7,8 @@ from dataclasses import asdict
 from statistics import median
 from typing import Final
 
+from tests.mutants.bugs import BUGS
+from tests.mutants.catalogue import NOT_APPLICABLE
 from tests.mutants.fault import LAYERS, Fault
 from tests.mutants.hunt import Outcome
 
@@ -57,6 +59,27 @@ def table(faults: Sequence[Fault], outcomes: Mapping[str, Outcome]) -> str:
             out.append(f"| {fault.id} | {fault.what} | {breaks} | {rows} | {catcher} | {outcome.seconds:.0f} |")
         out.append("")
     return "\n".join(out)
+
+
+def bug_table(faults: Sequence[Fault], outcomes: Mapping[str, Outcome]) -> str:
+    """For a page: a line a bug of the catalogue, with the faults planted for it and what caught each."""
+    out = ["| row | bug | planted | caught by |", "|---|---|---|---|"]
+    for row, bug in BUGS.items():
+        planted = [fault for fault in faults if row in fault.rows]
+        caught = {_verdict(outcomes.get(fault.id)): None for fault in planted}
+        names = ", ".join(fault.id for fault in planted) or f"none: {NOT_APPLICABLE[row]}"
+        out.append(f"| {row} | {bug} | {names} | {', '.join(caught)} |")
+    return "\n".join(out)
+
+
+def _verdict(outcome: Outcome | None) -> str:
+    if outcome is None:
+        return "not tried"
+    if not outcome.is_killed:
+        return "**nothing**"
+    place, _, test = outcome.catcher.partition("::")
+    module = place.rsplit("/", maxsplit=1)[-1].removesuffix(".py").removeprefix("test_")
+    return f"`{module}`" if test else f"`{outcome.catcher}`"
 
 
 def _short(catcher: str) -> str:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 import raftly
-from tests.mutants.catalogue import FAULTS, NOT_APPLICABLE, ROWS, select
+from tests.mutants.bugs import BUGS
+from tests.mutants.catalogue import FAULTS, NOT_APPLICABLE, select
 from tests.mutants.fault import BREAKS, LAYERS, Fault, Rotten
 
 PACKAGE = Path(__file__).resolve().parents[2] / "src" / "raftly"
@@ -30,13 +31,13 @@ def test_every_fault_says_what_it_is() -> None:
         assert fault.layer in LAYERS
         assert fault.breaks
         assert set(fault.breaks) <= set(BREAKS)
-        assert set(fault.rows) <= set(ROWS)
+        assert set(fault.rows) <= set(BUGS)
         assert fault.what
 
 
 def test_every_row_that_applies_has_a_fault() -> None:
     planted = {row for fault in FAULTS for row in fault.rows}
-    assert set(ROWS) - planted == set(NOT_APPLICABLE)
+    assert set(BUGS) - planted == set(NOT_APPLICABLE)
     assert all(NOT_APPLICABLE.values())
 
 

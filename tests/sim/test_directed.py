@@ -47,6 +47,16 @@ def test_an_entry_of_an_older_term_is_not_committed_by_counting() -> None:
     assert [host.raft.log.committed for host in network.hosts.values()] == [3] * 5
 
 
+def test_an_append_that_does_not_fit_behind_what_is_held_changes_nothing() -> None:
+    """In the log, at its end, and beyond it: taken, it would leave entries of another leader below a commit index."""
+    for index in (2, 3, 4):
+        follower = host_with(1, storage=storage_with(voters=(1, 2, 3), terms=(1, 2, 2), term=4, commit=1))
+        follower.node.step(MsgApp(1, 2, 4, 3, index, [Entry(4, index + 1)], index + 1))
+        [answer] = [message for message in follower.settle() if isinstance(message, MsgAppResp)]
+        assert answer.reject
+        assert (follower.log_terms(), follower.raft.log.committed) == ([1, 2, 2], 1)
+
+
 def test_a_follower_commits_no_further_than_what_the_append_proved() -> None:
     """Behind what it was just sent a follower may still hold a tail that the leader never had."""
     for entries, proven in (([Entry(3, 2)], 2), ([], 1), ([Entry(3, 2), Entry(3, 3)], 3)):
