@@ -1,0 +1,137 @@
+"""The placement driver's client: it finds the leader, follows it, and gathers requests for timestamps."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from raftly.client import NotDone, PdClient, PlacementRefused
+from raftly.client.channels import split_address
+from raftly.errors import ConfigError
+from raftly.rpc import RpcError, StatusCode
+from tests.unit.client.fakes import CLUSTER_ID, FakeCluster
+
+
+def run(test: Callable[[FakeCluster, PdClient], Awaitable[None]]) -> None:
+    async def main() -> None:
+        async with FakeCluster() as cluster, PdClient([f"127.0.0.1:{cluster.pd_port}"], timeout_s=20.0) as pd:
+            await test(cluster, pd)
+
+    asyncio.run(main())
+
+
+def test_members_are_told() -> None:
+    async def test(cluster: FakeCluster, pd: PdClient) -> None:
+        members = await pd.members()
+        assert members.cluster_id == pd.cluster_id == CLUSTER_ID
+        assert [member.id for member in members.members] == [members.leader.id] == [cluster.pd_port]
+
+    run(test)
+
+
+def test_one_member_that_answers_is_enough() -> None:
+    async def test(cluster: FakeCluster, pd: PdClient) -> None:
+        async with PdClient(["127.0.0.1:1", f"127.0.0.1:{cluster.pd_port}"], timeout_s=20.0) as other:
+            assert (await other.get_region(b"k")).region.id == 2
+
+    run(test)
+
+
+def test_a_new_leader_is_found_and_followed() -> None:
+    async def test(cluster: FakeCluster, pd: PdClient) -> None:
+        await pd.get_region(b"k")
+        async with FakeCluster() as other:
+            other.members = cluster.members = [other.pd_port, cluster.pd_port]
+            cluster.pd_faults.append(RpcError(StatusCode.UNAVAILABLE, "not leader"))
+            await pd.get_region(b"k")
+            assert other.pd_requests[-1] == "GetRegion"
+            cluster.members = [cluster.pd_port, other.pd_port]
+        assert (await pd.get_region(b"k")).region.id == 2, "the other is gone"
+
+    run(test)
+
+
+def test_a_restart_is_survived() -> None:
+    async def test(cluster: FakeCluster, pd: PdClient) -> None:
+        before = await pd.timestamp()
+        assert cluster.pd is not None
+        await cluster.pd.stop(grace_s=0.0)
+        asked = asyncio.create_task(pd.timestamp())
+        await cluster.start_pd()
+        assert await asked > before
+        assert (await pd.get_region(b"k")).region.id == 2
+
+    run(test)
+
+
+def test_nobody_there_is_told_in_time() -> None:
+    async def main() -> None:
+        with pytest.raises(NotDone, match="cannot connect"):
+            await PdClient.connect(["127.0.0.1:1"], timeout_s=0.3)
+
+    asyncio.run(main())
+
+
+def test_a_region_that_is_not_known_is_refused() -> None:
+    async def test(cluster: FakeCluster, pd: PdClient) -> None:
+        cluster.seen.clear()
+        with pytest.raises(PlacementRefused, match="REGION_NOT_FOUND"):
+            await pd.get_region(b"k")
+        with pytest.raises(PlacementRefused, match="UNIMPLEMENTED"):
+            await pd.get_all_stores()
+
+    run(test)
+
+
+def test_timestamps_asked_for_together_come_in_one_request() -> None:
+    async def test(cluster: FakeCluster, pd: PdClient) -> None:
+        first = await pd.timestamp()
+        given = await asyncio.gather(*(pd.timestamp() for _ in range(100)), pd.timestamps(28))
+        singles, run_ = given[:-1], given[-1]
+        assert sorted({*singles, *run_}) == list(range(first + 1, first + 129))  # type: ignore[misc]
+        assert [request for request in cluster.pd_requests if request.startswith("Tso")] == ["Tso 1", "Tso 128"]
+
+    run(test)
+
+
+def test_timestamps_survive_a_stream_that_breaks() -> None:
+    async def test(cluster: FakeCluster, pd: PdClient) -> None:
+        first = await pd.timestamp()
+        cluster.pd_faults += [RpcError(StatusCode.UNAVAILABLE, "not leader")] * 2
+        assert await pd.timestamp() > first
+
+    run(test)
+
+
+def test_timestamps_that_go_back_are_refused() -> None:
+    async def test(cluster: FakeCluster, pd: PdClient) -> None:
+        first = await pd.timestamp()
+        cluster.ts -= 1
+        with pytest.raises(PlacementRefused, match=f"{first} is not above {first}"):
+            await pd.timestamp()
+        with pytest.raises(ConfigError):
+            await pd.timestamps(0)
+        with pytest.raises(ConfigError):
+            await pd.timestamps(10_001)
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [
+        ("127.0.0.1:2379", ("127.0.0.1", 2379)),
+        ("http://pd.example:2379/", ("pd.example", 2379)),
+        ("https://[::1]:20160", ("::1", 20160)),
+    ],
+)
+def test_addresses(address: str, place: tuple[str, int]) -> None:
+    assert split_address(address) == place
+
+
+@pytest.mark.parametrize("address", ["", "localhost", ":2379", "a:0", "a:65536", "a:b"])
+def test_no_addresses(address: str) -> None:
+    with pytest.raises(ConfigError, match="host:port"):
+        split_address(address)
