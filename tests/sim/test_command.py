@@ -104,10 +104,25 @@ def test_the_page_of_many_runs_is_of_the_first_that_failed_or_of_the_last(
 
 def test_the_steps_of_the_core_are_written_for_tla(tmp_path: Path) -> None:
     path = tmp_path / "trace.ndjson"
-    done = CliRunner().invoke(sim, ["replay", "1", "--seconds", "0.5", "--until", "0.5", "--tla", str(path)])
+    done = CliRunner().invoke(
+        sim, ["run", "--seeds", "0..2", "--profile", "storm", "--seconds", "2", "--tla", str(path)]
+    )
     assert done.exit_code == 0, done.output
-    records = [json.loads(line) for line in path.read_text().splitlines()]
-    assert {record["event"]["name"] for record in records} >= {"InitState", "Ready"}
+    lines = path.read_text().splitlines()
+    assert len(lines) == 500
+    records = [json.loads(line) for line in lines]
+    names = [record["event"]["name"] for record in records]
+    assert set(names) >= {"InitState", "BecomeLeader", "Replicate", "Commit", "SendAppendEntriesResponse", "Ready"}
+    assert names.count("InitState") > 3, "nodes are started again"
+    # A group begins with one configuration entry of term 1 for each voter, and none is joint.
+    assert all(record["event"]["conf"][1] == [] for record in records)
+    first = [record["event"] for record in records if record["event"]["nid"] == "1"][:6]
+    assert [event["name"] for event in first] == ["InitState", "BecomeFollower", *["ApplyConfChange"] * 3, "Ready"]
+    assert (first[-1]["state"]["term"], first[-1]["log"], first[-1]["state"]["commit"]) == (1, 3, 3)
+    again = ["replay", "1", "--profile", "storm", "--seconds", "2", "--tla", str(path)]
+    assert CliRunner().invoke(sim, again).exit_code == 0
+    assert path.read_text().splitlines() == lines
+    assert CliRunner().invoke(sim, [*again, "--kind", "full"]).exit_code == 2
 
 
 def test_a_failing_run_is_shrunk_into_a_file_that_replays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -58,6 +59,7 @@ def sim() -> None:
 @click.option("--size", type=int, default=0, metavar="N", help="Nodes; 0: three, in every fifth run five.")
 @click.option("--report", type=_FILE, metavar="FILE", help="Also write a Markdown report here.")
 @click.option("--trace", type=_FILE, metavar="FILE", help="Write a page to scrub through the time of a run.")
+@click.option("--tla", type=_FILE, metavar="FILE", help="Write the steps of a run for the TLA+ specification of etcd.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def run_command(
     seeds: Iterable[int],
@@ -69,17 +71,22 @@ def run_command(
     size: int,
     report: Path | None,
     trace: Path | None,
+    tla: Path | None,
     *,
     as_json: bool,
 ) -> None:
     """Run seeds and judge them. Exit code 0: all passed. 1: some failed; each names the command that replays it.
 
-    What --trace writes is of the failing run with the lowest seed; when none fails, of the run with the highest.
+    What --trace and --tla write is of the failing run with the lowest seed; when none fails, of the run with the
+    highest. With --tla all runs are of the core, and made of what the specification knows; 500 steps are written.
     """
     from raftly.testing.core_sim.fleet import Totals, jobs_of, make_all
+    from raftly.testing.core_sim.modelled import WRITES_PER_S
     from raftly.testing.core_sim.options import Options
 
     options = Options(size=size, seconds=seconds)
+    if tla is not None:
+        options, full_share = replace(options, rate=WRITES_PER_S, modelled=True), 0.0
     begun = time.monotonic()
     until = None if minutes is None else begun + 60 * minutes
     work = jobs_of(seeds, options, profile or "", full_share)
@@ -102,8 +109,8 @@ def run_command(
     if report is not None:
         report.write_text("\n".join(_report(totals)) + "\n", encoding="utf-8")
     shown = min((job for job, _ in totals.failures), key=lambda job: job.seed, default=last)
-    if trace is not None and shown is not None:
-        _show(shown, trace=trace)
+    if shown is not None and (trace or tla):
+        _show(shown, trace=trace, tla=tla)
     sys.exit(1 if totals.failures else 0)
 
 
@@ -201,7 +208,7 @@ def _report(totals: Totals) -> Iterator[str]:
 @click.option("--seconds", type=float, default=20.0, show_default=True, metavar="S", help="Virtual, with faults.")
 @click.option("--until", type=float, default=None, metavar="T", help="Show what happened before T seconds only.")
 @click.option("--trace", type=_FILE, metavar="FILE", help="Write an HTML page to scrub through its time.")
-@click.option("--tla", type=_FILE, metavar="FILE", help="Write the core's steps for TLA+ here.")
+@click.option("--tla", type=_FILE, metavar="FILE", help="Make it of what etcd's TLA+ specification knows; write it.")
 @click.option("--quiet", is_flag=True, help="Show the verdict only.")
 def replay_command(
     what: str,
@@ -216,9 +223,14 @@ def replay_command(
     quiet: bool,
 ) -> None:
     """Show one run as a timeline: of a seed, or of a file that `shrink` wrote. Exit code 1: it fails."""
+    from raftly.testing.core_sim.modelled import WRITES_PER_S
     from raftly.testing.core_sim.options import Options
 
     job = _job(what, kind, Options(profile, size, seconds))
+    if tla is not None:
+        if job.kind != "core":
+            raise click.BadParameter("is for runs of the core", param_hint="--tla")
+        job = replace(job, options=replace(job.options, rate=WRITES_PER_S, modelled=True))
     outcome = _show(job, None if quiet else click.echo, until, trace, tla)
     click.echo(f"{outcome.seconds:.3f} virtual seconds, {outcome.events} events, digest {outcome.digest}")
     click.echo(_verdict(outcome))
@@ -258,17 +270,18 @@ def _show(
 def _show_core(
     job: Job, echo: Callable[[str], None] | None, until: float | None, tla: Path | None, *, recorded: bool
 ) -> tuple[Outcome, list[TraceEvent]]:
-    from raftly.core.tlatrace import TlaTracer
+    from raftly.core.tlatrace import TlaRecord, TlaTracer
+    from raftly.testing.core_sim.modelled import EVENTS_MAX
     from raftly.testing.core_sim.record import CoreRecorder
     from raftly.testing.core_sim.run import run
 
     recorder = CoreRecorder() if recorded else None
-    if tla is None:
-        outcome = run(job.seed, job.options, job.script, keep=None if echo else 0, until=until, recorder=recorder)
-    else:
-        with tla.open("w", encoding="utf-8") as file:
-            tracer = TlaTracer(lambda record: print(json.dumps(record), file=file))
-            outcome = run(job.seed, job.options, job.script, tracer=tracer, until=until, recorder=recorder)
+    records: list[TlaRecord] = []
+    tracer = None if tla is None else TlaTracer(records.append)
+    keep = None if echo else 0
+    outcome = run(job.seed, job.options, job.script, tracer=tracer, keep=keep, until=until, recorder=recorder)
+    if tla is not None:
+        tla.write_text("".join(json.dumps(record) + "\n" for record in records[:EVENTS_MAX]), encoding="utf-8")
     if echo:
         for line in outcome.lines:
             echo(line)

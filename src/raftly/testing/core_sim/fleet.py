@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, final
 
 from raftly.testing.core_sim.faults import CLIENT_KINDS, PROFILES
@@ -25,8 +25,7 @@ def jobs_of(seeds: Iterable[int], options: Options, profile: str, full_share: fl
         size = options.size or (5 if seed % 5 == 4 else 3)
         name = profile or PROFILE_NAMES[seed % len(PROFILE_NAMES)]
         whole = (seed * 2654435761 % (1 << 32)) / (1 << 32) < full_share
-        chosen = Options(name, size, options.seconds, options.rate, options.events_max)
-        yield Job("full" if whole else "core", seed, chosen)
+        yield Job("full" if whole else "core", seed, replace(options, profile=name, size=size))
 
 
 @final

@@ -82,7 +82,7 @@ class Job:
         kind = "" if self.kind == "core" else f" --kind {self.kind}"
         return (
             f"raftly sim replay {self.seed}{kind} --profile {options.profile} --size {options.size} "
-            f"--seconds {options.seconds:g}"
+            f"--seconds {options.seconds:g}{' --tla trace.ndjson' if options.modelled else ''}"
         )
 
     def save(self, path: Path) -> None:

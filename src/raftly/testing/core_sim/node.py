@@ -69,15 +69,18 @@ class Node:
         self.retired = False  # switched off for good: healing found it to be no member
         self._world = world
         self._config = config
+        self._modelled = world.options.modelled
+        self._founders = founders
         self._random = Random(f"{world.seed}/node/{id_}")
         self._source = SplitMix64(self._random.getrandbits(64))
         self._fs = MemFs()
         self._writing: Generator[None, None, None] | None = None
-        self._found(founders)
+        self._found()
 
-    def _found(self, founders: tuple[NodeId, ...]) -> None:
+    def _found(self) -> None:
         """A founder begins with the membership on its disk, anybody else with nothing."""
-        if self.id in founders:
+        founders = self._founders
+        if self.id in founders and not self._modelled:
             store = self._open()
             begin = SnapshotItem(GROUP, Snapshot(SnapshotMeta(1, 1, ConfState(founders)), _STATE.pack(0)), False)
             for _ in start_commit(store.commit([begin, HardStateItem(GROUP, HardState(1, 0, 1))])):
@@ -131,8 +134,17 @@ class Node:
         self.raw = RawNode(config, self.log, world.tracer)
         self.raft = self.raw.raft
         world.checker.started(self.raft)
+        if self._modelled:
+            self._bootstrap()
         world.after(int(world.tick_us / self.rate * self._random.random()), self._tick, self.starts)
         self._pump()
+
+    def _bootstrap(self) -> None:
+        """The members are in the log, and there is no snapshot that would tell of them; they stay the same."""
+        self.conf = ConfState(self._founders)
+        if self.raft.term == 0:
+            self.raw.bootstrap([(id_, b"") for id_ in self._founders])
+            self._world.checker.look(self.raft)
 
     def crash(self) -> None:
         """Power is lost: of what was not synced anything may be left."""
@@ -170,6 +182,8 @@ class Node:
                 raise PowerLost
 
     async def _on_sync(self, path: str) -> None:
+        if self._modelled:
+            return
         await PAUSE
         if self.sync_errors:
             self.sync_errors -= 1
@@ -377,7 +391,7 @@ class Node:
 
     def _plan_state(self, state: HardState, must_write: bool) -> None:
         known = self._pending_state or self.log.hard_state
-        if must_write or (state.term, state.vote) != (known.term, known.vote):
+        if must_write or self._modelled or (state.term, state.vote) != (known.term, known.vote):
             self._items.append(HardStateItem(GROUP, state))
             self._pending_state = None
         else:

@@ -8,6 +8,7 @@ from typing import Final, final
 
 from raftly.base.types import NO_LIMIT
 from raftly.core.config import Config
+from raftly.testing.core_sim.modelled import modelled_config
 
 TICK_US: Final = 20_000
 """Microseconds between two ticks of a clock that is right."""
@@ -27,6 +28,8 @@ class Options:
     rate: float = 60.0
     """Client events a second, about."""
     events_max: int = 400_000
+    modelled: bool = False
+    """Made of what the TLA+ specification of etcd-io/raft knows: `raftly.testing.core_sim.modelled`."""
 
 
 @final
@@ -47,6 +50,8 @@ class Draw:
 
 def draw(random: Random, seed: int, options: Options) -> Draw:
     """Draw it. In half of the runs the core has the options that `raftly.node` gives it."""
+    if options.modelled:
+        return _modelled(random, seed)
     calm = options.profile == "calm"
     return Draw(
         config=_production(random, seed) if calm or random.random() < 0.5 else _any(random, seed),
@@ -58,6 +63,20 @@ def draw(random: Random, seed: int, options: Options) -> Draw:
         segment_bytes=random.choice((4096, 8192, 32768)),
         snapshot_entries=random.choice((10, 40, 150)),
         entries_kept=random.choice((0, 0, 10, 30)),
+    )
+
+
+def _modelled(random: Random, seed: int) -> Draw:
+    return Draw(
+        config=modelled_config(random, seed),
+        loss=random.choice((0.0, 0.02, 0.1)),
+        duplicate=0.0,
+        reorder=random.choice((0.0, 0.1, 0.3)),
+        delay_us=random.choice((50, 300, 1500)),
+        sync_us=0,
+        segment_bytes=32768,
+        snapshot_entries=1 << 40,
+        entries_kept=0,
     )
 
 

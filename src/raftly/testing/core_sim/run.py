@@ -14,6 +14,7 @@ from raftly.errors import RaftlyError
 from raftly.testing.core_sim.faults import Fault, plan
 from raftly.testing.core_sim.healing import converge, heal
 from raftly.testing.core_sim.inject import Injector
+from raftly.testing.core_sim.modelled import modelled_script
 from raftly.testing.core_sim.options import Options
 from raftly.testing.core_sim.record import CoreRecorder
 from raftly.testing.core_sim.world import World
@@ -83,6 +84,8 @@ def run(
         world = World(seed, options, tracer, keep, recorder)
         if script is None:
             script = plan(Random(f"{seed}/script"), world.ids, options.profile, options.seconds, options.rate)
+            if options.modelled:
+                script = modelled_script(script)
         outcome.script = list(script)
         Injector(world, script)
         stop = options.seconds if until is None else min(until, options.seconds)

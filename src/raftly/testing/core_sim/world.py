@@ -58,7 +58,8 @@ class World:
         lease_tick = self.drawn.config.lease_tick
         self.lease_us = int((lease_tick - 1) * TICK_US / CLOCK_RATE_MAX) if lease_tick else 0
         self.checker = Checker()
-        self.checker.founded(1, 1, 0)
+        if not options.modelled:
+            self.checker.founded(1, 1, 0)
         self._heap: list[tuple[int, int, Callable[[Any], None], Any]] = []
         self._pushed = 0
         self._tell = keep is None or keep > 0
