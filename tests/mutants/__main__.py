@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from zlib import crc32
 
-from tests.mutants.catalogue import FAULTS, select
+from tests.mutants.catalogue import FAULTS, sample, select
 from tests.mutants.fault import LAYERS, Fault
 from tests.mutants.hunt import ROOT, Effort, Outcome, check_sound, hunt
 from tests.mutants.report import as_json, bug_table, summary, table
@@ -64,6 +64,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--row", action="append", default=[], type=int, help="all faults for a row of the bug catalogue"
     )
+    parser.add_argument("--sample", type=int, default=0, help="so many of those that break safety; always the same")
     parser.add_argument("--list", action="store_true", help="only list the faults")
     parser.add_argument("--random", action="store_true", help="seeds alone, no tests")
     parser.add_argument("--directed", action="store_true", help="only the tests that are named with a fault")
@@ -88,6 +89,8 @@ def main() -> int:
     """Run the hunts; 1 if a fault survived, 2 if the sound tree fails."""
     options = _arguments()
     faults = select(options.ids, options.layer, options.row)
+    if options.sample:
+        faults = sample(faults, options.sample)
     if options.list:
         for fault in faults:
             print(f"{fault.layer:<9} {fault.id:<34} {fault.what}")

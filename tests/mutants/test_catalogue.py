@@ -6,7 +6,7 @@ import pytest
 
 import raftly
 from tests.mutants.bugs import BUGS
-from tests.mutants.catalogue import FAULTS, NOT_APPLICABLE, select
+from tests.mutants.catalogue import FAULTS, NOT_APPLICABLE, sample, select
 from tests.mutants.fault import BREAKS, LAYERS, Fault, Rotten
 
 PACKAGE = Path(__file__).resolve().parents[2] / "src" / "raftly"
@@ -56,6 +56,14 @@ def test_faults_are_selected_by_id_layer_and_row() -> None:
     assert all(8 in fault.rows for fault in select([], rows=[8]))
     with pytest.raises(KeyError):
         select(["no-such-fault"])
+
+
+def test_a_sample_is_the_same_each_time_and_breaks_safety() -> None:
+    chosen = sample(FAULTS, 40)
+    assert chosen == sample(reversed(FAULTS), 40)
+    assert len(chosen) == 40
+    assert all(fault.is_safety for fault in chosen)
+    assert len({fault.layer for fault in chosen}) > 1
 
 
 def test_the_package_is_the_one_whose_sources_are_looked_at() -> None:
