@@ -104,9 +104,8 @@ def test_the_page_of_many_runs_is_of_the_first_that_failed_or_of_the_last(
 
 def test_the_steps_of_the_core_are_written_for_tla(tmp_path: Path) -> None:
     path = tmp_path / "trace.ndjson"
-    done = CliRunner().invoke(
-        sim, ["run", "--seeds", "0..2", "--profile", "storm", "--seconds", "2", "--tla", str(path)]
-    )
+    arguments = ["--profile", "storm", "--seconds", "2", "--tla", str(path)]
+    done = CliRunner().invoke(sim, ["run", "--seeds", "0..2", "--jobs", "1", *arguments])
     assert done.exit_code == 0, done.output
     lines = path.read_text().splitlines()
     assert len(lines) == 500
@@ -119,7 +118,7 @@ def test_the_steps_of_the_core_are_written_for_tla(tmp_path: Path) -> None:
     first = [record["event"] for record in records if record["event"]["nid"] == "1"][:6]
     assert [event["name"] for event in first] == ["InitState", "BecomeFollower", *["ApplyConfChange"] * 3, "Ready"]
     assert (first[-1]["state"]["term"], first[-1]["log"], first[-1]["state"]["commit"]) == (1, 3, 3)
-    again = ["replay", "1", "--profile", "storm", "--seconds", "2", "--tla", str(path)]
+    again = ["replay", "1", *arguments]
     assert CliRunner().invoke(sim, again).exit_code == 0
     assert path.read_text().splitlines() == lines
     assert CliRunner().invoke(sim, [*again, "--kind", "full"]).exit_code == 2
