@@ -1,0 +1,187 @@
+"""Leader: what the member that leads has in memory, beside the replicated state: all of it without I/O.
+
+    store_heartbeat, region_heartbeat     what stores tell; a region's answer is what to do with it
+    regions, by key and by id             `cluster.regions`
+    split_ids, oracle, ids                numbers
+    on_time                               schedulers; steps that should not wait for the next heartbeat
+    take_changes                          what to write down, so that the next leader begins with it
+
+Made anew with every term, from the replicated state and the clock. `now_s` is any clock that goes on steadily.
+"""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+from raftly.base.heartbeats import NewRegionIds, RegionReport, StoreStats
+from raftly.base.operators import Operator
+from raftly.base.region import Region, RegionId, StoreId, encode_region
+from raftly.base.store_meta import StoreState
+from raftly.pd.cluster import Cluster
+from raftly.pd.coordinator import Coordinator
+from raftly.pd.errors import NotReady, Refused
+from raftly.pd.id_alloc import IdPool
+from raftly.pd.operators import Plan
+from raftly.pd.placement import Placement, SavedRegion, report_of
+from raftly.pd.region_tree import StaleRegion
+from raftly.pd.schedulers.scatter import Chosen
+from raftly.pd.tso import Oracle
+
+SPLITS_MAX: Final = 1000
+SETTLE_S: Final = 60.0
+"""Schedulers wait so long for all stores to be heard after a change of leader, no longer."""
+GROUPS_MAX: Final = 1000
+
+
+@final
+class Leader:
+    """See the module."""
+
+    def __init__(self, placement: Placement, now_s: float, now_ms: int, seed: int) -> None:
+        self.cluster: Final = Cluster(placement.config)
+        self.cluster.now_s = now_s
+        self.ids: Final = IdPool()
+        self.oracle: Final = Oracle()
+        self.oracle.begin(placement.tso_bound_ms, now_ms)
+        self.coordinator: Final = Coordinator(self.cluster, self.ids.take, seed)
+        self.ranges_version = 0  # counts changes of who holds which keys
+        self.groups: Final[dict[str, Chosen]] = {}  # of scatter
+        self._began_s = now_s
+        self._heard: set[StoreId] = set()
+        self._unsure: set[RegionId] = set()  # written down by another leader, not heard since
+        self._dirty: dict[RegionId, None] = {}  # not written down as they are now
+        self.on_placement(placement, now_s)
+        self.coordinator.schedules_run = False
+        for region_id in sorted(placement.regions):
+            self._remember(region_id, placement.regions[region_id])
+
+    def _remember(self, region_id: RegionId, saved: SavedRegion) -> None:
+        report = report_of(saved)
+        if report is None:
+            return
+        try:
+            self.cluster.regions.put(report)
+        except StaleRegion:  # a newer one has its range; its own leader will tell
+            return
+        self._unsure.add(region_id)
+
+    def on_placement(self, placement: Placement, now_s: float) -> None:
+        """The replicated state changed: stores, what was decided about them, options."""
+        self.cluster.config = placement.config
+        self.cluster.stores.keep({store_id: row.meta() for store_id, row in placement.stores.items()}, now_s)
+
+    @property
+    def is_settled(self) -> bool:
+        """Was every store heard that there is to hear, or was there time enough?"""
+        if self.cluster.now_s - self._began_s > SETTLE_S:
+            return True
+        return all(store.id in self._heard for store in self.cluster.stores if store.meta.state is StoreState.UP)
+
+    # --- heartbeats ---
+
+    def store_heartbeat(self, stats: StoreStats, now_s: float) -> None:
+        """A store tells how it does.
+
+        Raises:
+            Refused: it does not belong here, or no longer.
+        """
+        self.cluster.now_s = now_s
+        if not self.cluster.stores.on_heartbeat(stats, now_s):
+            store = self.cluster.stores.get(stats.store_id)
+            if store is None:
+                raise Refused("UNKNOWN", f"store {stats.store_id} is not known; it must be put first")
+            raise Refused("STORE_TOMBSTONE", f"store {stats.store_id} was drained and removed")
+        self._heard.add(stats.store_id)
+
+    def region_heartbeat(self, report: RegionReport, now_s: float) -> Operator | None:
+        """A region's leader tells how it fares: what to do with it, if anything.
+
+        Raises:
+            StaleRegion: it is known at a newer epoch.
+            Refused: it makes no sense.
+        """
+        self.cluster.now_s = now_s
+        region = report.region
+        if not region.id or region.peer(report.leader.id) is None:
+            raise Refused("INVALID_VALUE", f"region {region.id} is said to be led by a peer that it does not have")
+        known = self.cluster.regions.by_id(region.id)
+        displaced = self.cluster.regions.put(report)
+        if known is None or known.region != region or known.leader.id != report.leader.id:
+            self._dirty[region.id] = None
+            self.ranges_version += 1
+        self._unsure.discard(region.id)
+        self.cluster.hot.on_report(report, self.cluster.config)
+        for other in displaced:
+            self._dirty[other.region.id] = None
+            self._unsure.discard(other.region.id)
+            self.coordinator.on_displaced(other, report)
+        return self.coordinator.on_report(report)
+
+    def on_time(self, now_s: float) -> list[Operator]:
+        """Let time pass: steps of plans just made, for their leaders."""
+        self.cluster.now_s = now_s
+        self.coordinator.schedules_run = self.is_settled
+        return [step for plan in self.coordinator.on_time() if (step := self.next_step(plan)) is not None]
+
+    def next_step(self, plan: Plan) -> Operator | None:
+        """What to ask a region's leader for now, by what is known of it."""
+        report = self.cluster.regions.by_id(plan.region_id)
+        return None if report is None else plan.ask(report)
+
+    # --- what goes into the log ---
+
+    def take_changes(self, limit: int) -> tuple[dict[RegionId, SavedRegion], list[RegionId]]:
+        """Regions that changed since they were written down, at most so many, and those that are no more."""
+        changed: dict[RegionId, SavedRegion] = {}
+        gone: list[RegionId] = []
+        for region_id in list(self._dirty)[:limit]:
+            del self._dirty[region_id]
+            report = self.cluster.regions.by_id(region_id)
+            if report is None:
+                gone.append(region_id)
+            else:
+                changed[region_id] = SavedRegion(encode_region(report.region), report.leader.id, report.term)
+        return changed, gone
+
+    def give_back(self, changed: dict[RegionId, SavedRegion], gone: list[RegionId]) -> None:
+        """They were not written down after all."""
+        self._dirty.update(dict.fromkeys([*changed, *gone]))
+
+    def drained(self) -> list[StoreId]:
+        """Stores that were to be drained and are empty, as far as every region was heard."""
+        if self._unsure or not self.is_settled:
+            return []
+        stores = [store.id for store in self.cluster.stores if store.meta.state is StoreState.OFFLINE]
+        coming = {store_id for plan in self.coordinator.plans.values() for store_id in plan.stores_in()}
+        return [id_ for id_ in stores if not self.cluster.regions.load(id_).region_count and id_ not in coming]
+
+    # --- splits ---
+
+    def split_ids(self, region: Region, count: int) -> list[NewRegionIds]:
+        """Ids for so many regions that a split makes.
+
+        Raises:
+            StaleRegion: the region is known at a newer epoch.
+            Refused: too many.
+            NotReady: there are not so many ids at hand.
+        """
+        if not 1 <= count <= SPLITS_MAX:
+            raise Refused("INVALID_VALUE", f"{count} splits at once are not to be had, 1 to {SPLITS_MAX} are")
+        known = self.cluster.regions.by_id(region.id)
+        if known is not None and region.epoch.is_older_than(known.region.epoch):
+            raise StaleRegion(region, known.region)
+        each = 1 + len(region.peers)
+        first = self.ids.take(count * each)
+        if first is None:
+            raise NotReady("ids are being reserved")
+        found = [NewRegionIds(at, tuple(range(at + 1, at + each))) for at in range(first, first + count * each, each)]
+        self.coordinator.on_split([region.id, *(ids.region_id for ids in found)])
+        return found
+
+    def chosen_for(self, group: str) -> Chosen:
+        """What scatter chose for a group before."""
+        chosen = self.groups.pop(group, None) or Chosen()
+        self.groups[group] = chosen  # the newest last
+        if len(self.groups) > GROUPS_MAX:
+            del self.groups[next(iter(self.groups))]
+        return chosen
