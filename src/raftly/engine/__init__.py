@@ -4,7 +4,8 @@
 2. What `sync` returned for is durable. A crash before loses batches from the end only.
 3. A snapshot shows one moment, whatever is written after.
 
-Reading order: `base` (the protocol), `sorted_map` and `memory` (in memory, on a file system that may crash), `rocks`.
+Reading order: `base` (the protocol), `sorted_map` and `memory` (in memory, on a file system that may crash), `rocks`
+(RocksDB; imported from there, since it is an extra).
 """
 
 from raftly.engine.base import (
@@ -22,6 +23,7 @@ from raftly.engine.base import (
     WriteBatch,
 )
 from raftly.engine.memory import MemoryEngine
+from raftly.engine.rocks_options import RocksOptions
 
 __all__ = [
     "CFS",
@@ -35,6 +37,7 @@ __all__ = [
     "KeyValue",
     "MemoryEngine",
     "Reader",
+    "RocksOptions",
     "Snapshot",
     "WriteBatch",
 ]

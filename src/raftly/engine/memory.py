@@ -81,27 +81,35 @@ class _MemoryReader:
     __slots__ = ("_views",)
 
     def __init__(self, views: dict[str, SortedView]) -> None:
-        self._views = views
+        self._views = views  # empty once it is closed
+
+    def _view(self, cf: str) -> SortedView:
+        self._check_readable()
+        return self._views[cf]
+
+    def _check_readable(self) -> None:
+        if not self._views:
+            raise StorageError("it is closed")
 
     def get(self, cf: str, key: bytes) -> bytes | None:
         """See `Reader.get`."""
-        return self._views[cf].get(key)
+        return self._view(cf).get(key)
 
     def get_many(self, cf: str, keys: Sequence[bytes]) -> list[bytes | None]:
         """See `Reader.get_many`."""
-        return list(map(self._views[cf].get, keys))
+        return list(map(self._view(cf).get, keys))
 
     def scan(
         self, cf: str, lo: bytes, hi: bytes, limit: int, *, reverse: bool = False, keys_only: bool = False
     ) -> list[KeyValue]:
         """See `Reader.scan`."""
-        view = self._views[cf]
+        view = self._view(cf)
         found = list(islice(view.descending(lo, hi) if reverse else view.ascending(lo, hi), max(limit, 0)))
         return [(key, b"") for key, _ in found] if keys_only else found
 
     def iterate(self, cf: str, lo: bytes, hi: bytes) -> Iterator[KeyValue]:
         """See `Reader.iterate`."""
-        return self._views[cf].ascending(lo, hi)
+        return self._view(cf).ascending(lo, hi)
 
 
 @final
@@ -139,7 +147,7 @@ class MemoryEngine(_MemoryReader):
 
     def write(self, batch: WriteBatch) -> None:
         """See `Engine.write`. A write that failed is the last one."""
-        self._check_open()
+        self._check_writable()
         if batch.is_empty:
             return
         if self._log is not None:
@@ -152,7 +160,7 @@ class MemoryEngine(_MemoryReader):
 
     async def sync(self) -> None:
         """See `Engine.sync`."""
-        self._check_open()
+        self._check_writable()
         if self._log is None:
             return
         if self._log.size > max(_ROLL_BYTES, _ROLL_RATIO * self._bytes()):
@@ -166,11 +174,12 @@ class MemoryEngine(_MemoryReader):
 
     def snapshot(self) -> Snapshot:
         """See `Engine.snapshot`."""
-        self._check_open()
+        self._check_readable()
         return _MemorySnapshot({cf: map_.freeze() for cf, map_ in self._maps.items()})
 
     def iterate(self, cf: str, lo: bytes, hi: bytes) -> Iterator[KeyValue]:
         """See `Reader.iterate`."""
+        self._check_readable()
         return self._maps[cf].freeze().ascending(lo, hi)
 
     def approximate_bytes(self, lo: bytes, hi: bytes) -> int:
@@ -189,9 +198,10 @@ class MemoryEngine(_MemoryReader):
         """See `Engine.close`."""
         if self._log is not None:
             self._log.close()
-        self._failed = self._failed or StorageError("the engine is closed")
+        self._views = {}
+        self._failed = self._failed or StorageError("it is closed")
 
-    def _check_open(self) -> None:
+    def _check_writable(self) -> None:
         if self._failed is not None:
             raise self._failed
 

@@ -100,13 +100,13 @@ class RocksEngine:
 
     def get(self, cf: str, key: bytes) -> bytes | None:
         """See `Reader.get`."""
-        value: bytes | None = self._call(self._families[cf].get, key)
+        value: bytes | None = self._call(self._family(cf).get, key)
         return value
 
     def get_many(self, cf: str, keys: Sequence[bytes]) -> list[bytes | None]:
         """See `Reader.get_many`."""
         wanted: Any = list(keys)
-        values: Any = self._call(self._families[cf].get, wanted)
+        values: Any = self._call(self._family(cf).get, wanted)
         return list(values)
 
     def scan(
@@ -127,7 +127,7 @@ class RocksEngine:
 
     def write(self, batch: WriteBatch) -> None:
         """See `Engine.write`. A write that failed is the last one."""
-        self._check_open()
+        self._check_writable()
         if batch.is_empty:
             return
         try:
@@ -138,7 +138,7 @@ class RocksEngine:
 
     async def sync(self) -> None:
         """See `Engine.sync`. A thread waits for the disk; what is written meanwhile is not held up."""
-        self._check_open()
+        self._check_writable()
         try:
             await asyncio.get_running_loop().run_in_executor(None, self._sync_wal)
         except StorageError as error:
@@ -156,7 +156,7 @@ class RocksEngine:
             while self._families:
                 self._families.popitem()[1].close()
             self._db.close()
-            self._failed = self._failed or StorageError("the engine is closed")
+            self._failed = self._failed or StorageError("it is closed")
 
     # --- how it does ---
 
@@ -193,7 +193,12 @@ class RocksEngine:
 
     # --- inside ---
 
-    def _check_open(self) -> None:
+    def _family(self, cf: str) -> Rdict:
+        if not self._families:
+            raise StorageError("it is closed")
+        return self._families[cf]
+
+    def _check_writable(self) -> None:
         if self._failed is not None:
             raise self._failed
 
@@ -207,8 +212,7 @@ class RocksEngine:
             raise
 
     def _iter(self, cf: str) -> RdictIter:
-        self._check_open()
-        return self._call(self._families[cf].iter)
+        return self._call(self._family(cf).iter)
 
     def _snapshot(self, cfs: Sequence[str]) -> _RocksSnapshot:
         snapshot = _RocksSnapshot(self._path, {cf: self._iter(cf) for cf in cfs})
@@ -224,14 +228,14 @@ class RocksEngine:
             elif kind == DELETE:
                 db_batch.delete(key, handles[cf])
             else:
-                db_batch.delete_range(key, value or self._end(cf, batch), handles[cf])
+                db_batch.delete_range(key, value or self._end(cf, key, batch), handles[cf])
         self._db.write(db_batch)
 
-    def _end(self, cf: str, batch: WriteBatch) -> bytes:
-        """A key behind all that this family has or that the batch gives it: RocksDB wants one."""
+    def _end(self, cf: str, lo: bytes, batch: WriteBatch) -> bytes:
+        """A key behind `lo` and all that this family has or that the batch gives it: RocksDB wants one."""
         last = _scan(self._iter(cf), b"", b"", 1, reverse=True, keys_only=True)
         keys = [key for kind, other, key, _ in batch.changes if kind == PUT and other == cf]
-        return max([*keys, *(key for key, _ in last)], default=b"") + b"\0"
+        return max([lo, *keys, *(key for key, _ in last)]) + b"\0"
 
     def _sync_wal(self) -> None:
         with self._sync:
@@ -239,7 +243,7 @@ class RocksEngine:
                 self._call(self._db.flush_wal, sync=True)
 
     def _number(self, cf: str, name: str) -> int:
-        return int(self._call(self._families[cf].property_value, f"rocksdb.{name}") or 0)
+        return int(self._call(self._family(cf).property_value, f"rocksdb.{name}") or 0)
 
     def _check_format(self) -> None:
         """Is it ours? A new one is made so."""
