@@ -1,0 +1,320 @@
+"""Raw commands: get, put, delete, scan and their like over a KvBackend, without gRPC.
+
+Handlers take kvrpcpb's requests and a deadline of the loop's time. A read under the leader's lease is answered in the
+turn that brought it; long scans give the loop a turn every few hundred keys. Source: TiKV's raw API, V1 and V1TTL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, final
+
+from raftly.engine.base import CF_DEFAULT, DATA_CFS, KeyValue
+from raftly.errors import ConfigError, LimitExceeded
+from raftly.proto import kvrpcpb_pb2 as pb
+from raftly.rpc import RpcError, StatusCode
+from raftly.server import ttl
+from raftly.server.commands import InvalidRequest
+from raftly.server.contexts import Contexts
+from raftly.server.crc64 import crc64
+from raftly.store.kv import KvBackend, RegionReader
+from raftly.store.ops import Cas, CasResult, Delete, DeleteRange, Op, Put
+
+__all__ = ["RawKv", "RawOptions"]
+
+_CF_NAMES: Final = {"": CF_DEFAULT} | {cf: cf for cf in DATA_CFS}
+_SLICE_KEYS: Final = 32  # read at once at first: values may be large; then as many as make _SLICE_BYTES
+_SLICE_KEYS_MAX: Final = 512
+_SLICE_BYTES: Final = 256 << 10
+_TURN_KEYS: Final = 256  # in one turn of the loop: about a millisecond
+_TURN_CRC_BYTES: Final = 16 << 10  # likewise
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class RawOptions:
+    """What the raw commands take. Sizes in bytes."""
+
+    enable_ttl: bool = True
+    """Keys may expire: values are kept in the layout of `ttl`. Never to be changed where there is data."""
+    key_bytes_max: int = 8 << 10
+    value_bytes_max: int = 4 << 20
+    answer_bytes_max: int = 32 << 20
+    """Of keys and values in one answer; past it the call fails: a shorter answer would read like the end of a range."""
+
+    def __post_init__(self) -> None:
+        for name in ("key_bytes_max", "value_bytes_max", "answer_bytes_max"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(name, f"must be positive, not {getattr(self, name)}")
+
+
+@final
+class RawKv:
+    """The raw commands of one store. `wall_clock` gives seconds since 1970."""
+
+    def __init__(
+        self, backend: KvBackend, contexts: Contexts, wall_clock: Callable[[], float], options: RawOptions | None = None
+    ) -> None:
+        self._backend = backend
+        self._contexts = contexts
+        self._wall_clock = wall_clock
+        self._options = options or RawOptions()
+        self._has_ttl = self._options.enable_ttl
+
+    # --- reads -------------------------------------------------------------------------------------------------------
+
+    async def get(self, request: pb.RawGetRequest, deadline: float) -> pb.RawGetResponse:
+        """The value of a key."""
+        cf = _cf(request.cf)
+        ctx = self._contexts.of(request.context)
+        reader = self._backend.read_now(ctx) or await self._backend.read(ctx, deadline)
+        value = self._value(reader.get(cf, request.key))
+        reader.close()
+        if value is None:
+            return pb.RawGetResponse(not_found=True)
+        return pb.RawGetResponse(value=value)
+
+    async def batch_get(self, request: pb.RawBatchGetRequest, deadline: float) -> pb.RawBatchGetResponse:
+        """Those of some keys that are there, with their values."""
+        cf = _cf(request.cf)
+        reader = await self._reader(request.context, deadline)
+        response = pb.RawBatchGetResponse()
+        budget = self._options.answer_bytes_max
+        keys = list(request.keys)
+        try:
+            for start in range(0, len(keys), _SLICE_KEYS):
+                if start and start % _TURN_KEYS == 0:
+                    await _pause(reader)
+                asked = keys[start : start + _SLICE_KEYS]
+                for key, stored in zip(asked, reader.get_many(cf, asked), strict=True):
+                    value = self._value(stored)
+                    if value is not None:
+                        budget = _spend(budget, len(key) + len(value))
+                        response.pairs.add(key=key, value=value)
+        finally:
+            reader.close()
+        return response
+
+    async def get_key_ttl(self, request: pb.RawGetKeyTTLRequest, deadline: float) -> pb.RawGetKeyTTLResponse:
+        """The seconds that a key has left; 0: it stays."""
+        cf = _cf(request.cf)
+        self._check_ttl(1)
+        reader = await self._reader(request.context, deadline)
+        stored = reader.get(cf, request.key)
+        reader.close()
+        found = None if stored is None else ttl.split(stored, self._now_s())
+        if found is None:
+            return pb.RawGetKeyTTLResponse(not_found=True)
+        return pb.RawGetKeyTTLResponse(ttl=found[1])
+
+    async def scan(self, request: pb.RawScanRequest, deadline: float) -> pb.RawScanResponse:
+        """The first keys of a range, or with `reverse` the last ones of [end_key, start_key), descending."""
+        cf = _cf(request.cf)
+        reader = await self._reader(request.context, deadline)
+        response = pb.RawScanResponse()
+        scan = _Scan(cf, request.start_key, request.end_key, request.limit, request.reverse, request.key_only)
+        await self._scan(reader, [scan], response)
+        return response
+
+    async def batch_scan(self, request: pb.RawBatchScanRequest, deadline: float) -> pb.RawBatchScanResponse:
+        """The first keys of each of some ranges."""
+        cf = _cf(request.cf)
+        reader = await self._reader(request.context, deadline)
+        response = pb.RawBatchScanResponse()
+        scans = [
+            _Scan(cf, range_.start_key, range_.end_key, request.each_limit, request.reverse, request.key_only)
+            for range_ in request.ranges
+        ]
+        await self._scan(reader, scans, response)
+        return response
+
+    async def checksum(self, request: pb.RawChecksumRequest, deadline: float) -> pb.RawChecksumResponse:
+        """The exclusive or of the CRCs of all pairs in some ranges, so that those of regions add up in any order."""
+        if request.algorithm != pb.ChecksumAlgorithm.Crc64_Xor:
+            raise InvalidRequest(f"checksum algorithm {request.algorithm} is not known")
+        reader = await self._reader(request.context, deadline)
+        response = pb.RawChecksumResponse()
+        checksum = since_pause = 0
+        try:
+            for range_ in request.ranges:
+                scan = _Scan(CF_DEFAULT, range_.start_key, range_.end_key, 1 << 62)
+                async for pairs in self._slices(reader, scan):
+                    for key, value in pairs:
+                        checksum ^= crc64(key + value)
+                        size = len(key) + len(value)
+                        response.total_kvs += 1
+                        response.total_bytes += size
+                        since_pause += size
+                        if since_pause > _TURN_CRC_BYTES:
+                            since_pause = 0
+                            await _pause(reader)
+        finally:
+            reader.close()
+        response.checksum = checksum
+        return response
+
+    # --- writes ------------------------------------------------------------------------------------------------------
+
+    async def put(self, request: pb.RawPutRequest, deadline: float) -> pb.RawPutResponse:
+        """Give a key a value."""
+        op = self._put(_cf(request.cf), request.key, request.value, request.ttl)
+        await self._backend.write(self._contexts.of(request.context), (op,), deadline)
+        return pb.RawPutResponse()
+
+    async def batch_put(self, request: pb.RawBatchPutRequest, deadline: float) -> pb.RawBatchPutResponse:
+        """Give some keys values, all at once. `ttls` is one for all or one for each."""
+        cf = _cf(request.cf)
+        ttls: Sequence[int] = request.ttls or (request.ttl,)
+        if len(ttls) == 1:
+            ttls = [ttls[0]] * len(request.pairs)
+        if len(ttls) != len(request.pairs):
+            raise InvalidRequest(f"{len(ttls)} ttls for {len(request.pairs)} pairs: give one, or one for each")
+        puts = [self._put(cf, pair.key, pair.value, ttl_s) for pair, ttl_s in zip(request.pairs, ttls, strict=True)]
+        if puts:
+            await self._backend.write(self._contexts.of(request.context), puts, deadline)
+        return pb.RawBatchPutResponse()
+
+    async def delete(self, request: pb.RawDeleteRequest, deadline: float) -> pb.RawDeleteResponse:
+        """Take a key away."""
+        op = Delete(_cf(request.cf), self._key(request.key))
+        await self._backend.write(self._contexts.of(request.context), (op,), deadline)
+        return pb.RawDeleteResponse()
+
+    async def batch_delete(self, request: pb.RawBatchDeleteRequest, deadline: float) -> pb.RawBatchDeleteResponse:
+        """Take some keys away, all at once."""
+        cf = _cf(request.cf)
+        ops = [Delete(cf, self._key(key)) for key in request.keys]
+        if ops:
+            await self._backend.write(self._contexts.of(request.context), ops, deadline)
+        return pb.RawBatchDeleteResponse()
+
+    async def delete_range(self, request: pb.RawDeleteRangeRequest, deadline: float) -> pb.RawDeleteRangeResponse:
+        """Take away all keys of a range that the region holds."""
+        op = DeleteRange(_cf(request.cf), request.start_key, request.end_key)
+        if not op.hi or op.lo < op.hi:
+            await self._backend.write(self._contexts.of(request.context), (op,), deadline)
+        return pb.RawDeleteRangeResponse()
+
+    async def compare_and_swap(self, request: pb.RawCASRequest, deadline: float) -> pb.RawCASResponse:
+        """Put a value if the key has the one that the caller expects; tells what it had."""
+        if request.delete:
+            raise InvalidRequest("compare and delete is not served: compare and swap is")
+        expected = None if request.previous_not_exist else request.previous_value
+        put = self._put(_cf(request.cf), request.key, request.value, request.ttl)
+        op = Cas(put.cf, put.key, expected, put.value, self._now_s(), self._has_ttl)
+        ops: tuple[Op, ...] = (op,)
+        (result,) = await self._backend.write(self._contexts.of(request.context), ops, deadline)
+        assert isinstance(result, CasResult)
+        if result.previous is None:
+            return pb.RawCASResponse(succeed=result.succeeded, previous_not_exist=True)
+        return pb.RawCASResponse(succeed=result.succeeded, previous_value=result.previous)
+
+    # --- keys and values ---------------------------------------------------------------------------------------------
+
+    async def _reader(self, context: pb.Context, deadline: float) -> RegionReader:
+        ctx = self._contexts.of(context)
+        return self._backend.read_now(ctx) or await self._backend.read(ctx, deadline)
+
+    def _now_s(self) -> int:
+        return int(self._wall_clock())
+
+    def _key(self, key: bytes) -> bytes:
+        if len(key) > self._options.key_bytes_max:
+            raise LimitExceeded("key_bytes", len(key), self._options.key_bytes_max)
+        return key
+
+    def _put(self, cf: str, key: bytes, value: bytes, ttl_s: int) -> Put:
+        if len(value) > self._options.value_bytes_max:
+            raise LimitExceeded("value_bytes", len(value), self._options.value_bytes_max)
+        if not self._has_ttl:
+            self._check_ttl(ttl_s)
+            return Put(cf, self._key(key), value)
+        return Put(cf, self._key(key), ttl.encode(value, ttl.expires_at(ttl_s, self._now_s()) if ttl_s else 0))
+
+    def _check_ttl(self, ttl_s: int) -> None:
+        if ttl_s and not self._has_ttl:
+            raise InvalidRequest("keys do not expire here: the store runs without enable_ttl")
+
+    def _value(self, stored: bytes | None) -> bytes | None:
+        if stored is None or not self._has_ttl:
+            return stored
+        found = ttl.split(stored, self._now_s())
+        return None if found is None else found[0]
+
+    # --- ranges ------------------------------------------------------------------------------------------------------
+
+    async def _scan(
+        self, reader: RegionReader, scans: Sequence[_Scan], response: pb.RawScanResponse | pb.RawBatchScanResponse
+    ) -> None:
+        budget = self._options.answer_bytes_max
+        try:
+            for scan in scans:
+                async for pairs in self._slices(reader, scan):
+                    for key, value in pairs:
+                        budget = _spend(budget, len(key) + len(value))
+                        response.kvs.add(key=key, value=value)
+        finally:
+            reader.close()
+
+    async def _slices(self, reader: RegionReader, scan: _Scan) -> AsyncIterator[list[KeyValue]]:
+        """What a scan finds and has not expired, a slice at a time; gives the loop a turn now and then."""
+        lo, hi, left = scan.lo, scan.hi, scan.limit
+        slice_keys, since_pause = _SLICE_KEYS, 0
+        keys_only = scan.keys_only and not self._has_ttl
+        while left > 0:
+            wanted = min(left, slice_keys)
+            found = reader.scan(scan.cf, lo, hi, wanted, reverse=scan.reverse, keys_only=keys_only)
+            pairs = [(key, value) for key, stored in found if (value := self._value(stored)) is not None]
+            yield [(key, b"") for key, _ in pairs] if scan.keys_only else pairs
+            left -= len(pairs)
+            if len(found) < wanted:
+                return
+            last = found[-1][0]
+            if not scan.reverse:
+                lo = last + b"\x00"
+            elif last:
+                hi = last
+            else:
+                return  # the empty key is the first of all
+            small = sum(len(value) for _, value in found) < _SLICE_BYTES
+            slice_keys = min(2 * slice_keys, _SLICE_KEYS_MAX) if small else max(slice_keys // 2, 1)
+            since_pause += len(found)
+            if left > 0 and (since_pause >= _TURN_KEYS or not small):
+                since_pause = 0
+                await _pause(reader)
+
+
+@final
+class _Scan:
+    """A range to be read, as the engine has it: [lo, hi), whichever way."""
+
+    __slots__ = ("cf", "hi", "keys_only", "limit", "lo", "reverse")
+
+    def __init__(
+        self, cf: str, start_key: bytes, end_key: bytes, limit: int, reverse: bool = False, keys_only: bool = False
+    ) -> None:
+        self.cf = cf
+        self.lo, self.hi = (end_key, start_key) if reverse else (start_key, end_key)
+        self.limit = limit if not self.hi or self.lo < self.hi else 0
+        self.reverse = reverse
+        self.keys_only = keys_only
+
+
+async def _pause(reader: RegionReader) -> None:
+    reader.pin()
+    await asyncio.sleep(0)
+
+
+def _cf(name: str) -> str:
+    cf = _CF_NAMES.get(name)
+    if cf is None:
+        raise InvalidRequest(f"there is no column family {name[:80]!r}: there are {', '.join(DATA_CFS)}")
+    return cf
+
+
+def _spend(budget: int, size: int) -> int:
+    if size > budget:
+        raise RpcError(StatusCode.RESOURCE_EXHAUSTED, "the answer would be too large: ask for fewer keys")
+    return budget - size

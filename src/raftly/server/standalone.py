@@ -1,0 +1,159 @@
+"""StandaloneKv: one engine as a store of one region over all keys, without Raft: one copy, on one disk.
+
+A write is answered, and seen, once it is durable; all that arrive while a sync runs share the next one.
+
+    write ──► engine.write ──► _waiting ─┐
+    write ──► engine.write ──► _waiting ─┴─► engine.sync ──► answered, and reads that waited for it
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, final
+
+from raftly.base.region import Peer, Region
+from raftly.base.region_errors import ReadIndexNotReady, RegionNotFound, ServerIsBusy
+from raftly.engine.base import DELETE, DELETE_RANGE, PUT, Engine, WriteBatch
+from raftly.errors import DiskFull, OutcomeUnknown, StorageError
+from raftly.store.checks import Standing, check_epoch, check_request, check_store
+from raftly.store.keys import data_end_key, data_key
+from raftly.store.kv import RequestContext
+from raftly.store.ops import Cas, Delete, DeleteRange, Op, Put, compare
+from raftly.store.reader import EngineReader
+
+__all__ = ["PEER", "REGION", "StandaloneKv"]
+
+PEER: Final = Peer(id=1, store_id=1)
+REGION: Final = Region(id=1, peers=(PEER,))
+_STANDING: Final = Standing(REGION, PEER.id, PEER, term=0)
+
+
+@final
+class StandaloneKv:
+    """A KvBackend over one engine, which it does not close. `stop` waits for what is being written.
+
+    `on_failure` hears, once, that the engine cannot be trusted any more: stop, and recover from disk.
+    """
+
+    def __init__(self, engine: Engine, on_failure: Callable[[StorageError], None]) -> None:
+        self._engine = engine
+        self._on_failure = on_failure
+        self._waiting: list[asyncio.Future[bool]] = []  # for what is written to be durable: is it?
+        self._syncing: asyncio.Task[None] | None = None
+        self._failure: StorageError | None = None
+
+    def read_now(self, ctx: RequestContext) -> EngineReader | None:
+        """As KvBackend says; None while something that a reader would see is not durable yet."""
+        self._check(ctx)
+        return None if self._syncing is not None else EngineReader(self._engine, REGION)
+
+    async def read(self, ctx: RequestContext, deadline: float) -> EngineReader:
+        """As KvBackend says."""
+        self._check(ctx)
+        reader = EngineReader(self._engine, REGION)
+        if self._syncing is not None:
+            reader.pin()  # what is written from now on is not durable when this is
+            try:
+                await self._durable(deadline)
+            except OutcomeUnknown:
+                reader.close()
+                raise ReadIndexNotReady(REGION.id, "the disk takes too long") from None
+        return reader
+
+    def write(self, ctx: RequestContext, ops: Sequence[Op], deadline: float) -> Awaitable[list[object]]:
+        """As KvBackend says."""
+        self._check(ctx)
+        batch = WriteBatch()
+        results = [self._add(op, batch) for op in ops]
+        try:
+            self._engine.write(batch)
+        except DiskFull:
+            raise
+        except StorageError as error:
+            self._fail(error)
+            raise OutcomeUnknown from error
+        return self._written(results, deadline)
+
+    async def stop(self) -> None:
+        """Wait until all that was written is durable, or will never be."""
+        if self._syncing is not None:
+            await asyncio.wait([self._syncing])
+
+    # --- durability --------------------------------------------------------------------------------------------------
+
+    async def _written(self, results: list[object], deadline: float) -> list[object]:
+        await self._durable(deadline)
+        return results
+
+    async def _durable(self, deadline: float) -> None:
+        """Wait for a sync that begins after now; OutcomeUnknown when it does not come, or fails."""
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[bool] = loop.create_future()
+        self._waiting.append(waiter)
+        if self._syncing is None:
+            self._syncing = loop.create_task(self._sync())
+        try:
+            async with asyncio.timeout_at(deadline):
+                is_durable = await waiter
+        except TimeoutError:
+            raise OutcomeUnknown from None
+        if not is_durable:
+            raise OutcomeUnknown from self._failure
+
+    async def _sync(self) -> None:
+        while self._waiting and self._failure is None:
+            waiting, self._waiting = self._waiting, []
+            try:
+                await self._engine.sync()
+            except StorageError as error:
+                self._fail(error)
+                waiting += self._waiting
+            for waiter in waiting:
+                if not waiter.done():
+                    waiter.set_result(self._failure is None)
+        self._syncing = None
+
+    def _fail(self, error: StorageError) -> None:
+        if self._failure is None:
+            self._failure = error
+            self._on_failure(error)
+
+    # --- checks and ops ----------------------------------------------------------------------------------------------
+
+    def _check(self, ctx: RequestContext) -> None:
+        if self._failure is not None:
+            raise ServerIsBusy(f"it is about to stop: {self._failure}")
+        check_store(ctx, PEER.store_id)
+        if ctx.region_id != REGION.id:
+            raise RegionNotFound(ctx.region_id)
+        check_request(ctx, _STANDING, needs_leader=True)
+        check_epoch(ctx, REGION, ())
+
+    def _add(self, op: Op, batch: WriteBatch) -> object:
+        if isinstance(op, Put):
+            batch.put(op.cf, data_key(op.key), op.value)
+        elif isinstance(op, Delete):
+            batch.delete(op.cf, data_key(op.key))
+        elif isinstance(op, DeleteRange):
+            batch.delete_range(op.cf, data_key(op.lo), data_end_key(op.hi))
+        else:
+            return self._compare(op, batch)
+        return None
+
+    def _compare(self, op: Cas, batch: WriteBatch) -> object:
+        key = data_key(op.key)
+        result = compare(op, self._value_after(batch, op.cf, key))
+        if result.succeeded:
+            batch.put(op.cf, key, op.value)
+        return result
+
+    def _value_after(self, batch: WriteBatch, cf: str, key: bytes) -> bytes | None:
+        for kind, changed_cf, lo, other in reversed(batch.changes):
+            if changed_cf != cf:
+                continue
+            if kind == PUT and lo == key:
+                return other
+            if (kind == DELETE and lo == key) or (kind == DELETE_RANGE and lo <= key and (not other or key < other)):
+                return None
+        return self._engine.get(cf, key)
