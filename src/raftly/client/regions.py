@@ -23,12 +23,13 @@ from raftly.client.region_cache import RegionCache, Route
 from raftly.client.wire import epoch_message, peer_message, region_error_of
 from raftly.errors import ConfigError, DecodeError, OutcomeUnknown, Retry
 from raftly.proto import errorpb_pb2, kvrpcpb_pb2
-from raftly.rpc import ClientTls, Method, RpcError
+from raftly.rpc import ClientTls, Limits, Method, RpcError
 
 __all__ = ["TOP", "Attempt", "ClientOptions", "Kind", "Regions"]
 
 TOP: Final = b"\xff" * 8193  # above every key that a store takes
 
+ANSWER_BYTES_MAX: Final = 64 << 20
 MISSING: Final = frozenset({"REGION_NOT_FOUND", "NOT_BOOTSTRAPPED", "REGIONS_NOT_CONTAIN_ALL_KEY_RANGE"})
 
 
@@ -132,7 +133,7 @@ class Regions:
         self.options: Final = options
         self.cache: Final = RegionCache()
         self._rng: Final = rng or Random()  # noqa: S311 - jitter is no secret
-        self._channels = Channels(tls=options.tls)
+        self._channels = Channels(tls=options.tls, limits=Limits(message_bytes_max=ANSWER_BYTES_MAX))
         self._addresses: dict[StoreId, str] = {}
         self._closed = False
 
