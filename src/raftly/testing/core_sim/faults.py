@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Final
 
 from raftly.base.types import NodeId
-from raftly.errors import DecodeError
+from raftly.testing.sim.faults import KINDS as FULL_KINDS
 from raftly.testing.sim.faults import Fault, Tempo, to_line
+from raftly.testing.sim.faults import from_line as fault_from_line
 
 __all__ = ["CLIENT_KINDS", "KINDS", "PROFILES", "Fault", "Tempo", "from_line", "plan", "to_line"]
 
@@ -17,32 +17,19 @@ CLIENT_KINDS: Final[Mapping[str, str]] = {
     "write": "a client proposes amount payloads, at a leader or else at nodes[0]",
     "read": "a client asks for a linearizable read, at a leader or else at nodes[0]",
 }
-KINDS: Final[Mapping[str, str]] = {
-    "crash": "power of nodes[0] is off; what was not synced is lost, in part or whole",
-    "exit": "the process of nodes[0] is killed; its machine, and what it wrote, stay",
-    "crash_at_write": "nodes[0] loses power before the amount-th change of its disk from now",
-    "crash_all": "power of all nodes fails at once",
-    "pause": "the process of nodes[0] stands still",
-    "isolate": "nodes[0] neither reaches the others nor is reached",
-    "deaf": "nodes[0] reaches the others, nothing reaches it",
-    "mute": "nothing that nodes[0] sends arrives",
-    "split": "`nodes` on one side, the others on the other",
-    "bridge": "nodes[0] reaches all; the others are two halves that do not reach each other",
-    "cut": "nothing goes from nodes[0] to nodes[1]",
-    "flap": "both ways between nodes[0] and nodes[1] break and mend every amount seconds",
-    "slow_link": "what nodes[0] sends takes amount times as long",
-    "loss": "of what nodes[0] sends, this part is lost, doubled or overtaken",
+_OF_WHOLE_NODES: Final = frozenset(
+    {"reset", "wall_jump", "snapshot", "grow", "stop", "rolling", "wipe", "bit_rot", "bad_write", "replace"}
+)
+_OF_THE_CORE: Final = {
     "late": "of what nodes[0] sends, half arrives up to amount seconds late",
-    "slow_disk": "syncs of nodes[0] take amount times as long",
-    "stall_disk": "no sync of nodes[0] ends",
-    "full_disk": "the disk of nodes[0] has room for amount bytes more",
-    "sync_error": "the next sync of nodes[0] fails; the process ends and is started again",
-    "clock_rate": "the clock of nodes[0] runs amount times as fast",
-    "transfer": "whoever leads is asked to hand over to nodes[0]",
     "campaign": "nodes[0] starts an election",
     "leader_lost": "nodes[0] is told that the connection to its leader closed, true or not",
     "compact": "nodes[0] makes a snapshot and cuts its log",
     "change": "whoever leads is asked for a change of members, single or joint, with learners or not, drawn by amount",
+}
+KINDS: Final[Mapping[str, str]] = {
+    **{kind: text for kind, text in FULL_KINDS.items() if kind not in _OF_WHOLE_NODES},
+    **_OF_THE_CORE,
 }
 """Every kind of fault, and what it does."""
 
@@ -152,11 +139,4 @@ def from_line(line: str) -> Fault:
     Raises:
         DecodeError: it is something else.
     """
-    try:
-        at, kind, nodes, seconds, amount = json.loads(line)
-        fault = Fault(float(at), str(kind), tuple(map(int, nodes)), float(seconds), float(amount))
-    except (ValueError, TypeError) as error:
-        raise DecodeError("fault", 0, f"{line.strip()!r} is not a fault: {error}") from error
-    if fault.kind not in KINDS and fault.kind not in CLIENT_KINDS:
-        raise DecodeError("fault", 0, f"there is no fault {fault.kind!r}")
-    return fault
+    return fault_from_line(line, {*KINDS, *CLIENT_KINDS})

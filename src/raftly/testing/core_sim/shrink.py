@@ -1,10 +1,7 @@
-"""Shrinking: of a script that makes a run fail, a small part that still does.
+"""Shrinking runs of either kind: fewer events that still make one fail, within a bounded time.
 
-Delta debugging over the list: leave out halves, quarters, ... as long as the run fails. A run that fails otherwise than
-before (another kind of error) is not taken, so that one fault is not shrunk into another. First everything behind the
-failure goes. The work is bounded in time; what is left then is the answer.
-
-Source: Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", 2002.
+A run that fails otherwise than before (another kind of error) is not taken, so that one fault is not shrunk into
+another. First everything behind the failure goes.
 """
 
 from __future__ import annotations
@@ -16,6 +13,7 @@ from typing import Final, final
 
 from raftly.testing.core_sim.faults import Fault
 from raftly.testing.core_sim.kinds import Job
+from raftly.testing.shrink import shrink_list
 
 SHRINK_S: Final = 300.0
 
@@ -62,19 +60,7 @@ def shrink(job: Job, within_s: float = SHRINK_S, on_step: Callable[[int, int], N
 
     if "NotLive" not in kind:
         fails(tuple(fault for fault in best if fault.at <= first.seconds))
-    parts = 2
-    while len(best) >= 1 and time.monotonic() - begun < within_s:
-        size = -(-len(best) // parts)
-        at, smaller = 0, False
-        while at < len(best) and time.monotonic() - begun < within_s:
-            if fails(best[:at] + best[at + size :]):
-                smaller = True
-            else:
-                at += size
-        if not smaller and size == 1:
-            break
-        if not smaller or parts < 2:
-            parts = min(parts * 2, max(len(best), 1))
+    shrink_list(best, fails, lambda: time.monotonic() - begun < within_s)
     return Shrunk(replace(job, script=best), problem, runs, time.monotonic() - begun)
 
 

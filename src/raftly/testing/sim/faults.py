@@ -10,7 +10,7 @@ list is a list too: that is what a shrinker needs. `to_line` and `from_line` are
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Final, final
@@ -56,10 +56,10 @@ KINDS: Final[Mapping[str, str]] = {
     "slow_disk": "syncs of nodes[0] take amount times as long",
     "stall_disk": "no sync of nodes[0] ends",
     "full_disk": "the disk of nodes[0] has room for amount bytes more",
-    "sync_error": "the next sync of nodes[0] fails",
+    "sync_error": "the next sync of nodes[0] fails; its process is started again",
     "clock_rate": "the clocks of nodes[0] run amount times as fast",
     "wall_jump": "the wall clock of nodes[0] is set by amount seconds, and back",
-    "transfer": "the leader hands over to nodes[0]",
+    "transfer": "whoever leads is asked to hand over to nodes[0]",
     "snapshot": "nodes[0] makes a snapshot",
     "grow": "nodes[0], a new one, is added, and removed again",
     "stop": "nodes[0] is told to end and does so in good order",
@@ -209,8 +209,8 @@ def to_line(fault: Fault) -> str:
     return json.dumps([fault.at, fault.kind, list(fault.nodes), fault.seconds, fault.amount])
 
 
-def from_line(line: str) -> Fault:
-    """What `to_line` wrote.
+def from_line(line: str, kinds: Container[str] = KINDS) -> Fault:
+    """What `to_line` wrote, of one of these kinds.
 
     Raises:
         DecodeError: it is something else.
@@ -220,6 +220,6 @@ def from_line(line: str) -> Fault:
         fault = Fault(float(at), str(kind), tuple(map(int, nodes)), float(seconds), float(amount))
     except (ValueError, TypeError) as error:
         raise DecodeError("fault", 0, f"{line.strip()!r} is not a fault: {error}") from error
-    if fault.kind not in KINDS:
+    if fault.kind not in kinds:
         raise DecodeError("fault", 0, f"there is no fault {fault.kind!r}")
     return fault

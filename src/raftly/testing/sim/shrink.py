@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from raftly.testing.shrink import shrink_list
 from raftly.testing.sim.faults import Fault
 from raftly.testing.sim.run import Run
 
@@ -13,29 +14,13 @@ from raftly.testing.sim.run import Run
 def shrink_run(
     make: Callable[[Sequence[Fault]], Run[Any]], faults: Sequence[Fault], error: type[AssertionError], seconds: float
 ) -> list[Fault]:
-    """Leave faults out, halves first, as long as the run still fails with `error`; stop after so many real seconds.
+    """Leave faults out as long as the run still fails with `error`; stop after so many real seconds.
 
     Any part of a list of faults is a list of faults, so each try is a run as good as the first. What is left is minimal
     when there was time enough: without any one of them it passes.
-
-    Source: Zeller and Hildebrandt (2002), delta debugging.
     """
     until = time.monotonic() + seconds
-    kept = list(faults)
-    size = max(len(kept) // 2, 1)
-    while kept and time.monotonic() < until:
-        smaller = False
-        at = 0
-        while at < len(kept) and time.monotonic() < until:
-            fewer = kept[:at] + kept[at + size :]
-            if _fails(make(fewer), error):
-                kept, smaller = fewer, True
-            else:
-                at += size
-        if size == 1 and not smaller:
-            break
-        size = max(size // 2, 1)
-    return kept
+    return list(shrink_list(faults, lambda fewer: _fails(make(fewer), error), lambda: time.monotonic() < until))
 
 
 def _fails(run: Run[Any], error: type[AssertionError]) -> bool:
