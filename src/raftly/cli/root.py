@@ -16,10 +16,13 @@ __all__ = ["GROUPS", "raftly"]
 
 # name: (where its click command is, its line in `raftly --help`). The line is here so that help imports no group.
 GROUPS: Final = {
+    "config": ("raftly.cli.config:config", "Explain options of stores and placement drivers, and check files."),
     "conformance": ("raftly.cli.conformance:conformance", "Run golden scripts against this Raft."),
     "demo": ("raftly.cli.demo:demo", "Watch Raft work."),
+    "kv": ("raftly.cli.kv:kv", "Read and write keys of a cluster."),
     "log": ("raftly.cli.log:log", "Show, check and repair the log of a node."),
     "sim": ("raftly.cli.sim:sim", "Run whole clusters on virtual time, from seeds, with faults."),
+    "store": ("raftly.cli.store:store", "Run one store."),
 }
 
 

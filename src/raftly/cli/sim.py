@@ -144,6 +144,7 @@ def _summary(totals: Totals) -> Iterator[str]:
         )
     yield "faults: " + (", ".join(f"{kind} {number}" for kind, number in totals.faults().items()) or "none")
     yield "judged: " + ", ".join(f"{number} {what}" for what, number in sorted(totals.counts.items()))
+    yield "rare: " + (", ".join(f"{number} {what}" for what, number in sorted(totals.rare.items())) or "nothing")
     yield f"reached: {len(totals.coverage)} pairs of role and message; slowest recovery {totals.recovery_s_max:.1f} s"
     yield f"{totals.passed} passed, {len(totals.failures)} failed"
 
@@ -168,6 +169,7 @@ def _as_dict(totals: Totals) -> dict[str, object]:
         },
         "faults": totals.faults(),
         "judged": dict(sorted(totals.counts.items())),
+        "rare": dict(sorted(totals.rare.items())),
         "reached": {f"{role} {message}": number for (role, message), number in sorted(totals.coverage.items())},
         "recovery_s_max": round(totals.recovery_s_max, 1),
     }
@@ -191,6 +193,9 @@ def _report(totals: Totals) -> Iterator[str]:
         yield f"| {fault} | {number:,} |"
     yield "\n| judged | times |\n|---|---:|"
     for what, number in sorted(totals.counts.items()):
+        yield f"| {what} | {number:,} |"
+    yield "\n| rare | times |\n|---|---:|"
+    for what, number in sorted(totals.rare.items()):
         yield f"| {what} | {number:,} |"
     yield "\n| role | message | handled |\n|---|---|---:|"
     for (role, message), number in sorted(totals.coverage.items()):

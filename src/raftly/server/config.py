@@ -51,16 +51,17 @@ class LogSection:
 class RaftSection:
     """How replicas of a region agree."""
 
-    tick: float = duration("50ms", "Time is counted in ticks of this length.", at_least="5ms", at_most="1s")
+    tick: float = duration("100ms", "Time is counted in ticks of this length.", at_least="5ms", at_most="1s")
     heartbeat_ticks: int = number(2, "A leader says that it lives every so many ticks.", at_least=1, at_most=100)
-    election_ticks: int = number(20, "A leader not heard for so many ticks is replaced.", at_least=3, at_most=1000)
+    election_ticks: int = number(10, "A leader not heard for so many ticks is replaced.", at_least=3, at_most=1000)
     lease: float = duration("400ms", "How long a leader may answer reads alone after a majority answered it.")
     clock_drift: float = duration("100ms", "How far two machines' clocks may part within a lease.")
+    hibernate_ticks: int = number(50, "A region without work for so many ticks sleeps and costs nothing; 0: none does.")
+    entry_max: int = size("8MiB", "Of one write.", at_least="64KiB", at_most="64MiB")
     log_segment: int = size("64MiB", "Files of the log are so large.", at_least="1MiB", at_most="1GiB")
     log_entries_max: int = number(10_000, "A region's log is cut when it has more entries than this.", at_least=10)
-    log_bytes_max: int = size("64MiB", "A region's log is cut when it is larger than this.", at_least="1MiB")
-    snapshot_rate: int = size("64MiB", "Bytes a second, at most, that this store sends of snapshots; 0B: no bound.")
-    hibernate: bool = flag(True, "Let regions without work sleep, so that they cost nothing.")
+    log_bytes_max: int = size("64MiB", "A region's log is cut when it is larger than this.", at_least="64KiB")
+    snapshot_rate: int = size("100MiB", "Bytes a second, at most, that this store sends of snapshots; 0B: no bound.")
 
 
 @final
@@ -68,11 +69,13 @@ class RaftSection:
 class RegionSection:
     """When regions split, and how often they report."""
 
-    split_size: int = size("96MiB", "A region larger than this is split.", at_least="4KiB")
-    split_keys: int = number(960_000, "A region with more keys than this is split.", at_least=10)
+    max_size: int = size("144MiB", "A region larger than this is split.", at_least="4KiB")
+    split_size: int = size("96MiB", "About so much is in each part then; at most max_size.", at_least="4KiB")
+    max_keys: int = number(1_440_000, "A region with more keys than this is split.", at_least=10)
+    split_keys: int = number(960_000, "About so many are in each part then; at most max_keys.", at_least=10)
     split_check: float = duration("10s", "How often sizes are looked at.", at_least="50ms")
-    heartbeat: float = duration("10s", "How often the leader of a region reports it.", at_least="50ms", at_most="10m")
-    store_heartbeat: float = duration("5s", "How often a store reports itself.", at_least="50ms", at_most="1m")
+    heartbeat: float = duration("60s", "How often a region that has not changed is reported.", at_least="50ms")
+    store_heartbeat: float = duration("10s", "How often a store reports itself.", at_least="50ms", at_most="1m")
 
 
 @final
@@ -138,6 +141,9 @@ class StoreConfig:
             raise ConfigError("pd", "must name a member of the placement driver, such as 127.0.0.1:2379")
         if not self.address:
             raise ConfigError("address", "must be host:port")
+        region = self.region
+        if region.split_size > region.max_size or region.split_keys > region.max_keys:
+            raise ConfigError("region.split_size", "and split_keys must not be above max_size and max_keys")
         raft = self.raft
         if raft.heartbeat_ticks >= raft.election_ticks:
             raise ConfigError("raft.election_ticks", f"must be more than raft.heartbeat_ticks, {raft.heartbeat_ticks}")

@@ -1,0 +1,44 @@
+"""Output: tables for a terminal, lines for a pipe, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["print_json", "print_table", "shown_key"]
+
+
+def print_json(value: object) -> None:
+    """One line."""
+    print(json.dumps(value, default=str), flush=True)
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Drawn in a terminal; in a pipe lines of columns, the first of them their names."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    if sys.stdout.isatty():
+        table = Table(box=box.SIMPLE, show_edge=False, header_style="dim")
+        for column in columns:
+            table.add_column(column)
+        for row in cells:
+            table.add_row(*map(Text, row))
+        Console(highlight=False).print(table)
+        return
+    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    for row in [list(columns), *cells]:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    sys.stdout.flush()
+
+
+def shown_key(key: bytes, empty: str = "") -> str:
+    """A key as text where it is text, else as 0x and hex digits."""
+    if not key:
+        return empty
+    text = key.decode("utf-8", "replace")
+    return text if text.isprintable() and text.encode() == key and not text.startswith("0x") else f"0x{key.hex()}"
