@@ -82,7 +82,8 @@ def _operate(world: World, leader: Node) -> None:
                 world.note(node.id, "is no member, and switched off")
                 node.retired = True
                 node.exit()
-            elif node.id in members and not node.alive:
+            elif node.id in members and not node.alive:  # a change that was on its way brought it back
+                node.retired = False
                 node.boot()
     if any(world.nodes[id_].raft.term > leader.raft.term for id_ in members if world.nodes[id_].alive):
         # Without pre-vote or check-quorum nobody answers a leader of an older term, so a learner that has heard of a
