@@ -52,6 +52,16 @@ class Leader:
         self._dirty: dict[RegionId, None] = {}  # not written down as they are now
         self.on_placement(placement, now_s)
         self.coordinator.schedules_run = False
+        self._remember_all(placement)
+
+    def on_bootstrap(self, placement: Placement) -> None:
+        """The cluster has its first region, and numbers were taken for it."""
+        self._remember_all(placement)
+        used = [*placement.stores, *placement.regions]
+        used += [peer.id for report in self.cluster.regions for peer in report.region.peers]
+        self.ids.skip_past(max(used))
+
+    def _remember_all(self, placement: Placement) -> None:
         for region_id in sorted(placement.regions):
             self._remember(region_id, placement.regions[region_id])
 
