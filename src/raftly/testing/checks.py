@@ -92,6 +92,8 @@ class Checker:
         self.commit_max: Index = 0
         self.counts: Counter[str] = Counter()
         """How much of what there was to be judged: a run in which nothing happens proves nothing."""
+        self.rare: Counter[str] = Counter()
+        """What seldom happens, and is worth knowing that it did."""
         self._marks: list[tuple[Term, Index]] = []  # rising: by then so much was committed
         self._votes: dict[tuple[NodeId, Term], NodeId] = {}
         self._chains: dict[int, int] = {}  # index * _STRIDE + term -> hash of the log up to there
@@ -183,7 +185,7 @@ class Checker:
 
     def restored(self, raft: Raft, index: Index, state: int) -> None:
         """The application of a node took over a snapshot."""
-        self.counts["snapshots"] += 1
+        self.rare["snapshots installed"] += 1
         if self._states.get(index) != state:
             self._fail(raft, f"took a snapshot of {index} that nobody made")
 
@@ -272,6 +274,7 @@ class Checker:
         else:
             if stands:
                 self._fail(raft, f"leads, and cuts its log, which ended at {seen.last_term}/{seen.last}")
+            self.rare["conflicting entries cut"] += 1
             keep = min(seen.last, log.last_index)
             while keep > seen.base and log.term_or_none(keep) != terms[keep - seen.base]:
                 keep -= 1
@@ -325,6 +328,10 @@ class Checker:
         first = self.leaders.setdefault(raft.term, raft.id)
         if first != raft.id:
             self._fail(raft, f"leads term {raft.term}, and so does {first}")
+        if any(other is not raft and other.role is _LEADER for other in self._rafts.values()):
+            self.rare["two that believe to lead"] += 1
+        if raft.log.last_index - raft.log.committed > 1:
+            self.rare["leaders with entries of older terms"] += 1
         before = bisect_left(self._marks, (raft.term, 0))
         if before:
             index = self._marks[before - 1][1]

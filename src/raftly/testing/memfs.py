@@ -161,6 +161,8 @@ class MemFile:
         if len(data) > room and offset + len(data) > len(self._inode.current):
             if room > 0:
                 self._inode.change((offset, bytes(data[:room])))
+            if self._fs.on_full is not None:
+                self._fs.on_full()
             raise DiskFull(f"cannot write {self._path}: no space left on the disk")
         if data:
             self._inode.change((offset, bytes(data)))
@@ -242,7 +244,7 @@ def _parent(path: str) -> str:
 class MemFs:
     """The file system; see the module."""
 
-    __slots__ = ("_dead", "_state", "capacity_bytes", "locked", "on_step", "on_sync", "steps")
+    __slots__ = ("_dead", "_state", "capacity_bytes", "locked", "on_full", "on_step", "on_sync", "steps")
 
     def __init__(self, capacity_bytes: int | None = None) -> None:
         self.capacity_bytes = capacity_bytes
@@ -251,6 +253,8 @@ class MemFs:
         """Called with (operation, path) before anything changes; may raise."""
         self.on_sync: Callable[[str], Awaitable[None]] | None = None
         """Awaited with the path before a sync counts; may raise."""
+        self.on_full: Callable[[], None] | None = None
+        """Called before a write is refused for want of room."""
         self.steps = 0
         self.locked: set[str] = set()
         self._state = _State()

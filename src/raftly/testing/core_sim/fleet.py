@@ -41,6 +41,7 @@ class Totals:
     cpu_s: Counter[str] = field(default_factory=Counter)
     struck: Counter[str] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)
+    rare: Counter[str] = field(default_factory=Counter)
     coverage: dict[tuple[str, str], int] = field(default_factory=dict)
     recovery_s_max: float = 0.0
     wall_s: float = 0.0
@@ -58,6 +59,7 @@ class Totals:
         self.cpu_s[kind] += cpu_s  # type: ignore[assignment]  # a Counter of floats
         self.struck.update(outcome.struck)
         self.counts.update(outcome.counts)
+        self.rare.update(outcome.rare)
         self.recovery_s_max = max(self.recovery_s_max, outcome.recovery_s)
         for pair, count in outcome.coverage.items():
             self.coverage[pair] = self.coverage.get(pair, 0) + count

@@ -52,6 +52,10 @@ def run_full(
         outcome.problem = f"{type(error).__name__}: {error}"
     outcome.digest = whole.world.trace.digest()
     outcome.seconds, outcome.events, outcome.struck = whole.world.now, whole.world.events, whole.struck
+    outcome.rare = +whole.world.rare
+    if whole.watch is not None:
+        outcome.rare += whole.watch.checker.rare
+        outcome.coverage = whole.watch.coverage
     outcome.counts["operations"] += len(whole.history.operations)
     outcome.counts[f"histories of {scenario_of(seed)}"] += 1
     if recorded is not None and recorder is not None:

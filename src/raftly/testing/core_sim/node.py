@@ -103,14 +103,17 @@ class Node:
         self.starts += 1
         self._fs.on_step = self._on_step
         self._fs.on_sync = self._on_sync
+        self._recovering = True
         try:
             self._store = self._open()
         except PowerLost:
+            world.rare["power lost in recovery"] += 1
             self.power_off()
             return
         except DiskFull:
             self._fail("the disk is full")
             return
+        self._recovering = False
         self.log: GroupLog = self._store.group(GROUP)
         self._items: list[Item] = []
         self._answers: list[Message] = []
@@ -175,6 +178,8 @@ class Node:
     # --- disk ---
 
     def _on_step(self, operation: str, path: str) -> None:
+        if self._recovering and operation == "write" and not path.endswith(".tmp"):
+            self._world.rare["torn ends cut"] += 1  # nothing else is written over by recovery
         if self.fuse:
             self.fuse -= 1
             if not self.fuse:
@@ -187,6 +192,7 @@ class Node:
         await PAUSE
         if self.sync_errors:
             self.sync_errors -= 1
+            self._world.rare["failed syncs"] += 1
             raise SyncFailed(f"cannot sync {path}: input/output error")
 
     def fill_disk(self, slack_bytes: int | None) -> None:
@@ -225,6 +231,7 @@ class Node:
         except StorageError as error:
             self._fail(str(error))
         except PowerLost:
+            world.rare["power lost in a write"] += 1
             self.power_off()
         else:
             draw = world.random.random()
@@ -236,6 +243,7 @@ class Node:
         self._world.after(_RESTART_US, lambda _: self.boot(), None)
 
     def _on_disk_full(self) -> None:
+        self._world.rare["writes on a full disk"] += 1
         self._writing = None
         if self._store.is_broken:
             self._fail("the disk is full, and the log broken by it")
@@ -403,10 +411,12 @@ class Node:
         if kind is MsgAppResp or kind is MsgVoteResp:
             world.checker.sent(self.raft, message, self.log.hard_state, self.log.last_index())
         elif kind is MsgTimeoutNow:
+            world.rare["leaders that hand over"] += 1
             self.transfer_term = message.term
             world.checker.released(self.raft)
         arrives = world.send(self.id, message)
         if kind is MsgSnap:
+            world.rare["snapshots lost"] += not arrives
             world.after(world.tick_us, self._report_snapshot, (self.starts, message.to, not arrives))
 
     def _report_snapshot(self, report: tuple[int, NodeId, bool]) -> None:
@@ -446,6 +456,8 @@ class Node:
         except ConfChangeError:
             return  # impossible changes are skipped, by everyone alike
         self._world.checker.configured(self.raft, entry.index, self.conf, conf)
+        if conf.voters_outgoing and any(link.cuts for link in self._world.network.links.values()):
+            self._world.rare["joint changes in a partition"] += 1
         self.conf = conf
         if is_new:
             self._items.append(MembershipItem(GROUP, entry.index, conf))

@@ -43,6 +43,8 @@ class Outcome:
     """What there was to be judged."""
     coverage: dict[tuple[str, str], int] = field(default_factory=dict)
     """How often a message of a type was handled in a role."""
+    rare: Counter[str] = field(default_factory=Counter)
+    """What seldom happens, and is worth knowing that it did."""
     lines: list[str] = field(default_factory=list)
 
 
@@ -100,5 +102,6 @@ def run(
         outcome.seconds = world.now / 1e6
         outcome.events = world.events
         outcome.struck, outcome.counts, outcome.coverage = world.struck, world.checker.counts, world.coverage
+        outcome.rare = world.rare + world.checker.rare
         outcome.lines = list(world.lines)
     return outcome

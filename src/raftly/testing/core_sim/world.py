@@ -53,6 +53,8 @@ class World:
         self.lines: deque[str] = deque(maxlen=keep)
         self.struck: Counter[str] = Counter()
         self.coverage: dict[tuple[str, str], int] = {}
+        self.rare: Counter[str] = Counter()
+        """What seldom happens, and is worth knowing that it did: by what."""
         self.acknowledged = 0
         self.tick_us = TICK_US
         lease_tick = self.drawn.config.lease_tick

@@ -188,6 +188,7 @@ class SimCluster(Generic[T]):
     def _on_failure(self, id_: NodeId, error: BaseException) -> None:
         self.world.note(self.hosts[id_].name, "failed", repr(error))
         self.failures.append((id_, error))
+        self.world.rare[f"ended by {type(error).__name__}"] += 1
 
     async def stop(self, id_: NodeId) -> None:
         """End a node in good order, and its process."""

@@ -103,6 +103,10 @@ class Disk:
     def _attach(self) -> None:
         self._memory.on_step = self._on_step
         self._memory.on_sync = self._on_sync
+        self._memory.on_full = self._on_full
+
+    def _on_full(self) -> None:
+        self._host.world.rare["writes on a full disk"] += 1
 
     def _on_step(self, operation: str, path: str) -> None:
         host = self._host
@@ -112,6 +116,7 @@ class Disk:
         if self.fuse:
             self.fuse -= 1
             if not self.fuse:
+                host.world.rare["power lost in a write"] += 1
                 host.kill(power=True)
                 raise Killed
 

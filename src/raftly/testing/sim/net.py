@@ -76,6 +76,11 @@ class Network:
         self._random = world.stream("network")
         self._links: dict[tuple[str, str], Link] = {}
 
+    @property
+    def is_cut(self) -> bool:
+        """Is there a link on which nothing passes?"""
+        return any(link.cuts for link in self._links.values())
+
     def link(self, a: Host, b: Host) -> Link:
         """The direction from a to b."""
         link = self._links.get((a.name, b.name))

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, final
 
 from raftly.base.types import HardState, Index, NodeId, Term
-from raftly.core.messages import Message, MsgAppResp, MsgVoteResp
+from raftly.core.messages import Message, MsgAppResp, MsgTimeoutNow, MsgVoteResp
 from raftly.core.raft import Raft
 from raftly.core.role import Role
 from raftly.errors import RaftlyError
@@ -56,9 +56,13 @@ class Watch:
         self.checker = Checker()
         self.counts: Counter[str] = Counter()
         """How much was judged, by kind: checks that saw nothing prove nothing."""
+        self.coverage: dict[tuple[str, str], int] = {}
+        """How often a message of a type was handled in a role."""
         self._world = cluster.world
         self._nodes: dict[NodeId, Node] = {}  # that were seen since their start
         self._marks: dict[NodeId, tuple[object, ...]] = {}
+        self._ends: dict[NodeId, Index] = {}  # of the logs of those
+        self._conf: dict[NodeId, object] = {}
         self._applied: dict[NodeId, Index] = {}
         self._digests: dict[Index, tuple[NodeId, int]] = {}
         self._newest: Term = 0
@@ -67,6 +71,7 @@ class Watch:
         self._commits: list[Index] = []
         self._world.after_turn.append(self.after_turn)
         cluster.on_send.append(self.on_send)
+        cluster.on_receive.append(self.on_receive)
 
     # --- after every turn ---
 
@@ -82,6 +87,8 @@ class Watch:
         if self._nodes.get(id_) is not node:
             self._nodes[id_] = node
             self._marks[id_] = ()
+            self._ends[id_] = 1 << 62
+            self._conf[id_] = None
             self._guarded(id_, raft, starts=True)
         log = raft.log
         mark = (raft.term, raft.role, log.last_index, log.last_term, log.committed, log.applied)
@@ -89,6 +96,7 @@ class Watch:
             self._marks[id_] = mark
             self._guarded(id_, raft, starts=False)
             self._note_commits()
+            self._note_rare(id_, raft)
         applied = node.machine.applied
         if applied != self._applied.get(id_):
             self._applied[id_] = applied
@@ -115,6 +123,17 @@ class Watch:
         except RaftlyError as error:
             self._world.note(self.cluster.hosts[id_].name, "unreadable", repr(error))
 
+    def _note_rare(self, id_: NodeId, raft: Raft) -> None:
+        log, rare = raft.log, self._world.rare
+        if log.first_index() - 1 > self._ends[id_]:
+            rare["snapshots installed"] += 1
+            self._reached(raft, "MsgSnap")  # it came as a stream
+        self._ends[id_] = log.last_index
+        conf = raft.tracker.config
+        known, self._conf[id_] = self._conf[id_], conf
+        if known is not conf and known is not None and self._world.net.is_cut:
+            rare["changes of members in a partition"] += 1
+
     def _note_commits(self) -> None:
         commit = self.checker.commit_max
         if not self._commits or commit > self._commits[-1]:
@@ -130,10 +149,22 @@ class Watch:
 
     def on_send(self, id_: NodeId, to: NodeId, message: Message) -> None:
         """A node sends: what it promises so must be there when it comes back from a crash."""
+        if type(message) is MsgTimeoutNow:
+            self._world.rare["leaders that hand over"] += 1
         if type(message) is MsgVoteResp or type(message) is MsgAppResp:
             node = self.cluster.nodes.get(id_)
             if node is not None and self._nodes.get(id_) is node:
                 self.checker.sent(core_of(node), message, HardState(message.term, to, 0), _EVERYTHING)
+
+    def on_receive(self, _: NodeId, id_: NodeId, message: Message) -> None:
+        """A node is about to take a message."""
+        node = self.cluster.nodes.get(id_)
+        if node is not None:
+            self._reached(core_of(node), message.type.name)
+
+    def _reached(self, raft: Raft, message: str) -> None:
+        key = (raft.role.value, message)
+        self.coverage[key] = self.coverage.get(key, 0) + 1
 
     # --- leases ---
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from random import Random
@@ -73,6 +74,8 @@ class World:
         self.trace = trace or Trace()
         self.now = 0.0
         self.events = 0
+        self.rare: Counter[str] = Counter()
+        """What seldom happens, and is worth knowing that it did: by what."""
         self.errors: list[AssertionError] = []  # what callbacks of hosts let fall
         self.after_turn: list[Callable[[Host], None]] = []
         """Called after every turn of every host: checks, which raise."""
