@@ -6,6 +6,7 @@ protobuf package becomes one file, raftly/proto/PACKAGE.proto, of which only the
 
 from __future__ import annotations
 
+import builtins
 import csv
 import re
 import sys
@@ -81,6 +82,7 @@ def _rows(path: Path) -> list[Row]:
 
 def _add_messages(file: File, rows: list[Row]) -> None:
     found: dict[str, Message] = {}
+    rows.sort(key=lambda row: not hasattr(builtins, row["message"]))  # first KeyError: type checkers take it so, too
     for name, fields in groupby(rows, key=lambda row: row["message"]):
         outer, _, own = name.rpartition(".")
         found[name] = found[outer].nested_type.add(name=own) if outer else file.message_type.add(name=own)

@@ -148,6 +148,40 @@ Noop: ExtraOp
 ReadOldValue: ExtraOp
 Crc64_Xor: ChecksumAlgorithm
 
+class KeyError(_message.Message):
+    __slots__ = ("locked", "retryable", "abort", "conflict", "already_exist", "deadlock", "commit_ts_expired", "txn_not_found", "commit_ts_too_large", "assertion_failed", "primary_mismatch", "txn_lock_not_found", "lock_upgrade_conflict", "shared_lock_lost", "debug_info")
+    LOCKED_FIELD_NUMBER: _ClassVar[int]
+    RETRYABLE_FIELD_NUMBER: _ClassVar[int]
+    ABORT_FIELD_NUMBER: _ClassVar[int]
+    CONFLICT_FIELD_NUMBER: _ClassVar[int]
+    ALREADY_EXIST_FIELD_NUMBER: _ClassVar[int]
+    DEADLOCK_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_TS_EXPIRED_FIELD_NUMBER: _ClassVar[int]
+    TXN_NOT_FOUND_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_TS_TOO_LARGE_FIELD_NUMBER: _ClassVar[int]
+    ASSERTION_FAILED_FIELD_NUMBER: _ClassVar[int]
+    PRIMARY_MISMATCH_FIELD_NUMBER: _ClassVar[int]
+    TXN_LOCK_NOT_FOUND_FIELD_NUMBER: _ClassVar[int]
+    LOCK_UPGRADE_CONFLICT_FIELD_NUMBER: _ClassVar[int]
+    SHARED_LOCK_LOST_FIELD_NUMBER: _ClassVar[int]
+    DEBUG_INFO_FIELD_NUMBER: _ClassVar[int]
+    locked: LockInfo
+    retryable: str
+    abort: str
+    conflict: WriteConflict
+    already_exist: AlreadyExist
+    deadlock: Deadlock
+    commit_ts_expired: CommitTsExpired
+    txn_not_found: TxnNotFound
+    commit_ts_too_large: CommitTsTooLarge
+    assertion_failed: AssertionFailed
+    primary_mismatch: PrimaryMismatch
+    txn_lock_not_found: TxnLockNotFound
+    lock_upgrade_conflict: LockUpgradeConflict
+    shared_lock_lost: SharedLockLost
+    debug_info: DebugInfo
+    def __init__(self, locked: _Optional[_Union[LockInfo, _Mapping]] = ..., retryable: _Optional[str] = ..., abort: _Optional[str] = ..., conflict: _Optional[_Union[WriteConflict, _Mapping]] = ..., already_exist: _Optional[_Union[AlreadyExist, _Mapping]] = ..., deadlock: _Optional[_Union[Deadlock, _Mapping]] = ..., commit_ts_expired: _Optional[_Union[CommitTsExpired, _Mapping]] = ..., txn_not_found: _Optional[_Union[TxnNotFound, _Mapping]] = ..., commit_ts_too_large: _Optional[_Union[CommitTsTooLarge, _Mapping]] = ..., assertion_failed: _Optional[_Union[AssertionFailed, _Mapping]] = ..., primary_mismatch: _Optional[_Union[PrimaryMismatch, _Mapping]] = ..., txn_lock_not_found: _Optional[_Union[TxnLockNotFound, _Mapping]] = ..., lock_upgrade_conflict: _Optional[_Union[LockUpgradeConflict, _Mapping]] = ..., shared_lock_lost: _Optional[_Union[SharedLockLost, _Mapping]] = ..., debug_info: _Optional[_Union[DebugInfo, _Mapping]] = ...) -> None: ...
+
 class GetRequest(_message.Message):
     __slots__ = ("context", "key", "version", "need_commit_ts")
     CONTEXT_FIELD_NUMBER: _ClassVar[int]
@@ -1198,40 +1232,6 @@ class LockInfo(_message.Message):
     shared_lock_infos: _containers.RepeatedCompositeFieldContainer[LockInfo]
     is_txn_file: bool
     def __init__(self, primary_lock: _Optional[bytes] = ..., lock_version: _Optional[int] = ..., key: _Optional[bytes] = ..., lock_ttl: _Optional[int] = ..., txn_size: _Optional[int] = ..., lock_type: _Optional[_Union[Op, str]] = ..., lock_for_update_ts: _Optional[int] = ..., use_async_commit: _Optional[bool] = ..., min_commit_ts: _Optional[int] = ..., secondaries: _Optional[_Iterable[bytes]] = ..., duration_to_last_update_ms: _Optional[int] = ..., shared_lock_infos: _Optional[_Iterable[_Union[LockInfo, _Mapping]]] = ..., is_txn_file: _Optional[bool] = ...) -> None: ...
-
-class KeyError(_message.Message):
-    __slots__ = ("locked", "retryable", "abort", "conflict", "already_exist", "deadlock", "commit_ts_expired", "txn_not_found", "commit_ts_too_large", "assertion_failed", "primary_mismatch", "txn_lock_not_found", "lock_upgrade_conflict", "shared_lock_lost", "debug_info")
-    LOCKED_FIELD_NUMBER: _ClassVar[int]
-    RETRYABLE_FIELD_NUMBER: _ClassVar[int]
-    ABORT_FIELD_NUMBER: _ClassVar[int]
-    CONFLICT_FIELD_NUMBER: _ClassVar[int]
-    ALREADY_EXIST_FIELD_NUMBER: _ClassVar[int]
-    DEADLOCK_FIELD_NUMBER: _ClassVar[int]
-    COMMIT_TS_EXPIRED_FIELD_NUMBER: _ClassVar[int]
-    TXN_NOT_FOUND_FIELD_NUMBER: _ClassVar[int]
-    COMMIT_TS_TOO_LARGE_FIELD_NUMBER: _ClassVar[int]
-    ASSERTION_FAILED_FIELD_NUMBER: _ClassVar[int]
-    PRIMARY_MISMATCH_FIELD_NUMBER: _ClassVar[int]
-    TXN_LOCK_NOT_FOUND_FIELD_NUMBER: _ClassVar[int]
-    LOCK_UPGRADE_CONFLICT_FIELD_NUMBER: _ClassVar[int]
-    SHARED_LOCK_LOST_FIELD_NUMBER: _ClassVar[int]
-    DEBUG_INFO_FIELD_NUMBER: _ClassVar[int]
-    locked: LockInfo
-    retryable: str
-    abort: str
-    conflict: WriteConflict
-    already_exist: AlreadyExist
-    deadlock: Deadlock
-    commit_ts_expired: CommitTsExpired
-    txn_not_found: TxnNotFound
-    commit_ts_too_large: CommitTsTooLarge
-    assertion_failed: AssertionFailed
-    primary_mismatch: PrimaryMismatch
-    txn_lock_not_found: TxnLockNotFound
-    lock_upgrade_conflict: LockUpgradeConflict
-    shared_lock_lost: SharedLockLost
-    debug_info: DebugInfo
-    def __init__(self, locked: _Optional[_Union[LockInfo, _Mapping]] = ..., retryable: _Optional[str] = ..., abort: _Optional[str] = ..., conflict: _Optional[_Union[WriteConflict, _Mapping]] = ..., already_exist: _Optional[_Union[AlreadyExist, _Mapping]] = ..., deadlock: _Optional[_Union[Deadlock, _Mapping]] = ..., commit_ts_expired: _Optional[_Union[CommitTsExpired, _Mapping]] = ..., txn_not_found: _Optional[_Union[TxnNotFound, _Mapping]] = ..., commit_ts_too_large: _Optional[_Union[CommitTsTooLarge, _Mapping]] = ..., assertion_failed: _Optional[_Union[AssertionFailed, _Mapping]] = ..., primary_mismatch: _Optional[_Union[PrimaryMismatch, _Mapping]] = ..., txn_lock_not_found: _Optional[_Union[TxnLockNotFound, _Mapping]] = ..., lock_upgrade_conflict: _Optional[_Union[LockUpgradeConflict, _Mapping]] = ..., shared_lock_lost: _Optional[_Union[SharedLockLost, _Mapping]] = ..., debug_info: _Optional[_Union[DebugInfo, _Mapping]] = ...) -> None: ...
 
 class WriteConflict(_message.Message):
     __slots__ = ("start_ts", "conflict_ts", "key", "primary", "conflict_commit_ts", "reason")

@@ -24,6 +24,7 @@ __all__ = ["BatchStream"]
 _log: Final = logging.getLogger("raftly.server")
 _UNANSWERED_MAX: Final = 4096  # on one stream; a message that goes past it is still begun as a whole
 _ANSWERS_MAX: Final = 256  # in one message
+_TURN_COMMANDS: Final = 64  # a message with so many has the turn of the loop to itself
 
 _Request = BatchCommandsRequest.Request
 _Response = BatchCommandsResponse.Response
@@ -106,10 +107,12 @@ class BatchStream(AsyncIterator[BatchCommandsResponse]):
                 self._unanswered += len(ids)
                 for id_, request in zip(ids, message.requests, strict=True):
                     self._begin(id_, request)
+                if len(ids) >= _TURN_COMMANDS:
+                    await asyncio.sleep(0)
                 while self._unanswered >= _UNANSWERED_MAX:
                     self._room = self._loop.create_future()
                     await self._room
-        except Exception as error:  # noqa: BLE001  # it ends the stream, and is told to the client
+        except Exception as error:  # noqa: BLE001 - it ends the stream, and is told to the client
             self._failure = error
         finally:
             self._is_over = True

@@ -54,7 +54,7 @@ class Command:
     counts: CommandCounts
 
 
-def refusal(response: Message, text: str) -> Message | None:
+def refusal(response: Message, text: str) -> Message:
     """The response, of this class, that carries `text` as its error; None where it has no place for it."""
     fields = response.DESCRIPTOR.fields_by_name
     if "error" in fields:
