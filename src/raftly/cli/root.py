@@ -21,6 +21,7 @@ GROUPS: Final = {
     "demo": ("raftly.cli.demo:demo", "Watch Raft work."),
     "kv": ("raftly.cli.kv:kv", "Read and write keys of a cluster."),
     "log": ("raftly.cli.log:log", "Show, check and repair the log of a node."),
+    "pd": ("raftly.cli.pd:pd", "Run one member of the placement driver."),
     "sim": ("raftly.cli.sim:sim", "Run whole clusters on virtual time, from seeds, with faults."),
     "store": ("raftly.cli.store:store", "Run one store."),
 }

@@ -58,10 +58,10 @@ def store(
         "standalone": standalone or None,
     }
     from raftly.server.config import StoreConfig, read_config
-    from raftly.server.wiring import start_standalone
+    from raftly.server.wiring import start_standalone, start_store
 
     config = read_config(StoreConfig, path, {name: value for name, value in flags.items() if value is not None})
-    start = start_standalone
+    start = start_standalone if config.standalone else start_store
     run_process(lambda: start(config), config.log, as_json=as_json, with_parent=with_parent)
 
 

@@ -20,16 +20,19 @@ __all__ = ["KINDS", "PdConfig", "StoreConfig", "read_config", "render"]
 @final
 @dataclass(frozen=True, slots=True)
 class TlsSection:
-    """Certificates, for clients and between members alike. All three, or none."""
+    """Certificates, for clients and between members alike. All of it, or none."""
 
     authorities: str = text("", "PEM file of the authorities that sign certificates of clients, stores and members.")
     certificate: str = text("", "PEM file of this process's certificate.")
     key: str = text("", "PEM file of the certificate's key.")
+    names: tuple[str, ...] = texts(
+        (), "Of these the certificate of a store or member must carry one, besides its host."
+    )
 
     def __post_init__(self) -> None:
-        given = (self.authorities, self.certificate, self.key)
+        given = (self.authorities, self.certificate, self.key, self.names)
         if any(given) and not all(given):
-            raise ConfigError("tls", "needs authorities, certificate and key, or none of them")
+            raise ConfigError("tls", "needs authorities, certificate, key and names, or none of them")
 
     @property
     def is_on(self) -> bool:

@@ -6,27 +6,43 @@ stop: clients hear that it goes ─► leaderships handed over, writes finished 
 from __future__ import annotations
 
 import asyncio
+import os
 import time
+from contextlib import AsyncExitStack
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+from raftly.base.rand import SplitMix64
+from raftly.base.store_meta import StoreMeta
+from raftly.client.channels import split_address
+from raftly.client.pd import PdClient
 from raftly.engine.base import Engine
 from raftly.engine.memory import MemoryEngine
 from raftly.engine.rocks_options import RocksOptions
 from raftly.errors import ConfigError, RaftlyError
-from raftly.rpc import Limits, ServerTls
+from raftly.rpc import ClientTls, Limits, ServerTls
 from raftly.server.config import StorageSection, StoreConfig, TlsSection
 from raftly.server.kv_server import KvServer, KvServerOptions
 from raftly.server.metrics import CONTENT_TYPE, exposition
+from raftly.server.placement_client import GrpcPlacement
 from raftly.server.process import Started, bound_address
 from raftly.server.raw import RawOptions
 from raftly.server.standalone import PEER, StandaloneKv
 from raftly.server.standalone_pd import standalone_pd
-from raftly.server.status import Pages, StatusServer, json_page, text_page
+from raftly.server.status import Page, Pages, StatusServer, json_page, text_page
+from raftly.storage.log_store import LogOptions
+from raftly.storage.osfs import OsFs
+from raftly.store.options import StoreOptions
+from raftly.store.store import RegionStore
+from raftly.transport.options import TcpOptions
+from raftly.transport.tcp import TcpTransport
+from raftly.transport.tls import PeerTls
 
-__all__ = ["start_standalone"]
+__all__ = ["peer_tcp", "server_tls", "start_standalone", "start_status", "start_store"]
 
 STANDALONE_CLUSTER: Final = 1
+WATCH_S: Final = 0.1
 
 
 def open_engine(section: StorageSection, directory: Path) -> Engine:
@@ -81,6 +97,150 @@ async def start_status(address: str, pages: Pages) -> tuple[StatusServer | None,
     status = StatusServer(pages)
     await status.start(bound.host, bound.port)
     return status, bound.advertised
+
+
+def peer_tcp(section: TlsSection, *, bind_senders: bool) -> TcpOptions:
+    """How members of the placement driver, or stores, speak among themselves."""
+    if not section.is_on:
+        return TcpOptions(bind_senders=bind_senders, write_at_once=True, allow_plaintext=True)
+    names = section.names
+    tls = PeerTls(Path(section.certificate), Path(section.key), Path(section.authorities), lambda _: names)
+    return TcpOptions(tls=tls, bind_senders=bind_senders, write_at_once=True)
+
+
+def client_tls(section: TlsSection) -> ClientTls | None:
+    """What a store shows to the placement driver, and whom it trusts; None: plain text."""
+    if not section.is_on:
+        return None
+    return ClientTls(Path(section.authorities), Path(section.certificate), Path(section.key))
+
+
+def store_options(config: StoreConfig) -> StoreOptions:
+    """What regions are told."""
+    raft, region = config.raft, config.region
+    return StoreOptions(
+        tick=raft.tick,
+        heartbeat_tick=raft.heartbeat_ticks,
+        election_tick=raft.election_ticks,
+        lease=raft.lease,
+        clock_drift=raft.clock_drift,
+        hibernate_ticks=raft.hibernate_ticks,
+        entry_bytes_max=raft.entry_max,
+        log_entries_max=raft.log_entries_max,
+        log_bytes_max=raft.log_bytes_max,
+        snapshot_rate=raft.snapshot_rate,
+        region_max_bytes=region.max_size,
+        region_split_bytes=region.split_size,
+        region_max_keys=region.max_keys,
+        region_split_keys=region.split_keys,
+        split_check_interval=region.split_check,
+        region_heartbeat_interval=region.heartbeat,
+        store_heartbeat_interval=region.store_heartbeat,
+        log=LogOptions(segment_bytes=raft.log_segment),
+    )
+
+
+async def start_store(config: StoreConfig) -> Started:
+    """A store of a cluster: joins it, or goes on where its directory was left.
+
+    Raises:
+        RaftlyError, OSError: it cannot be.
+    """
+    loop = asyncio.get_running_loop()
+    failed: asyncio.Future[RaftlyError] = loop.create_future()
+    clients = bound_address("address", config.address, config.advertise_address)
+    peers = bound_address("peer_address", config.peer_address, config.advertise_peer_address)
+    directory = Path(config.data_dir)
+    random = SplitMix64(int.from_bytes(os.urandom(8), "little"))
+    async with AsyncExitStack() as undo:
+        engine = open_engine(config.storage, directory / "engine")
+        undo.callback(engine.close)
+        placement = GrpcPlacement(PdClient(config.pd, tls=client_tls(config.tls)))
+        undo.push_async_callback(placement.close)
+
+        def make_transport(cluster_id: int, store_id: int) -> TcpTransport:
+            listen = (peers.host, peers.port)
+            return TcpTransport(
+                cluster_id,
+                store_id,
+                listen,
+                {},
+                peer_tcp(config.tls, bind_senders=False),
+                advertise=split_address(peers.advertised),
+            )
+
+        status = None if not config.status_address else bound_address("status_address", config.status_address)
+        meta = StoreMeta(
+            0,
+            clients.advertised,
+            peers.advertised,
+            status.advertised if status else "",
+            dict(config.labels),
+            version=version("raftly"),
+        )
+        (directory / "raft").mkdir(parents=True, exist_ok=True)
+        fs = OsFs(directory / "raft")
+        store = await RegionStore.start(
+            fs, engine, make_transport, placement, meta, store_options(config), random=random
+        )
+        undo.push_async_callback(store.stop)
+        server = KvServer(store, time.time, server_options(config, store.cluster_id, store.id))
+        undo.push_async_callback(server.stop, config.server.drain / 2)
+        await server.start(clients.host, clients.port)
+        pages = StatusServer(_store_pages(store, server))
+        undo.push_async_callback(pages.stop)
+        if status is not None:
+            await pages.start(status.host, status.port)
+        watching = loop.create_task(_watch(store, failed))
+        undo.callback(watching.cancel)
+        ends = undo.pop_all()
+    addresses = {"address": clients.advertised, "peer": peers.advertised, "status": meta.status_address}
+    return Started(f"store {store.id}", addresses, failed, ends.aclose, config.server.drain, {"store": store.id})
+
+
+async def _watch(store: RegionStore, failed: asyncio.Future[RaftlyError]) -> None:
+    """Learn that a store has failed: then it serves nothing any more, and must end."""
+    while store.failure is None:  # noqa: ASYNC110 - it is not told to anybody
+        await asyncio.sleep(WATCH_S)
+    failed.set_result(store.failure)
+
+
+def _store_pages(store: RegionStore, server: KvServer) -> Pages:
+    def regions() -> Page:
+        rows = []
+        for region in store.regions():
+            peer = store.peer_of(region.id)
+            rows.append(
+                {
+                    "id": region.id,
+                    "start_key": region.start_key.hex(),
+                    "end_key": region.end_key.hex(),
+                    "conf_ver": region.epoch.conf_ver,
+                    "version": region.epoch.version,
+                    "peers": [{"id": one.id, "store": one.store_id, "role": one.role.name} for one in region.peers],
+                    "leads": peer is not None and peer.is_leader,
+                }
+            )
+        return json_page(rows)
+
+    def status() -> Page:
+        failure = None if store.failure is None else str(store.failure)
+        return json_page(
+            {
+                "cluster": store.cluster_id,
+                "store": store.id,
+                "regions": len(store.regions()),
+                "version": store.meta.version,
+                "labels": dict(store.meta.labels),
+                "failure": failure,
+            }
+        )
+
+    return {
+        "/metrics": lambda: text_page(exposition(server.counts.families()), CONTENT_TYPE),
+        "/regions": regions,
+        "/status": status,
+    }
 
 
 async def start_standalone(config: StoreConfig) -> Started:

@@ -68,7 +68,7 @@ def test_flags_count_more_than_the_file(tmp_path: Path) -> None:
         ("pd = ['a']", "pd must be host:port"),
         ("labels = { zone = 1 }", "labels must be a table of strings"),
         ("log = 'debug'", "log is a section: write [log] and its options below it"),
-        ("[tls]\nkey = 'k.pem'", "tls needs authorities, certificate and key, or none of them"),
+        ("[tls]\nkey = 'k.pem'", "tls needs authorities, certificate, key and names, or none of them"),
         ("data_dir = ''", "data_dir must name a directory"),
         ("= 1", "is no TOML"),
     ],
