@@ -88,7 +88,7 @@ _DRIVER: Final = [
         "a node whose log broke writes on",
         "DUR",
         "driver",
-        "            except RaftlyError as error:\n                self._fail(error)\n                return False\n",
+        "            except RaftlyError as error:\n                self.fail(error)\n                return False\n",
         "            except RaftlyError:\n                return True\n",
         "driver_rules driver",
         29,

@@ -282,7 +282,7 @@ class Driver:
                     self._stop_group(group, error)
         self._flush()
         if self.owner is not None and (problem := self.owner.on_round()) is not None:
-            self._fail(problem)
+            self.fail(problem)
 
     def _stop_group(self, group: Group, error: Exception) -> None:
         """A broken invariant, a log that cannot be read, an owner that cannot go on: this group says nothing more."""
@@ -415,17 +415,17 @@ class Driver:
                 await self._store.commit(items)
             except DiskFull as error:
                 if self._store.is_broken or self._stopping:
-                    self._fail(error)
+                    self.fail(error)
                     return False
                 if self.disk_full is None:
                     self.disk_full = error
                     self._give_way()
                 await self._wait_for_space()
             except RaftlyError as error:
-                self._fail(error)
+                self.fail(error)
                 return False
             except Exception as error:  # noqa: BLE001 - a bug; nothing may be promised any more
-                self._fail(StorageError(f"the log refused a batch: {error!r}"))
+                self.fail(StorageError(f"the log refused a batch: {error!r}"))
                 return False
             else:
                 self.disk_full = None
@@ -478,7 +478,7 @@ class Driver:
                 group.raw.transfer_leader(target)
                 self.wake(group)
 
-    def _fail(self, error: RaftlyError) -> None:
+    def fail(self, error: RaftlyError) -> None:
         """The log is broken: nothing more may be promised. Somebody else should lead, at once."""
         for group in self.groups.values():
             raft = group.raw.raft

@@ -4,6 +4,7 @@
     raft                    0x01                     the store's ident
                             0x02 u64 region id       region state     (big-endian: regions in order of their ids)
                             0x03 u64 region id       apply state
+                            0x04                     the first region, as long as the cluster has not begun with it
 
 The prefix leaves room beside users' keys, as in TiKV, and an end for the range of all of them.
 """
@@ -18,6 +19,7 @@ from raftly.base.region import RegionId
 DATA_PREFIX: Final = b"z"
 DATA_END: Final = b"{"  # above every data key
 IDENT_KEY: Final = b"\x01"
+PREPARED_KEY: Final = b"\x04"
 REGION_STATE_LO: Final = b"\x02"
 REGION_STATE_HI: Final = b"\x03"
 

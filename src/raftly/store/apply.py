@@ -1,0 +1,136 @@
+"""Apply: what committed commands do to the engine, all regions of a round in one batch.
+
+A command checks the version of the region's epoch again: one that was proposed for another range does nothing, and its
+result says so. Each command lies in one batch with the applied index behind it, so a crash never leaves half of it.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol, final
+
+from raftly.base.region import Region, RegionId
+from raftly.base.region_errors import EpochNotMatch
+from raftly.base.types import Index, Term
+from raftly.engine.base import Engine, WriteBatch
+from raftly.store.command import Write
+from raftly.store.keys import DATA_PREFIX, data_end_key, data_key
+from raftly.store.ops import Cas, Delete, DeleteRange, Op, Put, compare
+from raftly.store.region_state import put_apply_state
+
+BATCH_BYTES_MAX: Final = 4 << 20
+"""A batch that is larger goes to the engine before the round ends, so that no write holds the loop for long."""
+
+
+class Applier(Protocol):
+    """A peer, as its round sees it."""
+
+    region: Region
+    applied: Index
+    applied_term: Term
+
+    def on_written(self) -> None:
+        """What it applied is in the engine."""
+        ...
+
+
+@final
+class Round:
+    """What the regions of a store apply in one round."""
+
+    __slots__ = ("_appliers", "batch", "engine")
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.batch = WriteBatch()
+        self._appliers: dict[RegionId, Applier] = {}
+
+    def begin(self, applier: Applier) -> None:
+        """It is about to apply; its applied index goes with the batch."""
+        self._appliers[applier.region.id] = applier
+
+    def leave(self, applier: Applier) -> None:
+        """It is destroyed, and has no applied index any more."""
+        if self._appliers.get(applier.region.id) is applier:
+            del self._appliers[applier.region.id]
+
+    def flush(self) -> None:
+        """Write what there is, between two commands.
+
+        Raises:
+            StorageError: the engine cannot go on.
+        """
+        for region_id, applier in self._appliers.items():
+            put_apply_state(self.batch, region_id, applier.applied, applier.applied_term)
+        if not self.batch.is_empty:
+            self.engine.write(self.batch)
+            self.batch = WriteBatch()
+
+    def end(self) -> bool:
+        """Write, and let those who applied answer their callers; was there anything?
+
+        Raises:
+            StorageError: the engine cannot go on.
+        """
+        if not self._appliers and self.batch.is_empty:
+            return False
+        self.flush()
+        appliers, self._appliers = self._appliers, {}
+        for applier in appliers.values():
+            applier.on_written()
+        return True
+
+
+def apply_write(round_: Round, region: Region, command: Write) -> list[object] | EpochNotMatch:
+    """Do the ops of a command; their results.
+
+    Raises:
+        StorageError: the engine cannot read.
+    """
+    if command.version != region.epoch.version:
+        return EpochNotMatch((region,))
+    if round_.batch.size > BATCH_BYTES_MAX or any(type(op) is Cas for op in command.ops):
+        round_.flush()  # so that the engine has all that came before this command
+    batch = round_.batch
+    results: list[object] = []
+    for position, op in enumerate(command.ops):
+        if type(op) is Put:
+            batch.put(op.cf, DATA_PREFIX + op.key, op.value)
+        elif type(op) is Delete:
+            batch.delete(op.cf, DATA_PREFIX + op.key)
+        elif type(op) is DeleteRange:
+            delete_range(batch, region, op.cf, op.lo, op.hi)
+        else:
+            assert type(op) is Cas
+            result = compare(op, _value_before(round_.engine, command.ops, results, position, op))
+            if result.succeeded:
+                batch.put(op.cf, DATA_PREFIX + op.key, op.value)
+            results.append(result)
+            continue
+        results.append(None)
+    return results
+
+
+def delete_range(batch: WriteBatch, region: Region, cf: str, lo: bytes, hi: bytes) -> None:
+    """Take away the keys in [lo, hi) that a region holds; an empty `hi` has nothing above it."""
+    lo = max(lo, region.start_key)
+    ends = [key for key in (hi, region.end_key) if key]
+    batch.delete_range(cf, data_key(lo), data_end_key(min(ends, default=b"")))
+
+
+def _value_before(engine: Engine, ops: list[Op], results: list[object], position: int, op: Cas) -> bytes | None:
+    """What a key has before the op at `position`: by an op before it in the command, else in the engine."""
+    for earlier in range(position - 1, -1, -1):
+        before = ops[earlier]
+        if before.cf != op.cf:
+            continue
+        if type(before) is DeleteRange:
+            if before.lo <= op.key and (not before.hi or op.key < before.hi):
+                return None
+        elif before.key == op.key:
+            if type(before) is Put:
+                return before.value
+            if type(before) is Delete:
+                return None
+            if type(before) is Cas and results[earlier].succeeded:  # type: ignore[attr-defined]
+                return before.value
+    return engine.get(op.cf, DATA_PREFIX + op.key)

@@ -1,0 +1,205 @@
+"""Commands: what the entries of a region's log say. Every replica does the same with the same bytes.
+
+    command    u8 version 1   u8 kind   u64 version of the region's epoch for which it was proposed   body
+    1 WRITE    ops to the end:  u8 op   u8 family (0 default, 1 lock, 2 write)   u32 size, key   then by op
+                 1 PUT            u32 size, value
+                 2 DELETE         nothing
+                 3 DELETE_RANGE   u32 size, end of the range
+                 4 CAS            u32 size, value   u8 flags: 1 expects a value, 2 values carry expiries   u64 now_s
+                                  u32 size, expected value
+    2 SPLIT    new regions to the end:  u32 size, key   u64 region id   u32 count, that many peer ids (u64)
+
+    change     the context of a change of peers:  u8 version 1   u64 conf_ver for which it was proposed
+               peers to the end, those that are new:  u64 peer id   u64 store id
+
+Little-endian. An empty payload is a leader's first entry. A command of a version that is unknown stops the peer: it
+must not go on otherwise than replicas that know it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from struct import Struct
+from struct import error as struct_error
+from typing import Final, TypeAlias, final
+
+from raftly.base.heartbeats import NewRegionIds
+from raftly.base.region import Peer
+from raftly.engine.base import DATA_CFS
+from raftly.errors import DecodeError
+from raftly.store.ops import Cas, Delete, DeleteRange, Op, Put
+
+_VERSION: Final = 1
+_WHAT: Final = "command"
+_HEAD: Final = Struct("<BBQ")
+_OP: Final = Struct("<BBI")
+_SIZE: Final = Struct("<I")
+_CAS: Final = Struct("<BQ")
+_ID: Final = Struct("<Q")
+_CHANGE: Final = Struct("<BQ")
+_PEER: Final = Struct("<QQ")
+
+_WRITE: Final = 1
+_SPLIT: Final = 2
+_PUT, _DELETE, _DELETE_RANGE, _CAS_OP = 1, 2, 3, 4
+_EXPECTS: Final = 1
+_HAS_TTL: Final = 2
+_CF_NUMBERS: Final = {cf: number for number, cf in enumerate(DATA_CFS)}
+
+
+@final
+@dataclass(slots=True)
+class Write:
+    """Ops on the keys of a region."""
+
+    version: int
+    ops: list[Op]
+
+
+@final
+@dataclass(slots=True)
+class NewRegion:
+    """What one split of several makes: all from `key` on, up to the next."""
+
+    key: bytes
+    ids: NewRegionIds
+
+
+@final
+@dataclass(slots=True)
+class Split:
+    """The region keeps what is below the first key; each new region begins at its own."""
+
+    version: int
+    regions: list[NewRegion]
+
+
+Command: TypeAlias = Write | Split
+
+
+def encode_write(version: int, ops: Sequence[Op]) -> bytes:
+    """A WRITE."""
+    out = [_HEAD.pack(_VERSION, _WRITE, version)]
+    for op in ops:
+        if type(op) is Put:
+            key = op.key
+            out += (_OP.pack(_PUT, _CF_NUMBERS[op.cf], len(key)), key, _SIZE.pack(len(op.value)), op.value)
+        elif type(op) is Delete:
+            out += (_OP.pack(_DELETE, _CF_NUMBERS[op.cf], len(op.key)), op.key)
+        elif type(op) is DeleteRange:
+            head = _OP.pack(_DELETE_RANGE, _CF_NUMBERS[op.cf], len(op.lo))
+            out += (head, op.lo, _SIZE.pack(len(op.hi)), op.hi)
+        else:
+            assert type(op) is Cas
+            flags = (op.expected is not None) * _EXPECTS | op.has_ttl * _HAS_TTL
+            expected = op.expected or b""
+            head = _OP.pack(_CAS_OP, _CF_NUMBERS[op.cf], len(op.key))
+            out += (head, op.key, _SIZE.pack(len(op.value)), op.value)
+            out += (_CAS.pack(flags, op.now_s), _SIZE.pack(len(expected)), expected)
+    return b"".join(out)
+
+
+def encode_split(version: int, regions: Sequence[NewRegion]) -> bytes:
+    """A SPLIT."""
+    out = [_HEAD.pack(_VERSION, _SPLIT, version)]
+    for new in regions:
+        out += (_SIZE.pack(len(new.key)), new.key, _ID.pack(new.ids.region_id), _SIZE.pack(len(new.ids.peer_ids)))
+        out += [_ID.pack(id_) for id_ in new.ids.peer_ids]
+    return b"".join(out)
+
+
+def decode_command(data: bytes) -> Command:
+    """What an entry says.
+
+    Raises:
+        DecodeError: malformed, or of a version or kind that this release does not know.
+    """
+    try:
+        version, kind, region_version = _HEAD.unpack_from(data)
+        if version != _VERSION:
+            raise DecodeError(_WHAT, 0, f"version {version} is unknown to this release")
+        if kind == _WRITE:
+            return Write(region_version, _decode_ops(data, _HEAD.size))
+        if kind == _SPLIT:
+            return Split(region_version, _decode_regions(data, _HEAD.size))
+    except (struct_error, IndexError) as error:
+        raise DecodeError(_WHAT, 0, str(error)) from None
+    raise DecodeError(_WHAT, 1, f"kind {kind} is unknown to this release")
+
+
+def _decode_ops(data: bytes, at: int) -> list[Op]:
+    ops: list[Op] = []
+    end = len(data)
+    while at < end:
+        kind, cf_number, size = _OP.unpack_from(data, at)
+        at += _OP.size
+        cf = DATA_CFS[cf_number]
+        key, at = _cut(data, at, size)
+        if kind == _DELETE:
+            ops.append(Delete(cf, key))
+            continue
+        value, at = _sized(data, at)
+        if kind == _PUT:
+            ops.append(Put(cf, key, value))
+        elif kind == _DELETE_RANGE:
+            ops.append(DeleteRange(cf, key, value))
+        elif kind == _CAS_OP:
+            flags, now_s = _CAS.unpack_from(data, at)
+            expected, at = _sized(data, at + _CAS.size)
+            ops.append(Cas(cf, key, expected if flags & _EXPECTS else None, value, now_s, bool(flags & _HAS_TTL)))
+        else:
+            raise DecodeError(_WHAT, at, f"op {kind} is unknown to this release")
+    return ops
+
+
+def _decode_regions(data: bytes, at: int) -> list[NewRegion]:
+    regions: list[NewRegion] = []
+    while at < len(data):
+        key, at = _sized(data, at)
+        (region_id,) = _ID.unpack_from(data, at)
+        (count,) = _SIZE.unpack_from(data, at + _ID.size)
+        at += _ID.size + _SIZE.size
+        if count > (len(data) - at) // _ID.size:
+            raise DecodeError(_WHAT, at, f"{count} peers do not fit")
+        ids = tuple(_ID.unpack_from(data, at + _ID.size * position)[0] for position in range(count))
+        at += _ID.size * count
+        regions.append(NewRegion(key, NewRegionIds(region_id, ids)))
+    return regions
+
+
+def _sized(data: bytes, at: int) -> tuple[bytes, int]:
+    (size,) = _SIZE.unpack_from(data, at)
+    return _cut(data, at + _SIZE.size, size)
+
+
+def _cut(data: bytes, at: int, size: int) -> tuple[bytes, int]:
+    stop = at + size
+    if stop > len(data):
+        raise DecodeError(_WHAT, at, f"{size} bytes do not fit")
+    return data[at:stop], stop
+
+
+# --- changes of peers ---
+
+
+def encode_change(conf_ver: int, newcomers: Sequence[Peer]) -> bytes:
+    """The context of a change of peers."""
+    return _CHANGE.pack(_VERSION, conf_ver) + b"".join([_PEER.pack(peer.id, peer.store_id) for peer in newcomers])
+
+
+def decode_change(context: bytes) -> tuple[int, dict[int, int]]:
+    """The conf_ver for which it was proposed, and where new peers live; nothing for the one that leaves a joint state.
+
+    Raises:
+        DecodeError: malformed, or of a version that this release does not know.
+    """
+    what = "change of peers"
+    if not context:
+        return 0, {}
+    if len(context) < _CHANGE.size or (len(context) - _CHANGE.size) % _PEER.size:
+        raise DecodeError(what, 0, f"{len(context)} bytes cannot be")
+    version, conf_ver = _CHANGE.unpack_from(context)
+    if version != _VERSION:
+        raise DecodeError(what, 0, f"version {version} is unknown to this release")
+    return conf_ver, dict(_PEER.iter_unpack(context[_CHANGE.size :]))

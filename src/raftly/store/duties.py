@@ -1,0 +1,336 @@
+"""Duties: what a store does by the clock: heartbeats, the operators that come back, log cuts, splits, stale peers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Final, TypeAlias, TypeVar, final
+
+from raftly.base.heartbeats import DownPeer, RegionReport, StoreStats
+from raftly.base.operators import ChangePeers, Operator, SplitPolicy, SplitRegion, TransferLeader
+from raftly.base.region import PeerId, Region, RegionId, StoreId
+from raftly.base.store_meta import StoreMeta
+from raftly.base.types import Snapshot, SnapshotMeta
+from raftly.engine.base import Engine
+from raftly.engine.base import Snapshot as EngineSnapshot
+from raftly.errors import ConfigError, RaftlyError
+from raftly.storage.items import SnapshotItem
+from raftly.storage.log_store import LogStore
+from raftly.store.command import NewRegion
+from raftly.store.compaction import cut_at
+from raftly.store.keys import data_end_key, data_key
+from raftly.store.peer import RegionPeer, Shared
+from raftly.store.peers import Peers
+from raftly.store.placement import PlacementClient
+from raftly.store.region_state import conf_state_of
+from raftly.store.split_check import SplitLimits, check_split, middle_key
+from raftly.transport.base import Transport
+
+_log: Final = logging.getLogger("raftly.store")
+
+_HEARTBEATS_MAX: Final = 64  # in flight
+_SOON_S: Final = 1.0  # a region with peers that catch up is reported again after so long
+_DOWN_S: Final = 2.0  # a peer that was heard since is not down
+_ADMIN_S: Final = 10.0
+
+T = TypeVar("T")
+
+Usage: TypeAlias = Callable[[], tuple[int, int]]
+"""Capacity of the disk, and what is available of it."""
+
+
+@final
+class Duties:
+    """Of one store. `start` and `stop` it."""
+
+    def __init__(
+        self,
+        shared: Shared,
+        peers: Peers,
+        placement: PlacementClient,
+        transport: Transport,
+        meta: StoreMeta,
+        logs: LogStore,
+        engine: Engine,
+        usage: Usage,
+    ) -> None:
+        self._shared = shared
+        self._options = shared.options
+        self._peers = peers
+        self._placement = placement
+        self._transport = transport
+        self._meta = meta
+        self._logs = logs
+        self._engine = engine
+        self._usage = usage
+        self._tasks: list[asyncio.Task[None]] = []
+        self._known: set[StoreId] = {meta.id}
+        self._due: dict[RegionId, float] = {}  # when a region is reported next, of the loop's time
+        self._reporting: set[RegionId] = set()
+        self._wanted = asyncio.Event()
+        self._slots = asyncio.Semaphore(_HEARTBEATS_MAX)
+        self._working: set[asyncio.Task[None]] = set()
+        self._heard: dict[PeerId, float] = {}  # when a leader here last heard a peer
+        self._counted: dict[RegionId, int] = {}  # bytes written when a region was last looked through
+        self._sizes: dict[RegionId, tuple[int, int]] = {}  # bytes and keys then
+        self._started_s = 0
+
+    def start(self) -> None:
+        """Begin."""
+        loop = asyncio.get_running_loop()
+        self._peers.on_round_end = self._on_round_end
+        options = self._options
+        for work, interval in (
+            (self._store_heartbeat, options.store_heartbeat_interval),
+            (self._cut_logs, options.log_check_interval),
+            (self._check_splits, options.split_check_interval),
+            (self._settle_stale, options.stale_peer_timeout / 2),
+        ):
+            self._tasks.append(loop.create_task(self._repeat(work, interval)))
+        self._tasks.append(loop.create_task(self._region_heartbeats()))
+
+    async def stop(self) -> None:
+        """End what is under way."""
+        tasks = [*self._tasks, *self._working]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        self._tasks.clear()
+
+    async def _repeat(self, work: Callable[[], Coroutine[object, object, None]], interval: float) -> None:
+        while True:
+            try:
+                await work()
+            except (RaftlyError, OSError) as error:
+                _log.debug("store %d: %s, tried again", self._meta.id, error)
+            await asyncio.sleep(interval)
+
+    # --- the other stores ---
+
+    async def learn_stores(self) -> None:
+        """Where the others are.
+
+        Raises:
+            RaftlyError: the placement driver cannot be reached.
+        """
+        for store in await self._placement.stores():
+            if store.id == self._meta.id or not store.peer_address:
+                continue
+            self._known.add(store.id)
+            host, _, port = store.peer_address.rpartition(":")
+            with suppress(ConfigError, ValueError):
+                self._transport.set_address(store.id, (host.strip("[]"), int(port)))
+
+    async def _store_heartbeat(self) -> None:
+        capacity, available = self._usage()
+        stats = StoreStats(
+            self._meta.id,
+            capacity,
+            available,
+            self._engine.stats().disk_bytes + self._logs.size_bytes(),
+            len(self._shared.regions),
+            start_time_s=self._started_s,
+            interval_s=int(self._options.store_heartbeat_interval),
+        )
+        await self._placement.store_heartbeat(stats)
+        await self.learn_stores()
+
+    # --- regions ---
+
+    def _on_round_end(self) -> None:
+        changed = self._shared.changed
+        if not changed:
+            return
+        self._shared.changed = []
+        for peer in changed:
+            if peer.is_leader:
+                self._due[peer.region.id] = 0.0
+        self._wanted.set()
+
+    async def _region_heartbeats(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            now = loop.time()
+            self._wanted.clear()
+            for region_id, peer in list(self._peers.all.items()):
+                if not peer.is_leader:
+                    self._due.pop(region_id, None)
+                elif self._due.setdefault(region_id, 0.0) <= now and region_id not in self._reporting:
+                    await self._slots.acquire()
+                    self._due[region_id] = now + self._options.region_heartbeat_interval
+                    self._reporting.add(region_id)
+                    task = loop.create_task(self._report(peer))
+                    self._working.add(task)
+                    task.add_done_callback(self._working.discard)
+            next_due = min(self._due.values(), default=now + self._options.region_heartbeat_interval)
+            pause = max(next_due - loop.time(), self._options.tick)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(pause, _SOON_S)):
+                    await self._wanted.wait()
+
+    async def _report(self, peer: RegionPeer) -> None:
+        region_id = peer.region.id
+        try:
+            if peer.is_leader:
+                report = self._make_report(peer)
+                operator = await self._placement.region_heartbeat(report)
+                if report.pending_peers or any(other.is_learner for other in report.region.peers):
+                    soon = asyncio.get_running_loop().time() + _SOON_S
+                    self._due[region_id] = min(self._due.get(region_id, 0.0), soon)
+                if operator is not None:
+                    await self._execute(peer, operator)
+        except (RaftlyError, OSError) as error:
+            _log.debug("region %d: %s", region_id, error)
+        finally:
+            self._reporting.discard(region_id)
+            self._slots.release()
+
+    def _make_report(self, peer: RegionPeer) -> RegionReport:
+        now = asyncio.get_running_loop().time()
+        region = peer.region
+        group = peer.group
+        assert group is not None
+        down: list[DownPeer] = []
+        pending = []
+        begin = group.log.first_index() - 1
+        for other in region.peers:
+            progress = group.raw.raft.tracker.progress.get(other.id)
+            if other.id == peer.peer_id or progress is None:
+                continue
+            if progress.match < begin:
+                pending.append(other)
+            if progress.recent_active or group.asleep:
+                self._heard[other.id] = now
+            elif (silent := now - self._heard.setdefault(other.id, now)) > _DOWN_S:
+                down.append(DownPeer(other, int(silent)))
+        size = self._engine.approximate_bytes(data_key(region.start_key), data_end_key(region.end_key))
+        keys = self._sizes.get(region.id, (0, peer.written_keys))[1]
+        return RegionReport(
+            region, peer.own(), peer.term, size, keys, down_peers=tuple(down), pending_peers=tuple(pending)
+        )
+
+    async def _execute(self, peer: RegionPeer, operator: Operator) -> None:
+        """Do one step, if it is still to be done."""
+        step = operator.step
+        region = peer.region
+        deadline = asyncio.get_running_loop().time() + _ADMIN_S
+        if operator.region_id != region.id or not peer.is_leader:
+            return
+        if isinstance(step, TransferLeader):
+            peer.transfer_leader(step.peer)
+        elif operator.epoch.is_older_than(region.epoch):
+            return
+        elif isinstance(step, ChangePeers):
+            if any(change.peer.store_id not in self._known for change in step.changes):
+                await self.learn_stores()
+            done = peer.change_peers(step.changes, deadline)
+            if done is not None:
+                await done
+        elif isinstance(step, SplitRegion):
+            keys: Sequence[bytes] = step.keys
+            if step.policy is not SplitPolicy.USE_KEYS:
+                middle = await self._of_snapshot(partial(middle_key, region=region))
+                keys = [middle] if middle else []
+            if keys:
+                await self.split_at(peer, keys, deadline)
+        else:
+            _log.info("region %d: this store cannot merge regions yet", region.id)
+
+    # --- splits ---
+
+    async def split_at(self, peer: RegionPeer, keys: Sequence[bytes], deadline: float) -> list[Region]:
+        """Cut a region at these keys; its parts, in order.
+
+        Raises:
+            RegionError: it was not split.
+            OutcomeUnknown: it may or may not be split.
+        """
+        region = peer.region
+        fitting = sorted({key for key in keys if key != region.start_key and region.contains(key)})
+        if not fitting:
+            return [region]
+        ids = await self._placement.ask_batch_split(region, len(fitting))
+        news = [NewRegion(key, new) for key, new in zip(fitting, ids, strict=True)]
+        parts = [part for part in await peer.split(news, deadline) if isinstance(part, Region)]
+        with suppress(RaftlyError):
+            await self._placement.report_batch_split(parts)
+        return parts
+
+    async def _of_snapshot(self, walk: Callable[[EngineSnapshot], Coroutine[object, object, T]]) -> T:
+        keys = self._engine.snapshot()
+        try:
+            return await walk(keys)
+        finally:
+            keys.close()
+
+    async def _check_splits(self) -> None:
+        options = self._options
+        limits = SplitLimits(
+            options.region_max_bytes, options.region_split_bytes, options.region_max_keys, options.region_split_keys
+        )
+        for peer in list(self._peers.all.values()):
+            region = peer.region
+            if not peer.is_leader:
+                continue
+            lo, hi = data_key(region.start_key), data_end_key(region.end_key)
+            size = self._engine.approximate_bytes(lo, hi)
+            keys = self._sizes.get(region.id, (0, 0))[1] + peer.written_keys
+            written = peer.written_bytes - self._counted.get(region.id, 0)
+            too_large = size >= options.region_max_bytes or keys >= options.region_max_keys
+            if not too_large or written * 16 < options.region_split_bytes:
+                continue
+            self._counted[region.id] = peer.written_bytes
+            found = await self._of_snapshot(partial(check_split, region=region, limits=limits))
+            self._sizes[region.id] = (found.size.bytes, found.size.keys)
+            cuts = found.split_keys
+            if cuts and peer.is_leader and peer.region.epoch == region.epoch:
+                await self.split_at(peer, cuts, asyncio.get_running_loop().time() + _ADMIN_S)
+
+    # --- logs ---
+
+    async def _cut_logs(self) -> None:
+        """Cut what is applied, once the engine is known to have it on disk."""
+        cuts: list[tuple[RegionPeer, int]] = []
+        for peer in self._peers.all.values():
+            group = peer.group
+            if group is None or not peer.is_initialized or peer.failure is not None:
+                continue
+            log = group.log
+            begin = log.first_index() - 1
+            if peer.applied - begin < min(self._options.log_entries_keep, self._options.log_entries_max):
+                continue
+            raft = group.raw.raft
+            slowest = min((member.match for _, member in raft.tracker.peers), default=0) if peer.is_leader else None
+            size = sum(size for _, _, _, size in log.places.segments(begin + 1, peer.applied + 1))
+            index = cut_at(self._options, begin, peer.applied, size, slowest)
+            if index is not None and index > begin:
+                cuts.append((peer, index))
+        if not cuts:
+            return
+        await self._engine.sync()
+        for peer, index in cuts:
+            group = peer.group
+            if group is None or self._shared.driver.groups.get(peer.region.id) is not group:
+                continue
+            if index >= group.log.first_index():
+                meta = SnapshotMeta(index, group.log.term(index), conf_state_of(peer.region))
+                self._shared.driver.write(SnapshotItem(peer.region.id, Snapshot(meta), keeps_entries=True))
+
+    # --- peers that nobody speaks to ---
+
+    async def _settle_stale(self) -> None:
+        """A peer without a leader for long may have been removed while it was away."""
+        patience = self._options.stale_peer_timeout / self._options.tick
+        for peer in list(self._peers.all.values()):
+            if peer.leaderless_ticks < patience:
+                continue
+            known = await self._placement.region_by_id(peer.region.id)
+            if known is None or self._peers.all.get(peer.region.id) is not peer:
+                continue
+            region = known[0]
+            if region.peer(peer.peer_id) is None and region.epoch.conf_ver > peer.region.epoch.conf_ver:
+                self._peers.remove(peer)

@@ -1,0 +1,485 @@
+"""RegionPeer: one replica of one region: what it proposes, what it applies, and who waits for it.
+
+It decides for itself and touches the world through its store's `Shared`. What concerns other peers too, a split or its
+own removal, it leaves in `Shared` for the store, which carries it out when the round has been written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol, final
+
+from raftly.base.membership import ConfChangeTransition, ConfChangeV2
+from raftly.base.operators import ChangeKind, PeerChange
+from raftly.base.region import Peer, PeerId, Region, StoreId
+from raftly.base.region_errors import (
+    EpochNotMatch,
+    NotRegionLeader,
+    RaftEntryTooLarge,
+    ReadIndexNotReady,
+    RegionNotFound,
+    ServerIsBusy,
+    StaleCommand,
+)
+from raftly.base.types import NO_NODE, Entry, EntryType, Index, NodeId, Snapshot, Term
+from raftly.core.messages import MsgSnap
+from raftly.core.raw_node import RawNode
+from raftly.core.readindex import ReadState
+from raftly.core.role import Role
+from raftly.core.status import SoftState
+from raftly.errors import ConfChangeError, DropReason, NotLeader, OutcomeUnknown, ProposalDropped, RaftlyError
+from raftly.node.driver import Driver
+from raftly.node.errors import Busy, ChangePending, NodeStopped, ReadTimeout
+from raftly.node.group import Group, Proposal
+from raftly.node.lease_clock import LeaseClock
+from raftly.node.reads import FOLLOWER, STRONG, Reads
+from raftly.node.roster import change_of
+from raftly.node.waiting import Waiting
+from raftly.store.apply import Round, apply_write
+from raftly.store.changes import problem_with_changes, singles_of, split_region, with_members
+from raftly.store.checks import Standing, check_epoch, check_keys, check_request
+from raftly.store.command import (
+    NewRegion,
+    Write,
+    decode_change,
+    decode_command,
+    encode_change,
+    encode_split,
+    encode_write,
+)
+from raftly.store.kv import RequestContext
+from raftly.store.ops import Op
+from raftly.store.options import StoreOptions
+from raftly.store.reader import EngineReader
+from raftly.store.region_state import FIRST_INDEX, FIRST_TERM, PeerState, RegionState, put_apply_state, put_region_state
+from raftly.store.regions import RegionMap
+
+_OVERTAKEN: Final = -1  # in place of a leader: the entry of another took the place of this one
+_NORMAL: Final = EntryType.NORMAL
+_LEADER: Final = Role.LEADER
+
+
+class SnapshotSender(Protocol):
+    """Who sends a region's keys to another store."""
+
+    def send(self, peer: RegionPeer, message: MsgSnap) -> None:
+        """Do it, and report to the driver."""
+        ...
+
+    def latest(self, peer: RegionPeer, to: NodeId) -> Snapshot | None:
+        """What could be sent to a member now; None: nothing."""
+        ...
+
+
+@final
+@dataclass(slots=True)
+class Shared:
+    """What the peers of a store have in common, and what they leave for it."""
+
+    store_id: StoreId
+    options: StoreOptions
+    driver: Driver
+    round: Round
+    regions: RegionMap
+    clock: LeaseClock
+    sender: SnapshotSender
+    splits: list[tuple[RegionPeer, list[Region]]] = field(default_factory=list)
+    """A peer, and the regions that were cut off its own."""
+    changed: list[RegionPeer] = field(default_factory=list)
+    """Peers whose region is another one now, or that began to lead: the placement driver is to hear of it."""
+    removed: list[RegionPeer] = field(default_factory=list)
+    """Peers that are members no more."""
+    expelled: list[tuple[RegionPeer, Peer]] = field(default_factory=list)
+    """A leader, and a peer that it has just removed: which may not learn of it by itself."""
+
+
+@final
+class Answer:
+    """A future, with errors as a region's callers expect them. See `Waiter`."""
+
+    __slots__ = ("_peer", "future")
+
+    def __init__(self, peer: RegionPeer, future: asyncio.Future[list[object]]) -> None:
+        self._peer = peer
+        self.future = future
+
+    def done(self) -> bool:
+        """See `Waiter.done`."""
+        return self.future.done()
+
+    def set_result(self, result: object, /) -> None:
+        """See `Waiter.set_result`; an exception is a result too."""
+        if isinstance(result, Exception):
+            self.future.set_exception(result)
+        else:
+            self.future.set_result(result)  # type: ignore[arg-type]
+
+    def set_exception(self, exception: Exception, /) -> None:
+        """See `Waiter.set_exception`."""
+        self.future.set_exception(self._peer.explain(exception))
+
+
+@final
+class RegionPeer:
+    """See `GroupHandler`. `start` puts it into the driver; before, it has no group and serves nothing."""
+
+    __slots__ = (
+        "_leading",
+        "_reads",
+        "_results",
+        "_shared",
+        "applied",
+        "applied_term",
+        "failure",
+        "group",
+        "idle_ticks",
+        "leaderless_ticks",
+        "peer_id",
+        "region",
+        "waiting",
+        "written_bytes",
+        "written_keys",
+    )
+
+    def __init__(self, shared: Shared, region: Region, peer_id: PeerId, applied: Index = 0, term: Term = 0) -> None:
+        self.region = region
+        self.peer_id = peer_id
+        self.applied = applied
+        self.applied_term = term
+        self.group: Group | None = None
+        self.failure: Exception | None = None
+        self.waiting = Waiting()
+        self.idle_ticks = 0
+        self.leaderless_ticks = 0
+        self.written_bytes = 0
+        self.written_keys = 0
+        self._shared = shared
+        self._reads: Reads | None = None
+        self._results: list[tuple[Entry, object]] = []  # of entries applied and not written yet
+        self._leading = False
+
+    def start(self, seed: int, *, new: bool = False) -> Group:
+        """Take part, from what the log and the engine hold. `new`: this peer never took part before."""
+        shared = self._shared
+        config = shared.options.core(self.peer_id, self.applied, seed)
+        homes = {peer.id: peer.store_id for peer in self.region.peers}
+        group = self.group = shared.driver.add_group(self.region.id, config, self, homes)
+        group.log.latest_snapshot = lambda to: shared.sender.latest(self, to)
+        if new:  # it has promised no leader anything that it might have forgotten
+            group.raw.raft.heard_elapsed = config.lease_tick
+        return group
+
+    # --- standing ---
+
+    @property
+    def is_initialized(self) -> bool:
+        """Does it have a region? One that a message created waits for a snapshot."""
+        return bool(self.region.peers)
+
+    @property
+    def is_leader(self) -> bool:
+        """Does it lead, as far as it knows?"""
+        return self.group is not None and self.group.raw.raft.role is _LEADER
+
+    @property
+    def is_leased(self) -> bool:
+        """Does it lead for certain, with all that is committed applied?"""
+        return self._reads is not None and self._reads.is_leased()
+
+    @property
+    def term(self) -> Term:
+        """The term it is in."""
+        return 0 if self.group is None else self.group.raw.raft.term
+
+    @property
+    def leader(self) -> Peer | None:
+        """Who leads, as far as it knows."""
+        if self.group is None or self.group.raw.raft.leader == NO_NODE:
+            return None
+        return self.region.peer(self.group.raw.raft.leader)
+
+    def own(self) -> Peer:
+        """Itself, as the region has it."""
+        return self.region.peer(self.peer_id) or Peer(self.peer_id, self._shared.store_id)
+
+    def standing(self) -> Standing:
+        """For the checks."""
+        return Standing(self.region, self.peer_id, self.leader, self.term)
+
+    def _check(self, ctx: RequestContext, *, needs_leader: bool) -> None:
+        if self.failure is not None:
+            raise RegionNotFound(self.region.id)
+        check_request(ctx, self.standing(), needs_leader=needs_leader)
+        if ctx.epoch.version != self.region.epoch.version:
+            check_epoch(ctx, self.region, self._shared.regions.next_to(self.region))
+
+    def check_admin(self, ctx: RequestContext) -> None:
+        """May this peer be asked to change its region?
+
+        Raises:
+            RegionError: no.
+        """
+        self._check(ctx, needs_leader=True)
+
+    def explain(self, error: Exception) -> Exception:
+        """An error of the layers below, as a region's callers expect it."""
+        if isinstance(error, NotLeader):
+            if error.leader_id == _OVERTAKEN:
+                return StaleCommand()
+            return NotRegionLeader(self.region.id, self.region.peer(error.leader_id))
+        if isinstance(error, ProposalDropped):
+            if error.reason is DropReason.TRANSFERRING:
+                return NotRegionLeader(self.region.id)
+            return ServerIsBusy(str(error))
+        if isinstance(error, ReadTimeout):
+            return ReadIndexNotReady(self.region.id, str(error))
+        if isinstance(error, Busy):
+            return ServerIsBusy(str(error))
+        if isinstance(error, NodeStopped):
+            return NotRegionLeader(self.region.id)
+        return error
+
+    # --- what callers do ---
+
+    def write(self, ctx: RequestContext, ops: Sequence[Op], deadline: float) -> asyncio.Future[list[object]]:
+        """See `KvBackend.write`."""
+        self._check(ctx, needs_leader=True)
+        region = self.region
+        check_keys(region, ops)
+        payload = encode_write(region.epoch.version, ops)
+        if len(payload) > self._shared.options.entry_bytes_max:
+            raise RaftEntryTooLarge(region.id, len(payload))
+        return self._propose(payload, deadline)
+
+    def split(self, news: Sequence[NewRegion], deadline: float) -> asyncio.Future[list[object]]:
+        """Cut the region at these keys; the result is the parts, this region first.
+
+        Raises:
+            NotRegionLeader, ServerIsBusy: see there.
+        """
+        if not self.is_leader:
+            raise NotRegionLeader(self.region.id, self.leader)
+        return self._propose(encode_split(self.region.epoch.version, news), deadline)
+
+    def _propose(self, payload: bytes, deadline: float) -> asyncio.Future[list[object]]:
+        group = self.group
+        assert group is not None
+        count = len(self.waiting.places) + len(group.proposals)
+        if count >= self._shared.options.calls_max:
+            raise ServerIsBusy(f"{count} writes of region {self.region.id} are in flight")
+        future: asyncio.Future[list[object]] = asyncio.get_running_loop().create_future()
+        self.idle_ticks = 0
+        group.propose(Proposal(payload, Answer(self, future), deadline))
+        return future
+
+    def read_now(self, ctx: RequestContext) -> EngineReader | None:
+        """See `KvBackend.read_now`."""
+        self._check(ctx, needs_leader=not ctx.replica_read)
+        if self._reads is not None and self._reads.by_lease():
+            return EngineReader(self._shared.round.engine, self.region)
+        return None
+
+    async def read(self, ctx: RequestContext, deadline: float) -> EngineReader:
+        """See `KvBackend.read`."""
+        self._check(ctx, needs_leader=not ctx.replica_read)
+        self.idle_ticks = 0
+        within = deadline - asyncio.get_running_loop().time()
+        try:
+            await self.reads().wait(FOLLOWER if ctx.replica_read else STRONG, within)
+        except RaftlyError as error:
+            raise self.explain(error) from error
+        self._check(ctx, needs_leader=False)  # the region may have changed meanwhile
+        return EngineReader(self._shared.round.engine, self.region)
+
+    def reads(self) -> Reads:
+        """Made when the first read comes: most regions of a store have none."""
+        if self._reads is None:
+            assert self.group is not None
+            options = self._shared.options
+            retry = 2 * options.heartbeat_tick * options.tick
+            self._reads = Reads(self.group, options.lease, retry, options.calls_max, self._shared.clock)
+            self._reads.on_applied(self.applied)
+        return self._reads
+
+    # --- what the placement driver asks ---
+
+    def transfer_leader(self, to: Peer) -> bool:
+        """Hand leadership to a voter; False: that is not possible now."""
+        group = self.group
+        if group is None or not self.is_leader or to.id == self.peer_id:
+            return False
+        if to.id not in group.raw.raft.tracker.config.voters.ids():
+            return False
+        group.act(lambda raw: raw.transfer_leader(to.id))
+        return True
+
+    def change_peers(self, changes: Sequence[PeerChange], deadline: float) -> asyncio.Future[list[object]] | None:
+        """Change members; done when that is applied here. None: nothing is left to be done.
+
+        Raises:
+            NotRegionLeader: this peer does not lead.
+            ConfChangeError: it must not be done, or another change is under way.
+        """
+        group = self.group
+        if group is None or not self.is_leader:
+            raise NotRegionLeader(self.region.id, self.leader)
+        if not changes:
+            return None  # the leader leaves a joint state by itself
+        singles = singles_of(self.region, changes)
+        if not singles:
+            return None
+        problem = problem_with_changes(self.region, self.peer_id, changes)
+        if problem:
+            raise ConfChangeError(problem)
+        newcomers = [change.peer for change in changes if change.kind is not ChangeKind.REMOVE]
+        context = encode_change(self.region.epoch.conf_ver, newcomers)
+        change = ConfChangeV2(singles, ConfChangeTransition.AUTO, context)
+        future: asyncio.Future[list[object]] = asyncio.get_running_loop().create_future()
+        proposal = Proposal(b"", Answer(self, future), deadline)
+        self.idle_ticks = 0
+        group.act(lambda raw: self._propose_change(raw, change, proposal))
+        return future
+
+    def _propose_change(self, raw: RawNode, change: ConfChangeV2, proposal: Proposal) -> None:
+        index = raw.propose_conf_change(change)
+        if raw.raft.pending_conf_index != index:
+            raise ChangePending("another change of peers is under way")
+        proposal.term = raw.raft.term
+        self.waiting.place(index, [proposal])
+
+    # --- what the driver brings ---
+
+    def on_placed(self, first: Index, proposals: list[Proposal]) -> None:
+        """See `GroupHandler.on_placed`."""
+        self.waiting.place(first, proposals)
+
+    def on_passed_on(self, payload: bytes) -> bytes | None:
+        """See `GroupHandler.on_passed_on`: commands are proposed where their region is led, and nowhere else."""
+        return None
+
+    def on_committed(self, entries: list[Entry]) -> None:
+        """See `GroupHandler.on_committed`."""
+        self._shared.round.begin(self)
+        results = self._results
+        for entry in entries:
+            result: object = None
+            if entry.type is not _NORMAL:
+                result = self._apply_change(entry)
+            elif data := entry.data:
+                result = self._apply(data)
+            self.applied, self.applied_term = entry.index, entry.term
+            results.append((entry, result))
+
+    def on_written(self) -> None:
+        """See `Applier.on_written`."""
+        results, self._results = self._results, []
+        waiting = self.waiting
+        if waiting.places:
+            for entry, result in results:
+                waiting.resolve(entry, result, _OVERTAKEN)
+        if self._reads is not None:
+            self._reads.on_applied(self.applied)
+
+    def _apply(self, data: bytes) -> object:
+        command = decode_command(data)
+        if isinstance(command, Write):
+            result = apply_write(self._shared.round, self.region, command)
+            self.written_bytes += len(data)
+            self.written_keys += len(command.ops)
+            return result
+        region = self.region
+        parts = split_region(region, command.regions) if command.version == region.epoch.version else None
+        if parts is None:
+            return EpochNotMatch((region,))
+        self._take_region(parts[0])
+        batch = self._shared.round.batch
+        for part in parts[1:]:
+            own = part.peer_on(self._shared.store_id)
+            assert own is not None
+            put_region_state(batch, RegionState(PeerState.NORMAL, own.id, part))
+            put_apply_state(batch, part.id, FIRST_INDEX, FIRST_TERM)
+        self._shared.splits.append((self, parts[1:]))
+        return list(parts)
+
+    def _take_region(self, region: Region) -> None:
+        """The region is another one now: in memory at once, in the engine with the round."""
+        self.region = region
+        self._shared.regions.put(region)
+        put_region_state(self._shared.round.batch, RegionState(PeerState.NORMAL, self.peer_id, region))
+        self._shared.changed.append(self)
+
+    def _apply_change(self, entry: Entry) -> object:
+        group = self.group
+        assert group is not None
+        change = change_of(entry)
+        conf_ver, stores = decode_change(change.context)
+        region = self.region
+        if change.changes and conf_ver != region.epoch.conf_ver:
+            return EpochNotMatch((region,))
+        try:
+            conf = group.raw.apply_conf_change(change)
+        except ConfChangeError as error:
+            return error  # on every replica alike
+        after = with_members(region, conf, len(change.changes), stores)
+        nodes = group.nodes
+        assert nodes is not None
+        nodes.update({peer.id: peer.store_id for peer in after.peers})
+        self._take_region(after)
+        gone = [peer for peer in region.peers if after.peer(peer.id) is None]
+        if any(peer.id == self.peer_id for peer in gone):
+            self._shared.removed.append(self)
+        elif self.is_leader:
+            self._shared.expelled += [(self, peer) for peer in gone]
+        return [after]
+
+    def on_snapshot(self, snapshot: Snapshot) -> None:
+        """See `GroupHandler.on_snapshot`: snapshots come as streams, and a peer begins anew behind one."""
+        raise AssertionError(f"a snapshot at {snapshot.meta.index} was stepped")
+
+    def on_send_snapshot(self, message: MsgSnap) -> None:
+        """See `GroupHandler.on_send_snapshot`."""
+        self._shared.sender.send(self, message)
+
+    def on_soft_state(self, state: SoftState) -> None:
+        """See `GroupHandler.on_soft_state`."""
+        self.idle_ticks = 0
+        leading = state.role is _LEADER
+        if leading and not self._leading:
+            self._shared.changed.append(self)
+        self._leading = leading
+
+    def on_read_states(self, states: list[ReadState]) -> None:
+        """See `GroupHandler.on_read_states`."""
+        if self._reads is not None:
+            self._reads.on_read_states(states)
+
+    def on_tick(self, now: float) -> None:
+        """See `GroupHandler.on_tick`."""
+        self.idle_ticks += 1
+        assert self.group is not None
+        self.leaderless_ticks = self.leaderless_ticks + 1 if self.group.raw.raft.leader == NO_NODE else 0
+        if self.waiting.places:
+            self.waiting.on_tick(now)
+        if self._reads is not None:
+            self._reads.on_tick(now)
+
+    def on_failed(self, error: Exception) -> None:
+        """See `GroupHandler.on_failed`."""
+        self.close(error)
+
+    def close(self, error: Exception) -> None:
+        """Nobody who waits will be answered any more."""
+        if self.failure is None:
+            self.failure = error
+        self.rest(str(error))
+
+    def rest(self, why: str) -> None:
+        """Leave the group; those who wait are told that nobody will answer. `start` begins anew."""
+        self.group = None
+        self._leading = False
+        self.waiting.give_up(OutcomeUnknown(f"the peer left its group before it knew whether this is applied: {why}"))
+        reads, self._reads = self._reads, None
+        if reads is not None:
+            reads.give_up(ReadIndexNotReady(self.region.id, why))

@@ -1,0 +1,290 @@
+"""Peers: every peer of one store, how they come and go, and what the driver asks of who has many groups.
+
+A peer comes with a split, by a message that names one that was not here, or from disk at the start; it goes when its
+removal is applied, when somebody who knows for certain says that it was removed, or when a newer one of the same region
+is named. Where it was, a tombstone stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Final, final
+
+from raftly.base.rand import RandomSource
+from raftly.base.region import PeerId, Region, RegionId, StoreId
+from raftly.base.region_errors import RegionNotFound
+from raftly.base.types import NO_NODE, NodeId
+from raftly.core.messages import Message, MsgApp, MsgHeartbeat, MsgPreVote, MsgVote
+from raftly.engine.base import CF_RAFT, DATA_CFS, Engine, WriteBatch
+from raftly.errors import RaftlyError
+from raftly.node.driver import Driver
+from raftly.node.group import Group
+from raftly.storage.items import Item, RemovedItem
+from raftly.storage.log_store import LogStore
+from raftly.store.apply import delete_range
+from raftly.store.keys import apply_state_key
+from raftly.store.messages import STORE_GROUP, Kind, StoreMessage, from_wire, to_wire
+from raftly.store.peer import RegionPeer, Shared
+from raftly.store.recovery import is_begun, recovery_items, restart_items
+from raftly.store.region_state import (
+    ApplyState,
+    PeerState,
+    RegionState,
+    all_region_states,
+    get_apply_state,
+    put_region_state,
+)
+from raftly.transport.base import Transport
+
+_log: Final = logging.getLogger("raftly.store")
+
+_REQUESTS: Final = (MsgApp, MsgHeartbeat, MsgPreVote, MsgVote)
+_UNINITIALIZED_MAX: Final = 1024
+"""Peers that messages created and that wait for a snapshot: no more at once, whoever asks."""
+
+
+@final
+class Peers:
+    """See the module, and `GroupsOwner`."""
+
+    def __init__(
+        self,
+        shared: Shared,
+        engine: Engine,
+        logs: LogStore,
+        transport: Transport,
+        random: RandomSource,
+        spawn: Callable[[Coroutine[object, object, None]], None],
+    ) -> None:
+        self.all: dict[RegionId, RegionPeer] = {}
+        self.busy: set[RegionId] = set()
+        """Regions whose peer is being made, destroyed, or given the keys of a snapshot: it is in no group."""
+        self.on_message: Callable[[StoreId, StoreMessage], None] = lambda _, __: None
+        """Called with what another store says about sleep."""
+        self.on_round_end: Callable[[], None] = lambda: None
+        self._tombstones: dict[RegionId, PeerId] = {}
+        self._shared = shared
+        self._driver: Driver = shared.driver
+        self._engine = engine
+        self._logs = logs
+        self._transport = transport
+        self._random = random
+        self._spawn = spawn
+
+    # --- from disk ---
+
+    def load(self) -> tuple[list[Item], list[tuple[RegionState, ApplyState]]]:
+        """Find the peers on disk: what the log needs before `start_loaded`, and those with a snapshot half applied.
+
+        Raises:
+            DecodeError: what is in the engine is damaged, or of another release.
+        """
+        items: list[Item] = []
+        applying: list[tuple[RegionState, ApplyState]] = []
+        for state in all_region_states(self._engine):
+            region = state.region
+            log = self._logs.group(region.id)
+            if state.state is PeerState.TOMBSTONE:
+                self._tombstones[region.id] = state.peer_id
+                if is_begun(log):
+                    items.append(RemovedItem(region.id))
+            elif state.state is PeerState.APPLYING:
+                applying.append((state, get_apply_state(self._engine, region.id)))
+            else:
+                applied = get_apply_state(self._engine, region.id)
+                items += recovery_items(log, region, applied)
+                self.take(region, state.peer_id, applied)
+        return items, applying
+
+    def take(self, region: Region, peer_id: PeerId, applied: ApplyState) -> RegionPeer:
+        """A peer with keys is here from now on; it has no group yet."""
+        peer = self.all[region.id] = RegionPeer(self._shared, region, peer_id, applied.index, applied.term)
+        self._shared.regions.put(region)
+        return peer
+
+    def start_loaded(self) -> None:
+        """Take all that were found under way."""
+        for peer in self.all.values():
+            self.start(peer)
+
+    def start(self, peer: RegionPeer, *, new: bool = False) -> Group:
+        """Take a peer under way."""
+        return peer.start(self._random.below(1 << 62), new=new)
+
+    # --- messages ---
+
+    def on_unknown(self, from_: NodeId, group: int, messages: list[Message]) -> None:
+        """See `GroupsOwner.on_unknown`."""
+        if group == STORE_GROUP:
+            for message in from_wire(messages):
+                self._take_message(from_, message)
+            return
+        for raft_message in messages:
+            if isinstance(raft_message, _REQUESTS) and raft_message.to != NO_NODE:
+                self._on_named(from_, group, raft_message)
+
+    def _on_named(self, from_: StoreId, region_id: RegionId, message: Message) -> None:
+        """Somebody believes that a peer is here which is not."""
+        peer = self.all.get(region_id)
+        if region_id in self.busy or message.to <= self._tombstones.get(region_id, 0):
+            return
+        if peer is None:
+            self._create(from_, region_id, message)
+        elif peer.peer_id < message.to:
+            self.remove(peer)  # a store has one peer of a region, and the newer one is it
+        elif peer.peer_id > message.to:
+            self.send(from_, StoreMessage(Kind.GONE, region_id, message.to))
+
+    def _create(self, from_: StoreId, region_id: RegionId, message: Message) -> None:
+        log = self._logs.group(region_id)
+        if is_begun(log):
+            return  # a split that the engine lost will be applied again, and brings its keys
+        if sum(not peer.is_initialized for peer in self.all.values()) >= _UNINITIALIZED_MAX:
+            return
+        peer = self.all[region_id] = RegionPeer(self._shared, Region(region_id), message.to)
+        group = self.start(peer, new=log.hard_state.is_empty())
+        assert group.nodes is not None
+        group.nodes[message.from_] = from_
+        group.inbox.append(message)
+        self._driver.wake(group)
+
+    def on_stranger(self, group: Group, from_: NodeId, message: Message) -> None:
+        """See `GroupsOwner.on_stranger`."""
+        peer = self.all.get(group.id)
+        # Whoever leads for certain, all applied, knows every member that there is.
+        if peer is not None and peer.is_leased and isinstance(message, MsgVote | MsgPreVote):
+            self.send(from_, StoreMessage(Kind.GONE, group.id, message.from_))
+
+    def _take_message(self, from_: StoreId, message: StoreMessage) -> None:
+        if message.kind is not Kind.GONE:
+            self.on_message(from_, message)
+            return
+        peer = self.all.get(message.region_id)
+        if peer is not None and peer.peer_id == message.peer_id and message.region_id not in self.busy:
+            self.remove(peer)
+
+    def remove(self, peer: RegionPeer) -> None:
+        """It is a member no more: the round that follows destroys it."""
+        self._shared.removed.append(peer)
+        if peer.group is not None:
+            self._driver.wake(peer.group)
+
+    def send(self, to: StoreId, message: StoreMessage) -> None:
+        """Tell another store something; it may be lost."""
+        self._transport.send(to, [(STORE_GROUP, [to_wire(message)])])
+
+    # --- rounds ---
+
+    def on_round(self) -> RaftlyError | None:
+        """See `GroupsOwner.on_round`."""
+        try:
+            self._shared.round.end()
+            self._carry_out()
+            self.on_round_end()
+        except RaftlyError as error:
+            return error
+        return None
+
+    def _carry_out(self) -> None:
+        """What this round's entries ask of more than their own peer."""
+        shared = self._shared
+        if not (shared.splits or shared.expelled or shared.removed):
+            return
+        splits, shared.splits = shared.splits, []
+        for parent, parts in splits:
+            for part in parts:
+                self._on_cut_off(part, campaigns=parent.is_leader)
+        expelled, shared.expelled = shared.expelled, []
+        for leader, peer in expelled:
+            self.send(peer.store_id, StoreMessage(Kind.GONE, leader.region.id, peer.id))
+        removed, shared.removed = shared.removed, []
+        for gone in removed:
+            if self.all.get(gone.region.id) is gone:
+                self.destroy(gone)
+
+    def _on_cut_off(self, region: Region, *, campaigns: bool) -> None:
+        """A split made a region: its peer here comes to life as soon as its log is begun."""
+        own = region.peer_on(self._shared.store_id)
+        assert own is not None
+        known = self.all.get(region.id)
+        if self._tombstones.get(region.id, 0) >= own.id or (known is not None and known.peer_id > own.id):
+            self._clear(region, own.id)  # it was removed before it was made
+            return
+        assert known is None or not known.is_initialized, f"region {region.id} was here before it was cut off"
+        log = self._logs.group(region.id)
+        applied = ApplyState()
+        items: list[Item] = []
+        if is_begun(log):
+            items = recovery_items(log, region, applied)
+        else:
+            raft = None if known is None or known.group is None else known.group.raw.raft
+            promised = (raft.term, raft.vote) if raft is not None else (log.hard_state.term, log.hard_state.vote)
+            items = restart_items(log, region, applied, *promised)
+        if known is not None:
+            self._driver.remove_group(region.id)
+        peer = self.take(region, own.id, applied)
+        self.busy.add(region.id)
+        is_new = known is None and log.hard_state.is_empty()
+
+        def begin() -> None:
+            self.busy.discard(region.id)
+            if self.all.get(region.id) is peer:
+                group = self.start(peer, new=is_new)
+                if campaigns:
+                    group.act(lambda raw: raw.campaign())
+
+        self._driver.write(*items, then=begin)
+
+    def _clear(self, region: Region, peer_id: PeerId) -> None:
+        """The keys of a region whose peer is gone for good."""
+        batch = WriteBatch()
+        for cf in DATA_CFS:
+            delete_range(batch, region, cf, b"", b"")
+        self._bury(batch, region, max(peer_id, self._tombstones.get(region.id, 0)))
+        self._engine.write(batch)
+
+    def _bury(self, batch: WriteBatch, region: Region, peer_id: PeerId) -> None:
+        put_region_state(batch, RegionState(PeerState.TOMBSTONE, peer_id, region))
+        batch.delete(CF_RAFT, apply_state_key(region.id))
+        self._tombstones[region.id] = peer_id
+
+    # --- the end of a peer ---
+
+    def destroy(self, peer: RegionPeer) -> None:
+        """A peer is no member any more: its keys and its log go, for good.
+
+        The log goes last, and only when the engine's word that the peer is dead is durable: with its log gone it would
+        not know any more whom it voted for, and what it acknowledged.
+        """
+        region = peer.region
+        shared = self._shared
+        self._driver.remove_group(region.id)
+        if peer.group is not None:
+            peer.group.refuse_queued()
+        shared.round.leave(peer)
+        del self.all[region.id]
+        shared.regions.remove(region.id)
+        self.busy.add(region.id)
+        batch = shared.round.batch
+        if peer.is_initialized:
+            for cf in DATA_CFS:
+                delete_range(batch, region, cf, b"", b"")
+        self._bury(batch, region, peer.peer_id)
+        shared.round.flush()
+        peer.close(RegionNotFound(region.id))
+        _log.info("peer %d of region %d is destroyed", peer.peer_id, region.id)
+        self._spawn(self._forget_log(region.id))
+
+    async def _forget_log(self, region_id: RegionId) -> None:
+        await self._engine.sync()
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def done() -> None:
+            self.busy.discard(region_id)
+            if not written.done():
+                written.set_result(None)
+
+        self._driver.write(RemovedItem(region_id), then=done)
+        await written

@@ -1,0 +1,303 @@
+"""Snapshots: the keys of a region, sent to a peer that lacks what the log no longer has, and taken in.
+
+    leader                                            the peer's store
+      a file of the engine's keys as of now, made
+      in slices, at the index applied then
+      ── streamed, no faster than the limit ────────► a file, checked chunk by chunk, synced
+                                                      APPLYING: the peer leaves its group; its keys are replaced
+                                                      NORMAL at that index, in the engine, synced
+                                                      the log begins there; the peer joins its group again
+
+A peer behind a snapshot begins as after a restart: with the promises that its log knows, and the members of that index.
+A crash at any point leaves the file, so what was begun is done again at the next start (`resume`).
+
+What a file holds is in `region_snapshot`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, final
+
+from raftly.base.rand import RandomSource
+from raftly.base.region import Region, RegionId
+from raftly.base.types import NO_NODE, NodeId, Snapshot, SnapshotMeta
+from raftly.core.messages import MsgSnap
+from raftly.engine.base import Engine, WriteBatch
+from raftly.engine.base import Snapshot as EngineSnapshot
+from raftly.errors import Corruption, DecodeError, RaftlyError, SnapshotOutOfDate, TransferFailed
+from raftly.node.snapshot_files import SLICE_BYTES, FileSource
+from raftly.storage.items import Item
+from raftly.storage.log_store import LogStore
+from raftly.storage.snapshot import RateLimit, SnapshotReader, SnapshotStore
+from raftly.storage.vfs import FileSystem
+from raftly.store.options import StoreOptions
+from raftly.store.peer import RegionPeer, Shared
+from raftly.store.recovery import restart_items
+from raftly.store.region_snapshot import check_region, clear_region, ingest_region, write_region
+from raftly.store.region_state import (
+    ApplyState,
+    PeerState,
+    RegionState,
+    meta_of,
+    put_apply_state,
+    put_region_state,
+)
+from raftly.transport.base import Transport
+from raftly.transport.transfer import Incoming
+
+if TYPE_CHECKING:
+    from raftly.store.peers import Peers
+
+
+@final
+class Snapshots:
+    """Of all regions of one store. `attach` before the driver starts."""
+
+    def __init__(
+        self,
+        fs: FileSystem,
+        engine: Engine,
+        cluster_id: int,
+        transport: Transport,
+        random: RandomSource,
+        options: StoreOptions,
+    ) -> None:
+        self.sending = 0
+        self.receiving = 0
+        self._fs = fs
+        self._engine = engine
+        self._cluster_id = cluster_id
+        self._transport = transport
+        self._random = random
+        self._slots = asyncio.Semaphore(options.snapshots_sending_max)
+        self._receiving_max = options.snapshots_receiving_max
+        self._taking: set[RegionId] = set()
+        self._limit: RateLimit | None = None
+        if options.snapshot_rate:
+            self._limit = RateLimit(options.snapshot_rate, max(SLICE_BYTES, options.snapshot_rate // 10))
+
+    def attach(
+        self,
+        shared: Shared,
+        peers: Peers,
+        logs: LogStore,
+        spawn: Callable[[Coroutine[object, object, None]], None],
+    ) -> None:
+        """What snapshots go through from now on."""
+        self._shared = shared
+        self._peers = peers
+        self._logs = logs
+        self._spawn = spawn
+        self._transport.take_snapshot = self.take
+
+    def _files(self, region_id: RegionId) -> SnapshotStore:
+        files = SnapshotStore(self._fs, self._cluster_id, region_id, self._random)
+        files.open_dir()
+        return files
+
+    # --- sending ---
+
+    def latest(self, peer: RegionPeer, to: NodeId) -> Snapshot | None:
+        """What could be sent to a member now: see `GroupLog.latest_snapshot`."""
+        if peer.region.peer(to) is None:
+            return None
+        return Snapshot(meta_of(peer.region, ApplyState(peer.applied, peer.applied_term)))
+
+    def send(self, peer: RegionPeer, message: MsgSnap) -> None:
+        """See `SnapshotSender.send`."""
+        self._spawn(self._send(peer, message))
+
+    async def _send(self, peer: RegionPeer, message: MsgSnap) -> None:
+        failed = True
+        try:
+            async with self._slots:
+                self.sending += 1
+                try:
+                    await self._make_and_send(peer, message)
+                    failed = False
+                finally:
+                    self.sending -= 1
+        except (RaftlyError, OSError):
+            pass  # reported, and sent again
+        finally:
+            self._shared.driver.report_snapshot(peer.region.id, message.to, failed=failed)
+
+    async def _make_and_send(self, peer: RegionPeer, message: MsgSnap) -> None:
+        home = peer.region.peer(message.to)
+        if home is None or not peer.is_leader:
+            raise TransferFailed(message.to, "it is no member any more, or this peer does not lead")
+        region = peer.region
+        meta = meta_of(region, ApplyState(peer.applied, peer.applied_term))
+        keys = self._engine.snapshot()
+        files = self._files(region.id)
+        try:
+            await self._make(files, meta, region, keys)
+        finally:
+            keys.close()
+        reader = files.open(meta.index)
+        try:
+            offer = MsgSnap(message.to, message.from_, message.term, Snapshot(meta, reader.header_bytes))
+            source = FileSource(reader, self._limit)
+            await self._transport.send_snapshot(home.store_id, region.id, offer, source)
+        finally:
+            reader.close()
+            files.remove(meta.index)
+
+    async def _make(self, files: SnapshotStore, meta: SnapshotMeta, region: Region, keys: EngineSnapshot) -> None:
+        files.remove(meta.index)
+        writer = files.create(meta)
+        try:
+            await write_region(keys, region, writer.write)
+            await writer.commit()
+        except BaseException:
+            writer.abort()
+            raise
+
+    # --- taking ---
+
+    async def take(self, incoming: Incoming) -> None:
+        """See `SnapshotTaker`."""
+        message = incoming.begin.message
+        region_id = incoming.begin.group
+        peer = self._peers.all.get(region_id)
+        if peer is None or peer.group is None or region_id in self._peers.busy or peer.peer_id != message.to:
+            raise TransferFailed(incoming.from_, f"peer {message.to} of region {region_id} is not here")
+        if region_id in self._taking or len(self._taking) >= self._receiving_max:
+            raise TransferFailed(incoming.from_, "this store takes in other snapshots now")
+        self._taking.add(region_id)
+        self.receiving += 1
+        try:
+            if self._is_wanted(peer, message):
+                await self._receive(incoming, peer)
+        finally:
+            self.receiving -= 1
+            self._taking.discard(region_id)
+
+    def _is_wanted(self, peer: RegionPeer, message: MsgSnap) -> bool:
+        group = peer.group
+        assert group is not None
+        raft, meta = group.raw.raft, message.snapshot.meta
+        if message.term < raft.term:
+            raise TransferFailed(message.from_, f"term {message.term} is over")
+        return meta.index > raft.log.committed and not raft.log.match_term(meta.term, meta.index)
+
+    async def _receive(self, incoming: Incoming, peer: RegionPeer) -> None:
+        begin = incoming.begin
+        message = begin.message
+        files = self._files(begin.group)
+        meta = message.snapshot.meta
+        try:
+            receiver = await files.receive(message.snapshot.data)
+        except SnapshotOutOfDate:
+            for name in files.names():
+                files.remove(name.index)  # left by a transfer whose end was not needed any more
+            receiver = await files.receive(message.snapshot.data)
+        try:
+            if receiver.meta != meta:
+                raise DecodeError("snapshot", 0, "the file is not the one that was announced")
+            offset = receiver.offset if incoming.resumable else 0
+            if receiver.offset != offset:
+                raise TransferFailed(incoming.from_, "it cannot begin where this store wants it to")
+            async for chunk in incoming.chunks(offset):
+                await receiver.write(receiver.offset, chunk)
+            if not receiver.is_complete:
+                raise DecodeError("snapshot", receiver.offset, "the file ends before its end")
+        except BaseException:
+            receiver.close()
+            raise
+        await receiver.commit()
+        reader = files.open(meta.index)
+        try:
+            await self._adopt(incoming.from_, peer, message, reader)
+        finally:
+            reader.close()
+            files.remove(meta.index)
+
+    async def _adopt(self, from_: NodeId, peer: RegionPeer, message: MsgSnap, reader: SnapshotReader) -> None:
+        """Have a peer begin anew with what the file holds."""
+        region, _ = await check_region(reader.chunks())
+        meta = message.snapshot.meta
+        group = peer.group
+        region_id = region.id
+        still_here = self._peers.all.get(region_id) is peer and region_id not in self._peers.busy
+        if region_id != peer.region.id or not still_here or group is None or not self._is_wanted(peer, message):
+            raise TransferFailed(from_, "the peer has changed meanwhile")
+        overlapping = self._shared.regions.overlapping(region)
+        own = region.peer(peer.peer_id)
+        if overlapping or own is None or own.store_id != self._shared.store_id:
+            problem = f"region {overlapping[0].id} has its keys" if overlapping else "the peer is not in the snapshot"
+            raise TransferFailed(from_, problem)
+        raft = group.raw.raft
+        promised = (max(raft.term, message.term), raft.vote if raft.term >= message.term else NO_NODE)
+        self._peers.busy.add(region_id)
+        self._shared.driver.remove_group(region_id)
+        group.refuse_queued()
+        peer.rest("a snapshot takes the place of the entries")
+        old = peer.region
+        peer.region = region
+        self._shared.regions.put(region)  # nobody else gets these keys meanwhile
+        applied = ApplyState(meta.index, meta.term)
+        await self._ingest(RegionState(PeerState.APPLYING, peer.peer_id, region), old, applied, reader)
+        items = restart_items(self._logs.group(region_id), region, applied, *promised)
+        begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def begin() -> None:
+            self._peers.busy.discard(region_id)
+            peer.applied, peer.applied_term = applied.index, applied.term
+            new = self._peers.start(peer)
+            assert new.nodes is not None
+            new.nodes[message.from_] = from_
+            if not begun.done():
+                begun.set_result(None)
+
+        self._shared.driver.write(*items, then=begin)
+        await begun
+
+    async def _ingest(self, state: RegionState, old: Region, applied: ApplyState, reader: SnapshotReader) -> None:
+        """Replace the keys. The file is durable; before the first key changes so is the word that it is being applied.
+
+        Raises:
+            Corruption: the file is damaged; the peer cannot go on.
+            StorageError: the engine broke.
+        """
+        region = state.region
+        batch = WriteBatch()
+        put_region_state(batch, state)
+        put_apply_state(batch, region.id, applied.index, applied.term)
+        self._engine.write(batch)
+        await self._engine.sync()
+        batch = WriteBatch()
+        if old.peers:
+            clear_region(old, batch)  # it may have held more
+        self._engine.write(batch)
+        await ingest_region(self._engine, reader.chunks())
+        batch = WriteBatch()
+        put_region_state(batch, RegionState(PeerState.NORMAL, state.peer_id, region))
+        self._engine.write(batch)
+        await self._engine.sync()
+
+    async def resume(self, state: RegionState, applied: ApplyState) -> list[Item]:
+        """Do again what a crash interrupted; what the log needs before the peer can start.
+
+        Raises:
+            Corruption: the file is damaged or missing: remove the peer, and add another one.
+            StorageError: the disk could not read or write.
+        """
+        region = state.region
+        log = self._logs.group(region.id)
+        files = self._files(region.id)
+        try:
+            reader = files.open(applied.index)
+        except SnapshotOutOfDate as error:
+            path = files.path_of(meta_of(region, applied))
+            raise Corruption(path, 0, "the snapshot that was being applied is missing") from error
+        try:
+            await self._ingest(state, Region(region.id), applied, reader)
+        finally:
+            reader.close()
+        files.remove(applied.index)
+        self._peers.take(region, state.peer_id, applied)
+        hard = log.hard_state
+        return restart_items(log, region, applied, hard.term, hard.vote)

@@ -1,0 +1,231 @@
+"""RegionStore: one store of a cluster, from its directory to its regions. See the package's page."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Final, TypeAlias, final
+
+from raftly.base.rand import RandomSource
+from raftly.base.region import Region, RegionId, StoreId
+from raftly.base.region_errors import DataIsNotReady, RegionNotFound, ServerIsBusy
+from raftly.base.store_meta import StoreMeta
+from raftly.engine.base import Engine
+from raftly.errors import RaftlyError, StorageError
+from raftly.node.driver import Driver, DriverOptions
+from raftly.node.lease_clock import LeaseClock, lease_clock_of
+from raftly.storage.log_store import LogStore
+from raftly.storage.vfs import FileSystem
+from raftly.store.apply import Round
+from raftly.store.checks import check_store
+from raftly.store.duties import Duties, Usage
+from raftly.store.founding import found, identify
+from raftly.store.kv import RequestContext
+from raftly.store.ops import Op
+from raftly.store.options import StoreOptions
+from raftly.store.peer import RegionPeer, Shared
+from raftly.store.peers import Peers
+from raftly.store.placement import PlacementClient
+from raftly.store.reader import EngineReader
+from raftly.store.regions import RegionMap
+from raftly.store.snapshots import Snapshots
+from raftly.transport.base import Transport
+
+_log: Final = logging.getLogger("raftly.store")
+
+MakeTransport: TypeAlias = Callable[[int, StoreId], Transport]
+"""Given cluster id and store id: how the store's peers reach those of others. Over TCP with `bind_senders` off."""
+
+
+@final
+class RegionStore:
+    """See `KvBackend`. Made by `start`; everything on one event loop."""
+
+    def __init__(
+        self,
+        meta: StoreMeta,
+        logs: LogStore,
+        engine: Engine,
+        fs: FileSystem,
+        transport: Transport,
+        placement: PlacementClient,
+        options: StoreOptions,
+        cluster_id: int,
+        random: RandomSource,
+        clock: LeaseClock,
+        usage: Usage,
+    ) -> None:
+        self.meta = meta
+        self.options = options
+        self.engine = engine
+        self.cluster_id = cluster_id
+        self.failure: RaftlyError | None = None  # why this store serves nothing any more
+        self._logs = logs
+        self._transport = transport
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopped = False
+        self._driver = Driver(meta.id, logs, transport, DriverOptions(options.tick, clock))
+        self._snapshots = Snapshots(fs, engine, cluster_id, transport, random, options)
+        self._shared = Shared(meta.id, options, self._driver, Round(engine), RegionMap(), clock, self._snapshots)
+        self._peers = Peers(self._shared, engine, logs, transport, random, self._spawn)
+        self._snapshots.attach(self._shared, self._peers, logs, self._spawn)
+        self._duties = Duties(self._shared, self._peers, placement, transport, meta, logs, engine, usage)
+        self._driver.owner = self._peers
+
+    # --- life ---
+
+    @classmethod
+    async def start(
+        cls,
+        fs: FileSystem,
+        engine: Engine,
+        make_transport: MakeTransport,
+        placement: PlacementClient,
+        meta: StoreMeta,
+        options: StoreOptions,
+        *,
+        random: RandomSource,
+        lease_clock: LeaseClock | None = None,
+        usage: Usage = lambda: (0, 0),
+    ) -> RegionStore:
+        """Recover from a directory (`fs` has the log and the snapshots), or join the cluster as a new store, and run.
+
+        `meta` says where the store is; its id is the directory's, or a new one. The engine stays the caller's to close.
+        `usage` tells the capacity of the disk and what is available of it, in bytes.
+
+        Raises:
+            StorageError: the directory is in use, damaged, or another store's.
+            RaftlyError: the placement driver cannot be reached, or does not take this store.
+            OSError: the transport cannot listen.
+        """
+        ident = await identify(engine, placement, random)
+        meta = replace(meta, id=ident.store_id)
+        await found(engine, placement, meta)
+        await placement.put_store(meta)
+        logs = LogStore(fs, ident.cluster_id, ident.store_id, options.log)
+        logs.open()
+        try:
+            transport = make_transport(ident.cluster_id, ident.store_id)
+            transport.set_origin(ident.cluster_id, ident.directory)
+            clock = lease_clock or lease_clock_of(asyncio.get_running_loop())
+            store = cls(meta, logs, engine, fs, transport, placement, options, ident.cluster_id, random, clock, usage)
+            await store._begin()
+        except BaseException:
+            logs.close()
+            raise
+        return store
+
+    async def _begin(self) -> None:
+        items, applying = self._peers.load()
+        for state, applied in applying:
+            items += await self._snapshots.resume(state, applied)
+        if items:
+            await self._logs.commit(items)
+        self._peers.start_loaded()
+        await self._duties.learn_stores()
+        await self._driver.start()
+        self._duties.start()
+
+    async def stop(self) -> None:
+        """Hand leaderships over as far as there is somebody to take them, finish writing, stop. Again is fine."""
+        if self._stopped:
+            return
+        self._stopped = True
+        await self._duties.stop()
+        if self._driver.failure is None:
+            await self._hand_over()
+        await self._driver.stop()
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        stopped = StorageError("this store was stopped")
+        for peer in self._peers.all.values():
+            peer.close(stopped)
+        if self.failure is None:
+            with suppress(RaftlyError):
+                await self.engine.sync()
+        self._logs.close()
+
+    async def _hand_over(self) -> None:
+        """Leadership goes to whoever has most of the log; a region that has nobody else keeps it."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self.options.stop_patience
+        moving = []
+        for peer in self._peers.all.values():
+            if peer.is_leader and peer.group is not None:
+                target, _ = peer.group.successor()
+                home = peer.region.peer(target)
+                if home is not None and peer.transfer_leader(home):
+                    moving.append(peer)
+        while any(peer.is_leader for peer in moving) and loop.time() < until:  # noqa: ASYNC110 - many, not one event
+            await asyncio.sleep(self.options.tick / 4)
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+        if self._stopped:
+            work.close()
+            return
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._on_done)
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, StorageError):
+            self._driver.fail(error)
+        elif error is not None:
+            _log.error("store %d: a task ended with %r", self.meta.id, error, exc_info=error)
+
+    # --- what the server asks ---
+
+    @property
+    def id(self) -> StoreId:
+        """This store."""
+        return self.meta.id
+
+    def regions(self) -> list[Region]:
+        """Those with keys here, in the order of their keys."""
+        return self._shared.regions.all()
+
+    def peer_of(self, region_id: RegionId) -> RegionPeer | None:
+        """The peer of a region that is here."""
+        return self._peers.all.get(region_id)
+
+    def read_now(self, ctx: RequestContext) -> EngineReader | None:
+        """See `KvBackend.read_now`."""
+        return self._find(ctx).read_now(ctx)
+
+    async def read(self, ctx: RequestContext, deadline: float) -> EngineReader:
+        """See `KvBackend.read`."""
+        return await self._find(ctx).read(ctx, deadline)
+
+    def write(self, ctx: RequestContext, ops: Sequence[Op], deadline: float) -> asyncio.Future[list[object]]:
+        """See `KvBackend.write`."""
+        return self._find(ctx).write(ctx, ops, deadline)
+
+    async def split(self, ctx: RequestContext, keys: Sequence[bytes], deadline: float) -> list[Region]:
+        """Split a region at these keys, on a client's word; the parts, in order.
+
+        Raises:
+            RegionError: the request is for somebody else, or later.
+            OutcomeUnknown: it may or may not be split.
+        """
+        peer = self._find(ctx)
+        peer.check_admin(ctx)
+        return await self._duties.split_at(peer, keys, deadline)
+
+    def _find(self, ctx: RequestContext) -> RegionPeer:
+        check_store(ctx, self.meta.id)
+        failure = self._driver.failure
+        if failure is not None:
+            raise ServerIsBusy(f"this store has failed: {failure}")
+        peer = self._peers.all.get(ctx.region_id)
+        if peer is None or peer.group is None:
+            raise RegionNotFound(ctx.region_id)
+        if ctx.stale_read:
+            raise DataIsNotReady(ctx.region_id, peer.peer_id)
+        return peer
