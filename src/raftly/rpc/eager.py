@@ -96,14 +96,10 @@ def start(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T], on_done
     does): that one is put aside meanwhile.
     """
     step = _FirstStep(loop, coro, copy_context())
-    outer: asyncio.Task[Any] | None = None
-    try:
-        _enter_task(loop, step)  # type: ignore[arg-type]
-    except RuntimeError:  # inside a task
-        outer = asyncio.current_task(loop)
-        assert outer is not None
+    outer = asyncio.current_task(loop)
+    if outer is not None:
         _leave_task(loop, outer)
-        _enter_task(loop, step)  # type: ignore[arg-type]
+    _enter_task(loop, step)  # type: ignore[arg-type]
     result: T | None = None
     failure: BaseException | None = None
     try:

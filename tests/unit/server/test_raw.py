@@ -115,6 +115,18 @@ def test_scans_are_those_of_a_dictionary(
     assert run(body()) == found[:limit]
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_scan_goes_on_at_the_very_next_key(reverse: bool) -> None:
+    async def body() -> None:
+        store = Store()
+        keys = [b"k" + bytes(number) for number in range(100)]  # nothing fits between two of them
+        for key in keys:
+            await store.put(key, b"")
+        assert [key for key, _ in await store.scan(limit=100, reverse=reverse)] == keys[:: -1 if reverse else 1]
+
+    run(body())
+
+
 def test_a_long_scan_shows_one_moment_and_lets_others_run() -> None:
     async def body() -> None:
         store = Store()
