@@ -121,7 +121,7 @@ class SortedMap(SortedView):
         chunk.values.insert(at, value)
         self.size += len(key) + len(value)
         if len(chunk.keys) > _CHUNK_KEYS_MAX:
-            self._halve(number, chunk)
+            self._halve(number)
 
     def delete(self, key: bytes) -> None:
         """Take a key away, if it is there."""
@@ -143,18 +143,15 @@ class SortedMap(SortedView):
             number += len(self._chunks) == chunks
 
     def _own(self, number: int) -> _Chunk:
-        """The chunk, in a form that no view has."""
+        """The chunk, in a form that no view has; nor has one the two lists, from here to the next `freeze`."""
         chunk = self._chunks[number]
         if chunk.age < self._age:
-            self._own_lists()
+            if self._shared:
+                self._firsts = self._firsts.copy()
+                self._chunks = self._chunks.copy()
+                self._shared = False
             chunk = self._chunks[number] = _Chunk(self._age, chunk.keys.copy(), chunk.values.copy())
         return chunk
-
-    def _own_lists(self) -> None:
-        if self._shared:
-            self._firsts = self._firsts.copy()
-            self._chunks = self._chunks.copy()
-            self._shared = False
 
     def _cut(self, number: int, start: int, stop: int) -> None:
         """Take keys out of a chunk, and the chunk away when it is empty; the first one stays."""
@@ -163,12 +160,11 @@ class SortedMap(SortedView):
         del chunk.keys[start:stop]
         del chunk.values[start:stop]
         if not chunk.keys and number:
-            self._own_lists()
             del self._firsts[number]
             del self._chunks[number]
 
-    def _halve(self, number: int, chunk: _Chunk) -> None:
-        self._own_lists()
+    def _halve(self, number: int) -> None:
+        chunk = self._own(number)
         middle = len(chunk.keys) // 2
         upper = _Chunk(self._age, chunk.keys[middle:], chunk.values[middle:])
         del chunk.keys[middle:]
