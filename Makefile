@@ -36,7 +36,7 @@ FASTEST := $(if $(filter compiled,$(FORMS)),$(BUILT))
 GOLDEN := $(wildcard tests/datadriven) $(wildcard $(addprefix ../shared/raft-conformance/,interaction quorum confchange))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit-plain unit-compiled golden-plain golden-compiled bench bench-core bench-failover bench-log bench-memory bench-node bench-remote bench-rpc bench-start behaviours tinykv mutants soak docs clean \
+.PHONY: help run test unit-plain unit-compiled golden-plain golden-compiled bench bench-core bench-engine bench-failover bench-log bench-memory bench-node bench-remote bench-rpc bench-start behaviours tinykv mutants soak docs clean \
         check check-format check-lint check-types check-docs format
 .DELETE_ON_ERROR:
 
@@ -84,6 +84,9 @@ bench: bench-core bench-log bench-node bench-start bench-remote bench-rpc ## eve
 
 bench-core: $(READY) $(if $(filter compiled,$(FORMS)),$(BUILT)) ## CPU per committed entry of the core, plain and compiled
 	@$(BIN)/python bench/core.py $(ARGS)
+
+bench-engine: $(READY) ## puts, gets and scans of both engines, and how long slices hold the loop
+	@$(BIN)/python bench/engine.py $(ARGS)
 
 bench-log: $(READY) $(FASTEST) ## the durable log beside the disk's own rate of syncs
 	@PYTHONPATH=$(dir $(FASTEST)) $(BIN)/python bench/log.py $(ARGS)
