@@ -135,7 +135,8 @@ class Observer:
             skip_to=raft.log.committed,
         )
         parts.machine.on_comparison = self.digests.on_entry
-        self.health: Final = Level(health(self.view(0.0)))
+        self._view = self.view(0.0)
+        self.health: Final = Level(health(self._view))
 
     # --- hooks ---
 
@@ -271,8 +272,12 @@ class Observer:
         return Disk.STALLED if driver.writing_s(now) > self.parts.election_s else Disk.OK
 
     def _look(self, now: float) -> None:
+        view = self.view(now)
+        if view == self._view:
+            return
+        self._view = view
         before = self.health.value.disk
-        self.health.set(health(self.view(now)))
+        self.health.set(health(view))
         disk = self.health.value.disk
         if disk is not before and disk is not Disk.FAILED:  # Failed tells of that
             self._tell(DiskRecovered() if disk is Disk.OK else DiskTrouble(disk.name, disk.value))

@@ -50,6 +50,7 @@ _FILL: Final = b"\xa5" * 39
 _FILL_MIN: Final = 8
 _THIN_BYTES: Final = 3  # so few could be the work of a flipped bit or two
 _ZERO_HEADER: Final = bytes(BATCH_HEADER_BYTES)
+_ZEROS: Final = bytes(4096)
 
 
 @final
@@ -155,6 +156,17 @@ def scan(path: str, data: bytes, first_sequence: int, take: Callable[[Batch], No
     return offset
 
 
+def zeros_from(data: bytes, start: int) -> int:
+    """Where the zeros begin that reach to the end of the data; at `start` at the least. 0 <= start <= len(data).
+
+    By blocks: a mebibyte of space, which most logs end with, takes 15 ms to be stripped byte by byte.
+    """
+    end = len(data)
+    while end - start >= len(_ZEROS) and data[end - len(_ZEROS) : end] == _ZEROS:
+        end -= len(_ZEROS)
+    return start + len(data[start:end].rstrip(b"\0"))
+
+
 def _read(data: bytes, offset: int, sequence: int) -> Batch | None:
     """The valid batch at `offset`; None when there is none."""
     body = offset + BATCH_HEADER_BYTES
@@ -177,7 +189,7 @@ def _damage(data: bytes, offset: int, sequence: int, *, last: bool) -> str | Non
     """Why what stands behind the last valid batch is neither zeros nor, in the last segment, one torn batch."""
     if len(data) < offset + RESERVE_BYTES:
         return "the file was cut: it ends too early for its last batch"
-    if not data[offset:].strip(b"\0"):
+    if zeros_from(data, offset) == offset:
         return None
     body = offset + BATCH_HEADER_BYTES
     if data[offset:body] == _ZERO_HEADER:
@@ -208,7 +220,7 @@ def _damaged_body(data: bytes, offset: int, sequence: int) -> str | None:
         return f"batch {sequence} does not match its checksum"
     if missing <= thin:
         return f"batch {sequence} lacks only sectors that were nearly empty: torn or damaged, which cannot be told"
-    return "something follows a batch that is incomplete" if data[end:].strip(b"\0") else None
+    return "something follows a batch that is incomplete" if zeros_from(data, end) > end else None
 
 
 def _batch_follows(data: bytes, offset: int, sequence: int) -> bool:

@@ -31,6 +31,7 @@ from raftly.storage.segment import (
     decode_header,
     encode_batch,
     scan,
+    zeros_from,
 )
 from raftly.storage.vfs import File, FileSystem
 
@@ -114,7 +115,7 @@ def read_segment(
         take(number, batch)
 
     end = scan(path, data, header.first_sequence, counted, last=last)
-    return SegmentFound(header, count, end, end + len(data[end:].rstrip(b"\0")), len(data))
+    return SegmentFound(header, count, end, zeros_from(data, end), len(data))
 
 
 @final

@@ -16,6 +16,7 @@ from raftly.storage.segment import (
     decode_header,
     encode_batch,
     scan,
+    zeros_from,
 )
 
 HEADER = SegmentHeader(0xC1, 3, 7, 100)
@@ -49,6 +50,15 @@ def test_batches_are_read_as_they_were_written() -> None:
     assert ends[0] - HEADER_BYTES == batch_bytes(1) == 64
     assert batch_bytes(24) == 64
     assert batch_bytes(25) == 96
+
+
+@pytest.mark.parametrize("size", [0, 1, 4095, 4096, 4097, 8192, 12_345])
+def test_where_the_zeros_at_the_end_begin(size: int) -> None:
+    places = [place for edge in (0, 4096, 8192, size) for place in range(edge - 2, edge + 2)]
+    for last, start in itertools.product([-1, *places], [0, *places]):
+        if last < size and 0 <= start <= size:
+            data = bytes(last) + b"\1" + bytes(size - last - 1) if last >= 0 else bytes(size)
+            assert zeros_from(data, start) == start + len(data[start:].rstrip(b"\0"))
 
 
 def test_the_header_is_read_and_every_flipped_bit_of_it_refused() -> None:
