@@ -34,6 +34,7 @@ LAYERS: dict[str, set[str]] = {
 LAYERS["server"] = set(LAYERS) - {"errors"}
 LAYERS["testing"] = set(LAYERS) - {"errors"}
 LAYERS["demo"] = set(LAYERS) - {"errors", "testing"}
+LAYERS["playground"] = {"base", "client", "demo", "node"}  # a client of processes that it starts
 LAYERS["cli"] = set(LAYERS) - {"errors"}
 LAYERS[""] = {"base", "core", "node", "storage", "transport"}  # raftly/__init__.py: public names only
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from raftly.cli.output import print_json, print_table, shown_key
+from raftly.cli.output import print_json, print_table
+from raftly.client.text import shown_key
 from raftly.errors import RaftlyError
 
 if TYPE_CHECKING:

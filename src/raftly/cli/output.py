@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["print_json", "print_table", "shown_key"]
+__all__ = ["print_json", "print_table"]
 
 
 def print_json(value: object) -> None:
@@ -34,11 +34,3 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
     for row in [list(columns), *cells]:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     sys.stdout.flush()
-
-
-def shown_key(key: bytes, empty: str = "") -> str:
-    """A key as text where it is text, else as 0x and hex digits."""
-    if not key:
-        return empty
-    text = key.decode("utf-8", "replace")
-    return text if text.isprintable() and text.encode() == key and not text.startswith("0x") else f"0x{key.hex()}"

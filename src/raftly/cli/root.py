@@ -22,6 +22,7 @@ GROUPS: Final = {
     "kv": ("raftly.cli.kv:kv", "Read and write keys of a cluster."),
     "log": ("raftly.cli.log:log", "Show, check and repair the log of a node."),
     "pd": ("raftly.cli.pd:pd", "Run one member of the placement driver."),
+    "playground": ("raftly.cli.playground:playground", "A whole cluster of stores on this machine, to break."),
     "sim": ("raftly.cli.sim:sim", "Run whole clusters on virtual time, from seeds, with faults."),
     "store": ("raftly.cli.store:store", "Run one store."),
 }

@@ -6,7 +6,7 @@ Every call is repeated, elsewhere if need be, until its time is over: nothing as
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Final, Protocol, Self, TypeVar, final
@@ -14,6 +14,7 @@ from typing import Final, Protocol, Self, TypeVar, final
 from raftly.base.heartbeats import DownPeer
 from raftly.base.region import Peer, Region, RegionId, StoreId
 from raftly.base.store_meta import StoreMeta
+from raftly.client.admin import ADMIN_DO
 from raftly.client.backoff import Backoff, Cause
 from raftly.client.channels import Channels
 from raftly.client.errors import ClientClosed, NotDone, PlacementRefused
@@ -26,6 +27,7 @@ from raftly.rpc import ClientCall, ClientTls, Method, RpcError, StatusCode
 __all__ = ["Member", "Members", "PdClient", "PlacedRegion", "RegionOperator"]
 
 CALL_S: Final = 2.0  # of one attempt; past it another member is asked who leads
+SPLIT_S: Final = 12.0  # the driver answers when it is done, or gives up after 10 s
 TIMEOUT_S: Final = 10.0
 REFUSALS: Final = frozenset(
     {
@@ -50,6 +52,8 @@ class _Request(Protocol):
 
 Request = TypeVar("Request", bound=_Request)
 Response = TypeVar("Response", bound=_Response)
+Req = TypeVar("Req")
+Res = TypeVar("Res")
 
 
 @final
@@ -158,17 +162,37 @@ class PdClient:
     # --- calls ------------------------------------------------------------------------------------------------------
 
     async def call(
-        self, method: Method[Request, Response], request: Request, *, timeout_s: float | None = None
+        self,
+        method: Method[Request, Response],
+        request: Request,
+        *,
+        timeout_s: float | None = None,
+        attempt_s: float = CALL_S,
     ) -> Response:
         """One call to the leader. Sets the request's header."""
+
+        def make() -> Request:
+            request.header.cluster_id = self.cluster_id
+            return request
+
+        response = await self._ask(method, make, timeout_s, attempt_s)
+        _check(response.header)
+        return response
+
+    async def admin(self, do: str, *, timeout_s: float | None = None, **arguments: object) -> object:
+        """Something that kvproto has no call for, of our own placement driver: see `raftly.client.admin`."""
+        return await self._ask(ADMIN_DO, lambda: {"do": do, **arguments}, timeout_s, CALL_S)
+
+    async def _ask(
+        self, method: Method[Req, Res], make: Callable[[], Req], timeout_s: float | None, attempt_s: float
+    ) -> Res:
         loop = asyncio.get_running_loop()
         backoff = Backoff(loop.time() + (self.timeout_s if timeout_s is None else timeout_s), self._rng)
         while True:
             try:
                 leader = await self._find(backoff)
-                request.header.cluster_id = self.cluster_id
-                limit = min(CALL_S, backoff.left(loop.time()))
-                response = await self._channels.to(leader).unary(method, request, timeout_s=limit)
+                limit = min(attempt_s, backoff.left(loop.time()))
+                return await self._channels.to(leader).unary(method, make(), timeout_s=limit)
             except RpcError as error:
                 if self._closed:
                     raise ClientClosed from error
@@ -179,9 +203,6 @@ class PdClient:
                 if pause is None:
                     raise NotDone(f"{method.name} of the placement driver", str(error)) from error
                 await asyncio.sleep(pause)
-            else:
-                _check(response.header)
-                return response
 
     async def stream(self, method: Method[Request, Response]) -> ClientCall[Request, Response]:
         """A stream with the leader, for one attempt; whoever uses it opens another when it ends.
@@ -328,7 +349,7 @@ class PdClient:
     async def split_regions(self, keys: Iterable[bytes], *, timeout_s: float | None = None) -> list[RegionId]:
         """Make regions begin at these keys; the ids of the new ones."""
         request = pdpb_pb2.SplitRegionsRequest(split_keys=keys)
-        response = await self.call(pdpb_rpc.PD_SPLIT_REGIONS, request, timeout_s=timeout_s)
+        response = await self.call(pdpb_rpc.PD_SPLIT_REGIONS, request, timeout_s=timeout_s, attempt_s=SPLIT_S)
         return list(response.regions_id)
 
     async def get_operator(self, region_id: RegionId) -> RegionOperator:

@@ -25,6 +25,7 @@ from raftly.pd.placement import MemberRow, Placement
 from raftly.rpc import Server, ServerTls
 from raftly.rpc.health import Health
 from raftly.rpc.reflection import reflection_services
+from raftly.server.pd_admin import admin_service
 from raftly.server.pd_service import pd_service
 from raftly.server.pd_state import pd_state
 from raftly.transport.options import Address, TcpOptions
@@ -119,7 +120,7 @@ class PdServer:
             tcp=options.tcp,
         )
         member = Member(node, options.cluster_id or 1 + secrets.randbelow((1 << 63) - 1))
-        services = [pd_service(member), Health().service()]
+        services = [pd_service(member), admin_service(member), Health().service()]
         pd = cls(options, node, member, Server([*services, *reflection_services(services)], tls=options.tls))
         try:
             await pd._listen()

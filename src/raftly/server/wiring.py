@@ -6,8 +6,10 @@ stop: clients hear that it goes ─► leaderships handed over, writes finished 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import Final
 from raftly.base.rand import SplitMix64
 from raftly.base.store_meta import StoreMeta
 from raftly.client.channels import split_address
+from raftly.client.errors import NotDone
 from raftly.client.pd import PdClient
 from raftly.engine.base import Engine
 from raftly.engine.memory import MemoryEngine
@@ -41,6 +44,7 @@ from raftly.transport.tls import PeerTls
 
 __all__ = ["peer_tcp", "server_tls", "start_standalone", "start_status", "start_store"]
 
+_log: Final = logging.getLogger("raftly.server")
 STANDALONE_CLUSTER: Final = 1
 WATCH_S: Final = 0.1
 
@@ -155,8 +159,10 @@ async def start_store(config: StoreConfig) -> Started:
     async with AsyncExitStack() as undo:
         engine = open_engine(config.storage, directory / "engine")
         undo.callback(engine.close)
-        placement = GrpcPlacement(PdClient(config.pd, tls=client_tls(config.tls)))
+        pd = PdClient(config.pd, tls=client_tls(config.tls))
+        placement = GrpcPlacement(pd)
         undo.push_async_callback(placement.close)
+        await _wait_for_driver(pd, config.pd)
 
         def make_transport(cluster_id: int, store_id: int) -> TcpTransport:
             listen = (peers.host, peers.port)
@@ -196,6 +202,17 @@ async def start_store(config: StoreConfig) -> Started:
         ends = undo.pop_all()
     addresses = {"address": clients.advertised, "peer": peers.advertised, "status": meta.status_address}
     return Started(f"store {store.id}", addresses, failed, ends.aclose, config.server.drain, {"store": store.id})
+
+
+async def _wait_for_driver(pd: PdClient, addresses: Sequence[str]) -> None:
+    """A store may be started before its placement driver is: until a member answers it says so and asks again."""
+    while True:
+        try:
+            await pd.members()
+        except NotDone as error:
+            _log.warning("no placement driver answers at %s yet: %s", ", ".join(addresses), error.cause)
+        else:
+            return
 
 
 async def _watch(store: RegionStore, failed: asyncio.Future[RaftlyError]) -> None:

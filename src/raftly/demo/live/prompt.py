@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Final
 
 from raftly.demo.live.commands import FORMS
@@ -18,10 +19,10 @@ except ImportError:  # some Pythons are built without it: then there is no histo
     readline = None  # type: ignore[assignment]
 
 
-def lines() -> Iterator[str]:
-    """What is typed, until the end of the input, or Ctrl-C at an empty prompt."""
+def lines(commands: Iterable[str] = FORMS) -> Iterator[str]:
+    """What is typed, until the end of the input, or Ctrl-C at an empty prompt. `commands` are completed."""
     if readline is not None:
-        readline.set_completer(complete)
+        readline.set_completer(partial(complete, commands=tuple(commands)))
         readline.parse_and_bind("tab: complete")
     while True:
         try:
@@ -45,7 +46,7 @@ def _signals_seen() -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def complete(text: str, number: int) -> str | None:
+def complete(text: str, number: int, commands: Iterable[str] = FORMS) -> str | None:
     """The `number`-th command that begins like this."""
-    found = [name for name in FORMS if name.startswith(text)]
+    found = [name for name in commands if name.startswith(text)]
     return f"{found[number]} " if number < len(found) else None

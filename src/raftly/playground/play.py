@@ -1,0 +1,208 @@
+"""Play: a playground from its start to its end, with a prompt, the tour, or nothing in between; the exit code."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Final, NoReturn, final
+
+from raftly.demo.live import prompt
+from raftly.demo.live.render import Teller
+from raftly.demo.live.step import Step
+from raftly.errors import ConfigError
+from raftly.node.blocking import LoopThread
+from raftly.playground.acts import Acts
+from raftly.playground.cluster import Cluster, Refused
+from raftly.playground.commands import COMMANDS, Command, parse
+from raftly.playground.tour import TOUR, verdict
+
+__all__ = ["Mode", "Options", "play"]
+
+READ_S: Final = 2.0  # to read what a scene is about
+SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What may be asked for. Raises ConfigError."""
+
+    members: int = 1
+    stores: int = 3
+    base_port: int = 0  # 0: any that are free
+    data: Path | None = None  # None: a temporary directory
+    speed: float = 0.0  # of the tour: 1 leaves time to read; 0: none
+
+    def __post_init__(self) -> None:
+        if self.members not in (1, 3, 5):
+            raise ConfigError("pd", f"must be 1, 3 or 5, and is {self.members}")
+        if not 1 <= self.stores <= 20:
+            raise ConfigError("stores", f"must lie between 1 and 20, and is {self.stores}")
+
+
+@final
+class Player:
+    """Carries out what is typed, or written in a script."""
+
+    def __init__(self, thread: LoopThread, cluster: Cluster, teller: Teller, speed: float) -> None:
+        self.lost = False
+        self._thread = thread
+        self._acts = Acts(cluster, teller.note)
+        self._teller = teller
+        self._pause_s = READ_S / speed if speed else 0.0
+
+    def play(self, lines: Iterable[str], *, echo: bool) -> bool:
+        """Carry out line after line, until one says quit; did every line go as it must?"""
+        fine = True
+        for typed in lines:
+            line = typed.strip()
+            try:
+                command = parse(line)
+            except Refused as error:
+                fine = False
+                self._teller.end(line, Step([str(error)], ok=False, facts={"error": error.code}), 0.0)
+                continue
+            if command is None:
+                continue
+            if command.name == "quit":
+                break
+            if echo:
+                self._teller.begin(line, "")
+            if command.name == "tour":
+                fine &= self.tour()
+                continue
+            try:
+                fine &= self._do(line, command).ok
+            except KeyboardInterrupt:
+                self._teller.note("given up; what was done of it stays done")
+        return fine and not self.lost
+
+    def tour(self) -> bool:
+        """The script; was nothing lost, and did everything go as it must?"""
+        played = []
+        for scene in TOUR:
+            self._teller.begin(scene.line, scene.about)
+            if scene.about:
+                time.sleep(self._pause_s)
+            command = parse(scene.line)
+            assert command is not None
+            played.append((scene.line, self._do(scene.line, command)))
+        ok, lines = verdict(played)
+        self._teller.verdict(lines, ok=ok)
+        return ok
+
+    def _do(self, line: str, command: Command) -> Step:
+        begun = time.monotonic()
+        step = self._thread.run(self._acts.do(command))
+        self.lost |= bool(step.lost)
+        self._teller.end(line, step, time.monotonic() - begun)
+        return step
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """What happens between start and end: a script, else a prompt if `ask`, else nothing if `serve`, else the tour."""
+
+    script: Iterable[str] | None = None
+    ask: bool = False
+    serve: bool = False
+
+
+def play(options: Options, teller: Teller, mode: Mode) -> int:
+    """Everything; the exit code.
+
+    Raises:
+        RaftlyError: the processes could not be started.
+        KeyboardInterrupt, SystemExit: somebody ended it; all processes are gone then, too.
+    """
+    with _signals(), _root(options.data) as root:
+        thread = LoopThread("raftly-playground")
+        cluster = Cluster(root)
+        try:
+            begun = time.monotonic()
+            thread.run(cluster.start(options.members, options.stores, options.base_port))
+            if mode.serve:
+                return _serve(cluster)
+            _greet(cluster, teller, time.monotonic() - begun)
+            player = Player(thread, cluster, teller, options.speed)
+            if mode.script is not None:
+                return 0 if player.play(mode.script, echo=True) else 1
+            if mode.ask:
+                teller.note("`help` lists the commands, `tour` shows them all, Ctrl-D or `quit` ends it.")
+                player.play(prompt.lines(COMMANDS), echo=False)
+                return 1 if player.lost else 0
+            return 0 if player.tour() else 1
+        finally:
+            _ignore_signals()  # what is left to do takes a moment, and an impatient second one would leave traces
+            thread.stop(cluster.close(kill=options.data is None))
+
+
+def _greet(cluster: Cluster, teller: Teller, seconds: float) -> None:
+    pd = ",".join(cluster.pd_addresses())
+    members, stores = len(cluster.members()), len(cluster.stores())
+    what = f"{members} placement driver{'s' if members > 1 else ''} and {stores} store{'s' if stores > 1 else ''}"
+    lines = [
+        f"{what} serve, {seconds:.1f} s after the start; their files are below {cluster.root}",
+        "try next, from another terminal:",
+        f"  raftly kv --pd {pd} put hello world",
+        f"  raftly ctl --pd {pd} region",
+        f"  python -c \"from tikv_client import RawClient; print(RawClient.connect(['{pd}']).get(b'hello'))\"",
+    ]
+    facts: dict[str, object] = {
+        "pd": cluster.pd_addresses(),
+        "stores": [cluster.address(process) for process in cluster.stores()],
+    }
+    teller.end("start", Step(lines, facts=facts), seconds)
+
+
+def _serve(cluster: Cluster) -> int:
+    """Say where everything is, and go on until the standard input ends, or a signal comes."""
+    addresses = [cluster.address(process) for process in cluster.stores()]
+    sys.stdout.write(json.dumps({"pd": cluster.pd_addresses(), "stores": addresses}) + "\n")
+    sys.stdout.flush()
+    while sys.stdin.buffer.read(4096):
+        pass
+    return 0
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Whoever ends this process politely ends the others with it."""
+
+    def end(number: int, _frame: FrameType | None) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _ignore_signals() -> None:
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def _root(data: Path | None) -> Iterator[Path]:
+    """Where the files are."""
+    if data is not None:
+        with suppress(FileExistsError):
+            data.mkdir(parents=True)
+        yield data
+        return
+    with tempfile.TemporaryDirectory(prefix="raftly-playground-", ignore_cleanup_errors=True) as root:
+        yield Path(root)
