@@ -65,6 +65,10 @@ class Cluster:
         """Is what lies there to be copied elsewhere, because nobody answers from there?"""
         return self.liveness(store_id) in (Liveness.DOWN, Liveness.TOMBSTONE)
 
+    def inflow_of(self, store_id: StoreId) -> Inflow:
+        """What is on its way there, to be changed."""
+        return self.inflow.setdefault(store_id, Inflow())
+
     def region_score(self, store_id: StoreId) -> float:
         """How much lies there, with what is on its way."""
         load = self.regions.load(store_id)

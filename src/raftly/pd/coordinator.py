@@ -17,7 +17,7 @@ from raftly.base.heartbeats import RegionReport
 from raftly.base.operators import Operator
 from raftly.base.rand import SplitMix64
 from raftly.base.region import RegionId
-from raftly.pd.cluster import REGION_BYTES_MIN, Cluster, Inflow
+from raftly.pd.cluster import REGION_BYTES_MIN, Cluster
 from raftly.pd.moves import HandOver, Move, NewId, Proposal, plan_of
 from raftly.pd.operators import Merge, Plan, PlanEnd, PlanKind, Transfer
 from raftly.pd.schedulers import balance_leader, balance_region, hot_region, merge_checker, replica_checker
@@ -202,18 +202,15 @@ class Coordinator:
         size = plan.counted_bytes if sign < 0 else max(report.approximate_bytes if report else 0, REGION_BYTES_MIN)
         plan.counted_bytes = size
         for store_id in plan.stores_in():
-            inflow = self._inflow(store_id)
+            inflow = self.cluster.inflow_of(store_id)
             inflow.bytes += sign * size
             inflow.coming += sign
         for store_id in plan.stores_out():
-            inflow = self._inflow(store_id)
+            inflow = self.cluster.inflow_of(store_id)
             inflow.bytes -= sign * size
             inflow.going += sign
         moves = [step.store_id for step in plan.steps if isinstance(step, Transfer)]
         if moves:
             plan.counted_leader = plan.counted_leader if sign < 0 else report.leader.store_id if report else moves[-1]
-            self._inflow(moves[-1]).leaders += sign
-            self._inflow(plan.counted_leader).leaders -= sign
-
-    def _inflow(self, store_id: int) -> Inflow:
-        return self.cluster.inflow.setdefault(store_id, Inflow())
+            self.cluster.inflow_of(moves[-1]).leaders += sign
+            self.cluster.inflow_of(plan.counted_leader).leaders -= sign

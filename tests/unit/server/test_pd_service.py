@@ -1,17 +1,20 @@
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from raftly.base.heartbeats import RegionReport, StoreStats
-from raftly.base.operators import TransferLeader
+from raftly.base.operators import Operator, SplitRegion, TransferLeader
 from raftly.base.region import Peer, Region, RegionEpoch
-from raftly.base.store_meta import StoreMeta, StoreState
+from raftly.base.store_meta import StoreMeta
 from raftly.client.errors import PlacementRefused
 from raftly.client.pd import PdClient
+from raftly.errors import RaftlyError
 from raftly.pd import admin
 from raftly.pd.placement import Placement
 from raftly.proto import pdpb_pb2 as pb
@@ -20,8 +23,9 @@ from raftly.rpc import Channel, RpcError, StatusCode
 from raftly.rpc.health import HEALTH_CHECK, HealthRequest, Serving
 from raftly.server.pd_main import PdOptions, PdServer
 from raftly.server.placement_client import GrpcPlacement
+from raftly.testing.processes import free_ports
 
-WITHIN_S = 30.0
+WITHIN_S = 60.0
 FIRST = Region(2, b"", b"", RegionEpoch(1, 1), (Peer(3, 1),))
 
 
@@ -34,7 +38,8 @@ def run(main: Callable[[], Awaitable[None]]) -> None:
 
 
 def options(path: Path, **changes: Any) -> PdOptions:
-    return PdOptions(directory=str(path), listen=("127.0.0.1", 0), peer_listen=("127.0.0.1", 0), **changes)
+    given = {"listen": ("127.0.0.1", 0), "peer_listen": ("127.0.0.1", 0), **changes}
+    return PdOptions(directory=str(path), **given)
 
 
 @asynccontextmanager
@@ -48,13 +53,39 @@ async def one(path: Path, **changes: Any) -> AsyncIterator[tuple[PdServer, PdCli
         await pd.stop()
 
 
+def channel_to(pd: PdServer) -> Channel:
+    host, _, port = pd.address.rpartition(":")
+    return Channel(host, int(port))
+
+
 def store(id_: int, **changes: Any) -> StoreMeta:
     return StoreMeta(id_, f"127.0.0.1:{20160 + id_}", f"127.0.0.1:{30160 + id_}", **changes)
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():
-        await asyncio.sleep(0.01)
+async def begin(placement: GrpcPlacement, stores: int = 3) -> RegionReport:
+    """Bootstrap, and let the first region have a peer on each store."""
+    assert await placement.bootstrap(store(1), FIRST)
+    for id_ in range(2, stores + 1):
+        await placement.put_store(store(id_))
+    for id_ in range(1, stores + 1):
+        await placement.store_heartbeat(StoreStats(id_))
+    peers = (Peer(3, 1), Peer(1002, 2), Peer(1003, 3))
+    report = RegionReport(replace(FIRST, epoch=RegionEpoch(3, 1), peers=peers), peers[0], 5, 1 << 20)
+    assert await placement.region_heartbeat(report) is None
+    return report
+
+
+def halves(report: RegionReport, at: bytes) -> tuple[RegionReport, RegionReport]:
+    epoch = RegionEpoch(report.region.epoch.conf_ver, report.region.epoch.version + 1)
+    left = replace(report, region=replace(report.region, id=9, end_key=at, epoch=epoch))
+    return left, replace(report, region=replace(report.region, start_key=at, epoch=epoch))
+
+
+def number_of(response: pb.TsoResponse | None) -> tuple[int, int]:
+    assert response is not None
+    assert not response.header.HasField("error")
+    assert response.timestamp.logical < 1 << 18
+    return response.count, response.timestamp.physical << 18 | response.timestamp.logical
 
 
 def test_a_cluster_begins(tmp_path: Path) -> None:
@@ -68,16 +99,24 @@ def test_a_cluster_begins(tmp_path: Path) -> None:
             assert [await placement.alloc_id() for _ in range(3)] == [1, 2, 3]
             with pytest.raises(PlacementRefused, match="no region yet"):
                 await placement.put_store(store(1))
+            assert await placement.region_by_key(b"any") is None
             assert await placement.bootstrap(store(1), FIRST)
             assert not await placement.bootstrap(store(1), FIRST)
-            assert await placement.region_by_key(b"any") == (FIRST, Peer(3, 1))
+            assert await placement.region_by_key(b"any") == (FIRST, Peer(3, 1)), "never without a leader"
+            assert await placement.alloc_id() == 4
             await placement.put_store(store(7))
-            assert await placement.alloc_id() > 7
-            assert (await placement.store_of(7)) == store(7)
+            assert await placement.alloc_id() == 8
+            with pytest.raises(PlacementRefused, match="store 7 is at"):
+                await placement.put_store(replace(store(8), address=store(7).address))
+            assert await placement.store_of(7) == store(7)
             assert await placement.store_of(8) is None
             assert [meta.id for meta in await placement.stores()] == [1, 7]
             await placement.store_heartbeat(StoreStats(7, 100, 50))
-            assert pd.member.leader().cluster.stores.get(7).stats.available == 50
+            info = pd.member.leader().cluster.stores.get(7)
+            assert info is not None
+            assert info.stats.available == 50
+            with pytest.raises(PlacementRefused, match="store 9 is not known"):
+                await placement.store_heartbeat(StoreStats(9))
             await placement.close()
 
     run(main)
@@ -86,58 +125,229 @@ def test_a_cluster_begins(tmp_path: Path) -> None:
 def test_timestamps_grow_and_survive_a_restart(tmp_path: Path) -> None:
     async def main() -> None:
         async with one(tmp_path) as (_, client):
+            cluster_id = (await client.members()).cluster_id
             batches = [await client.timestamps(100) for _ in range(20)]
             singles = await asyncio.gather(*(client.timestamp() for _ in range(100)))
             given = [number for batch in batches for number in batch] + sorted(singles)
             assert given == sorted(set(given))
         async with one(tmp_path) as (_, client):
             assert await client.timestamp() > given[-1]
+            assert client.cluster_id == cluster_id
 
     run(main)
 
 
 def test_a_stream_of_timestamps_is_answered_in_order(tmp_path: Path) -> None:
     async def main() -> None:
-        async with one(tmp_path) as (pd, client):
+        async with one(tmp_path) as (pd, client), channel_to(pd) as channel:
             await client.members()
-            host, _, port = pd.address.rpartition(":")
-            async with Channel(host, int(port)) as channel:
+            header = pb.RequestHeader(cluster_id=client.cluster_id)
+            async with await channel.open(pdpb_rpc.PD_TSO) as call:
+                counts = [1, 10_000, 64, 262_143, 2]
+                for count in counts:
+                    await call.send(pb.TsoRequest(header=header, count=count))
+                last = 0
+                for count in counts:
+                    told, number = number_of(await call.recv())
+                    assert told == count
+                    assert number - count >= last
+                    last = number
+            for count in (0, 1 << 18):
                 async with await channel.open(pdpb_rpc.PD_TSO) as call:
-                    counts = [1, 10_000, 64, 262_143, 2]
-                    for count in counts:
-                        await call.send(
-                            pb.TsoRequest(header=pb.RequestHeader(cluster_id=client.cluster_id), count=count)
-                        )
-                    answers = [await call.recv() for _ in counts]
-                    assert [answer.count for answer in answers] == counts
-                    last = 0
-                    for answer in answers:
-                        assert not answer.header.HasField("error")
-                        assert answer.timestamp.logical < 1 << 18
-                        number = answer.timestamp.physical << 18 | answer.timestamp.logical
-                        assert number - answer.count >= last
-                        last = number
-                async with await channel.open(pdpb_rpc.PD_TSO) as call:
-                    await call.send(pb.TsoRequest(header=pb.RequestHeader(cluster_id=client.cluster_id), count=1 << 18))
+                    await call.send(pb.TsoRequest(header=header, count=count))
                     with pytest.raises(RpcError) as refused:
                         await call.recv()
                     assert refused.value.status is StatusCode.INVALID_ARGUMENT
+            response = await channel.unary(pdpb_rpc.PD_GET_MIN_TS, pb.GetMinTSRequest(header=header))
+            assert response.timestamp.physical << 18 | response.timestamp.logical > last
 
     run(main)
 
 
-def test_another_cluster_is_refused(tmp_path: Path) -> None:
+def test_headers_and_health(tmp_path: Path) -> None:
     async def main() -> None:
-        async with one(tmp_path, cluster_id=5) as (pd, client):
+        async with one(tmp_path, cluster_id=5) as (pd, client), channel_to(pd) as channel:
             await client.members()
-            host, _, port = pd.address.rpartition(":")
-            async with Channel(host, int(port)) as channel:
-                with pytest.raises(RpcError, match="mismatch cluster id, need 5 but got 6") as refused:
-                    await channel.unary(
-                        pdpb_rpc.PD_ALLOC_ID, pb.AllocIDRequest(header=pb.RequestHeader(cluster_id=6), count=1)
-                    )
-                assert refused.value.status is StatusCode.FAILED_PRECONDITION
-                health = await channel.unary(HEALTH_CHECK, HealthRequest())
-                assert health.status == Serving.SERVING
+            foreign = pb.AllocIDRequest(header=pb.RequestHeader(cluster_id=6), count=1)
+            with pytest.raises(RpcError, match="mismatch cluster id, need 5 but got 6") as refused:
+                await channel.unary(pdpb_rpc.PD_ALLOC_ID, foreign)
+            assert refused.value.status is StatusCode.FAILED_PRECONDITION
+            good = await channel.unary(pdpb_rpc.PD_ALLOC_ID, pb.AllocIDRequest(count=10))
+            assert (good.header.cluster_id, good.header.HasField("error")) == (5, False)
+            assert (good.id, good.count) == (10, 10), "the last of them"
+            bad = await channel.unary(pdpb_rpc.PD_GET_STORE, pb.GetStoreRequest(store_id=3))
+            assert (bad.header.cluster_id, bad.header.error.type) == (5, pb.ErrorType.UNKNOWN)
+            assert (await channel.unary(HEALTH_CHECK, HealthRequest())).status == Serving.SERVING
+            info = await channel.unary(pdpb_rpc.PD_GET_CLUSTER_INFO, pb.GetClusterInfoRequest())
+            assert list(info.serviceModes) == [pb.ServiceMode.PD_SVC_MODE]
+
+    run(main)
+
+
+def test_regions_are_found_in_every_way(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with one(tmp_path) as (pd, client), channel_to(pd) as channel:
+            placement = GrpcPlacement(client)
+            whole = await begin(placement)
+            ids = await placement.ask_batch_split(whole.region, 2)
+            numbers = [number for each in ids for number in (each.region_id, *each.peer_ids)]
+            assert len(set(numbers)) == 8
+            left, right = halves(whole, b"m")
+            assert await placement.region_heartbeat(left) is None
+            waiting = asyncio.create_task(placement.region_by_key(b"z"))
+            await asyncio.sleep(0)
+            assert await placement.region_heartbeat(right) is None
+            assert await waiting == (right.region, right.leader), "it waits for the other half"
+            assert await placement.region_heartbeat(whole) is None, "a stale one is not heard"
+            assert await placement.region_by_key(b"a") == (left.region, left.leader)
+            assert await placement.region_by_id(9) == (left.region, left.leader)
+            assert await placement.region_by_id(10) is None
+            with pytest.raises(PlacementRefused):
+                await placement.ask_batch_split(whole.region, 1)
+            assert (await client.get_prev_region(b"z")).region == left.region
+            assert (await channel.unary(pdpb_rpc.PD_GET_PREV_REGION, pb.GetRegionRequest(region_key=b"a"))).region.id == 0
+            assert [each.region.id for each in await client.scan_regions()] == [9, 2]
+            assert [each.region.id for each in await client.scan_regions(b"n")] == [2]
+            assert [each.region.id for each in await client.scan_regions(b"", b"m")] == [9]
+            assert [each.region.id for each in await client.scan_regions(limit=1)] == [9]
+            found = await client.batch_scan_regions([(b"a", b"b"), (b"c", b""), (b"x", b"")])
+            assert [each.region.id for each in found] == [9, 2]
+            async with await channel.open(pdpb_rpc.PD_QUERY_REGION) as call:
+                await call.send(pb.QueryRegionRequest(keys=[b"z", b"a", b"b"], prev_keys=[b"z", b"a"], ids=[2, 77]))
+                answer = await call.recv()
+            assert answer is not None
+            assert list(answer.key_id_map) == [2, 9, 9]
+            assert list(answer.prev_key_id_map) == [9, 0]
+            assert sorted(answer.regions_by_id) == [2, 9]
+            assert answer.regions_by_id[9].leader.store_id == 1
+            pd.member.leader().cluster.regions.remove(9)
+            with pytest.raises(PlacementRefused, match="holds key 61"):
+                await client.get_region(b"a")
+            request = pb.BatchScanRegionsRequest(ranges=[pb.KeyRange(start_key=b"a")], contain_all_key_range=True)
+            gap = await channel.unary(pdpb_rpc.PD_BATCH_SCAN_REGIONS, request)
+            assert gap.header.error.type == pb.ErrorType.REGIONS_NOT_CONTAIN_ALL_KEY_RANGE
+            await placement.close()
+
+    run(main)
+
+
+def test_steps_come_with_heartbeats_and_by_themselves(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with one(tmp_path) as (pd, client), channel_to(pd) as channel:
+            placement = GrpcPlacement(client)
+            report = await begin(placement)
+            second = report.region.peers[1]
+            admin.transfer_leader(pd.member.leader(), 2, 2)
+            step = await placement.region_heartbeat(report)
+            assert step == Operator(2, report.region.epoch, report.leader, TransferLeader(second))
+            running = await client.get_operator(2)
+            assert (running.status, running.kind) == ("RUNNING", "admin")
+            assert await placement.region_heartbeat(replace(report, leader=second)) is None
+            assert (await client.get_operator(2)).status == "SUCCESS"
+            splitting = asyncio.create_task(
+                channel.unary(pdpb_rpc.PD_SPLIT_REGIONS, pb.SplitRegionsRequest(split_keys=[b"m"]))
+            )
+            while (step := await placement.region_heartbeat(replace(report, leader=second))) is None:
+                pass
+            assert isinstance(step.step, SplitRegion)
+            assert step.step.keys == (b"m",)
+            for half in halves(replace(report, leader=second), b"m"):
+                await placement.region_heartbeat(half)
+            done = await splitting
+            assert (done.finished_percentage, list(done.regions_id)) == (100, [2])
+            assert await client.scatter_regions([2, 9], "group") == 100
+            state = json.loads(json.dumps(pd.state()))
+            assert [region["id"] for region in state["regions"]] == [9, 2]
+            assert state["stores"]["2"]["leaders"] == 2
+            assert state["members"]["1"]["role"] == "voter"
+            await placement.close()
+
+    run(main)
+
+
+def test_safe_points(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with one(tmp_path) as (pd, client), channel_to(pd) as channel:
+            await client.members()
+            assert (await channel.unary(pdpb_rpc.PD_UPDATE_GC_SAFE_POINT, pb.UpdateGCSafePointRequest(safe_point=7))).new_safe_point == 7
+            assert (await channel.unary(pdpb_rpc.PD_UPDATE_GC_SAFE_POINT, pb.UpdateGCSafePointRequest(safe_point=3))).new_safe_point == 7
+            barrier = pb.SetGCBarrierRequest(barrier_id="backup", barrier_ts=50, ttl_seconds=1000)
+            assert (await channel.unary(pdpb_rpc.PD_SET_GC_BARRIER, barrier)).new_barrier_info.barrier_ts == 50
+            moved = await channel.unary(pdpb_rpc.PD_ADVANCE_TXN_SAFE_POINT, pb.AdvanceTxnSafePointRequest(target=90))
+            assert (moved.old_txn_safe_point, moved.new_txn_safe_point) == (7, 50)
+            assert "backup" in moved.blocker_description
+            refused = await channel.unary(pdpb_rpc.PD_ADVANCE_GC_SAFE_POINT, pb.AdvanceGCSafePointRequest(target=60))
+            assert refused.header.HasField("error")
+            await channel.unary(pdpb_rpc.PD_ADVANCE_GC_SAFE_POINT, pb.AdvanceGCSafePointRequest(target=40))
+            state = (await channel.unary(pdpb_rpc.PD_GET_GC_STATE, pb.GetGCStateRequest())).gc_state
+            assert (state.txn_safe_point, state.gc_safe_point) == (50, 40)
+            assert state.keyspace_scope.keyspace_id == 0xFFFFFFFF
+            assert [each.barrier_id for each in state.gc_barriers] == ["backup"]
+            deleted = await channel.unary(pdpb_rpc.PD_DELETE_GC_BARRIER, pb.DeleteGCBarrierRequest(barrier_id="backup"))
+            assert deleted.deleted_barrier_info.barrier_ts == 50
+            service = pb.UpdateServiceGCSafePointRequest(service_id=b"br", TTL=100, safe_point=5)
+            assert (await channel.unary(pdpb_rpc.PD_UPDATE_SERVICE_GC_SAFE_POINT, service)).service_id == b"gc_worker"
+
+    run(main)
+
+
+def test_three_members_and_one_that_leads_dies(tmp_path: Path) -> None:
+    async def main() -> None:
+        ports = free_ports(3)
+        members = {id_: ("127.0.0.1", port) for id_, port in enumerate(ports, 1)}
+        async with AsyncExitStack() as stack:
+            pds: dict[int, PdServer] = {}
+            for id_, address in members.items():
+                made = options(tmp_path / str(id_), id=id_, peer_listen=address, members=members)
+                pds[id_] = await PdServer.start(made)
+                stack.push_async_callback(pds[id_].stop)
+            client = PdClient([pds[1].address], timeout_s=30.0)
+            stack.push_async_callback(client.close)
+            placement = GrpcPlacement(client)
+            report = await begin(placement)
+            while len((told := await client.members()).members) < 3:
+                await asyncio.sleep(0.05)
+            assert {member.name for member in told.members} == {"pd-1", "pd-2", "pd-3"}
+            assert told.leader in told.members
+            follower = next(pd for id_, pd in pds.items() if id_ != told.leader.id)
+            async with channel_to(follower) as channel:
+                with pytest.raises(RpcError, match="not leader") as refused:
+                    await channel.unary(pdpb_rpc.PD_ALLOC_ID, pb.AllocIDRequest(count=1))
+                assert refused.value.status is StatusCode.UNAVAILABLE
+                members_there = await channel.unary(pdpb_rpc.PD_GET_MEMBERS, pb.GetMembersRequest())
+                assert members_there.leader.member_id == told.leader.id
+                assert members_there.leader in members_there.members
+            before = await client.timestamp()
+            old_ids = [await placement.alloc_id() for _ in range(3)]
+            left, right = halves(report, b"m")
+            for half in (left, right):
+                await placement.region_heartbeat(half)
+            while len(pds[told.leader.id].member.state.regions) < 2:
+                await asyncio.sleep(0.01)
+            await pds[told.leader.id].stop()
+            assert await client.timestamp() > before
+            assert await placement.alloc_id() > max(old_ids)
+            assert await placement.region_by_key(b"a") == (left.region, left.leader), "written down by the one before"
+            assert (await client.members()).leader.id != told.leader.id
+            assert await placement.is_bootstrapped()
+
+    run(main)
+
+
+def test_a_member_joins(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with one(tmp_path / "1") as (first, client):
+            await client.members()
+            address = first.node.address_of(1)
+            assert address is not None
+            second = await PdServer.start(options(tmp_path / "2", id=2, members={1: address}, join=True))
+            try:
+                while len((await client.members()).members) < 2:
+                    await asyncio.sleep(0.05)
+                assert second.member.state.cluster_id == client.cluster_id
+                with pytest.raises(RaftlyError):
+                    await second.member.call(Placement.reserve_ids, 1)
+            finally:
+                await second.stop()
 
     run(main)
