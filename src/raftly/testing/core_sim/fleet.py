@@ -10,6 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from dataclasses import dataclass, field, replace
 from typing import Final, final
 
+from raftly.node.parent import end_with_parent
 from raftly.testing.core_sim.faults import CLIENT_KINDS, PROFILES
 from raftly.testing.core_sim.kinds import Job
 from raftly.testing.core_sim.options import Options
@@ -93,7 +94,7 @@ def make_all(jobs: Iterable[Job], processes: int, until: float | None = None) ->
                 return
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=end_with_parent) as pool:
         running: set[Future[tuple[Job, Outcome, float]]] = set()
         open_ = True
         while open_ or running:
