@@ -7,6 +7,8 @@ Most handlers answer from memory and never wait; a task for each would cost more
 - `asyncio.current_task()` is never None. During the first step it is a stand-in that turns into the real task as soon
   as someone uses it, so `asyncio.timeout` and `TaskGroup` work from the first line on.
 - Cancelling the task before its first own step reaches the coroutine where it waits, and what it waits for.
+
+A handler that only waits for one thing may give a future instead of a coroutine: then there is no task at all.
 """
 
 from __future__ import annotations
@@ -89,12 +91,19 @@ def _continue(step: _FirstStep) -> Generator[Any, Any, Any]:
             error = thrown
 
 
-def start(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T], on_done: OnDone[T]) -> asyncio.Task[T] | None:
+def start(
+    loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T] | asyncio.Future[T], on_done: OnDone[T]
+) -> asyncio.Future[T] | None:
     """Run `coro` up to its first wait; then `on_done(result, error)`, or, if it waits, a task that ends in `on_done`.
 
-    Returns the task, None when the coroutine has finished. May be called inside another task (a transport in memory
-    does): that one is put aside meanwhile.
+    Returns the task, None when the coroutine has finished; a future is its own task. May be called inside another task
+    (a transport in memory does): that one is put aside meanwhile.
     """
+    if isinstance(coro, asyncio.Future):
+        if not coro.done():
+            return _watched(coro, on_done)
+        _tell(coro, on_done)
+        return None
     step = _FirstStep(loop, coro, copy_context())
     outer = asyncio.current_task(loop)
     if outer is not None:
@@ -122,14 +131,15 @@ def start(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T], on_done
     return _watched(step.task(), on_done)
 
 
-def _watched(task: asyncio.Task[T], on_done: OnDone[T]) -> asyncio.Task[T]:
-    def done(task: asyncio.Task[T]) -> None:
-        if task.cancelled():
-            on_done(None, asyncio.CancelledError())
-        elif (error := task.exception()) is not None:
-            on_done(None, error)
-        else:
-            on_done(task.result(), None)
+def _watched(future: asyncio.Future[T], on_done: OnDone[T]) -> asyncio.Future[T]:
+    future.add_done_callback(lambda future: _tell(future, on_done))
+    return future
 
-    task.add_done_callback(done)
-    return task
+
+def _tell(future: asyncio.Future[T], on_done: OnDone[T]) -> None:
+    if future.cancelled():
+        on_done(None, asyncio.CancelledError())
+    elif (error := future.exception()) is not None:
+        on_done(None, error)
+    else:
+        on_done(future.result(), None)

@@ -77,7 +77,7 @@ class ServerCall:
         self._fed_bytes = 0
         self._progress = -1  # what the watch saw last, and when it saw it change
         self._progress_at = 0.0
-        self._task: asyncio.Task[Any] | None = None
+        self._task: asyncio.Future[Any] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._send_waiter: asyncio.Future[None] | None = None
@@ -277,7 +277,11 @@ class ServerCall:
             serve = _intercepted(interceptor, self, serve)
         self._start(serve, self._on_done)
 
-    def _start(self, coro: Coroutine[Any, Any, T], on_done: Callable[[T | None, BaseException | None], None]) -> None:
+    def _start(
+        self,
+        coro: Coroutine[Any, Any, T] | asyncio.Future[T],
+        on_done: Callable[[T | None, BaseException | None], None],
+    ) -> None:
         loop = self._connection.loop
         task = self._task = eager.start(loop, coro, on_done)
         if task is not None:

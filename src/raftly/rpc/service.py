@@ -8,12 +8,15 @@ with plain async handlers. `raftly.rpc.codegen` writes both from a protobuf serv
     stream, unary       async def load(self, requests: AsyncIterator[Chunk]) -> Summary
     stream, stream      def chat(self, requests: AsyncIterator[Line]) -> AsyncIterator[Line]   (an async generator)
 
+The first may also be a plain function that returns an `asyncio.Future` of its own: it costs no task.
+
 A handler that wants metadata, deadline or peer takes a second parameter, the `ServerCall`. It fails by raising
 `RpcError`; it is cancelled when the client gives up, the deadline passes or the server stops.
 """
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -142,7 +145,7 @@ def bind(
         )
     takes_call = len(positional) == 2
     if not streams and not inspect.iscoroutinefunction(handler):
-        handler = _awaiting(handler)  # so that the server always has a coroutine to run
+        handler = _awaiting(handler) if method.kind.client_streams else _starting(handler)
     return Bound(method, handler, takes_call=takes_call)
 
 
@@ -151,6 +154,24 @@ def _awaiting(handler: Callable[..., Any]) -> Callable[..., Any]:
         return await handler(*arguments)
 
     return awaiting
+
+
+def _starting(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """So that the server has a coroutine to run, or a future to wait for, and no exception."""
+    awaiting = _awaiting(lambda answer: answer)
+
+    def starting(*arguments: AnyMessage) -> AnyMessage:
+        try:
+            answer = handler(*arguments)
+        except Exception as error:  # noqa: BLE001 - it is the outcome of the call
+            return _failing(error)
+        return answer if isinstance(answer, asyncio.Future) or inspect.iscoroutine(answer) else awaiting(answer)
+
+    return starting
+
+
+async def _failing(error: Exception) -> AnyMessage:
+    raise error
 
 
 @dataclass(frozen=True, slots=True)

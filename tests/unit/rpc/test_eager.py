@@ -17,10 +17,10 @@ Outcome = tuple[Any, BaseException | None]
 
 def play(
     body: Callable[[], Awaitable[Any]], *, inside_task: bool = False
-) -> tuple[list[Outcome], list[asyncio.Task[Any] | None]]:
+) -> tuple[list[Outcome], list[asyncio.Future[Any] | None]]:
     """Start `body` from a callback of the loop, as a protocol does, and wait until it is done."""
     outcomes: list[Outcome] = []
-    tasks: list[asyncio.Task[Any] | None] = []
+    tasks: list[asyncio.Future[Any] | None] = []
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -242,3 +242,31 @@ def test_nothing_is_left_for_the_collector() -> None:
             gc.enable()
 
     assert asyncio.run(main()) < 50
+
+
+@pytest.mark.parametrize("how", ["result", "error", "cancel"])
+@pytest.mark.parametrize("before", [True, False])
+def test_a_future_is_its_own_task(how: str, before: bool) -> None:
+    made: list[asyncio.Future[Any]] = []
+    error = ValueError()
+
+    def settle() -> None:
+        if how == "result":
+            made[0].set_result(5)
+        elif how == "error":
+            made[0].set_exception(error)
+        else:
+            made[0].cancel()
+
+    def body() -> asyncio.Future[Any]:
+        loop = asyncio.get_running_loop()
+        made.append(loop.create_future())
+        settle() if before else loop.call_soon(settle)
+        return made[0]
+
+    ((result, failure),), tasks = play(body)
+    assert tasks == [None if before else made[0]]
+    if how == "cancel":
+        assert isinstance(failure, asyncio.CancelledError)
+    else:
+        assert (result, failure) == ((5, None) if how == "result" else (None, error))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from itertools import pairwise
 from typing import Any
 
@@ -107,6 +107,51 @@ def test_handlers_of_a_wrong_form_are_refused_when_bound() -> None:
             bind(method("M", kind), handler)
     with pytest.raises(ConfigError, match="twice"):
         Server([Service("t.T", [ECHO]), Service("t.T", [ECHO])])
+
+
+def test_a_handler_may_be_a_function_that_gives_a_future_or_anything_to_await() -> None:
+    async def body() -> None:
+        made: list[asyncio.Future[bytes]] = []
+        loop = asyncio.get_running_loop()
+
+        def waits(_request: bytes) -> asyncio.Future[bytes]:
+            made.append(loop.create_future())
+            return made[-1]
+
+        def coroutine(request: bytes) -> Awaitable[bytes]:
+            return echo(request)
+
+        class Now:
+            def __await__(self) -> Generator[None, None, bytes]:
+                yield
+                return b"now"
+
+        def awaitable(_request: bytes) -> Awaitable[bytes]:
+            return Now()
+
+        def fails(_request: bytes) -> Awaitable[bytes]:
+            raise RpcError(StatusCode.ABORTED, "at once")
+
+        forms = {"Waits": waits, "Coroutine": coroutine, "Awaitable": awaitable, "Fails": fails}
+        talk = Talk([bind(method(name), handler) for name, handler in forms.items()])
+        for name in ("Coroutine", "Awaitable", "Fails", "Waits", "Waits", "Waits"):
+            talk.open(name, b"x")
+        talk.open("Waits", b"x", timeout_s=0.01)
+        await talk.turns()
+        made[0].set_result(b"y")
+        made[1].set_exception(RpcError(StatusCode.NOT_FOUND, "no"))
+        reset = talk.client.streams[11]
+        talk.client.reset(reset, ErrorCode.CANCEL)
+        await talk.turns()
+        assert made[2].cancelled()
+        await asyncio.wait(made)
+        await talk.turns()
+        assert made[3].cancelled()
+        assert talk.status == {1: "0", 3: "0", 5: "10", 7: "0", 9: "5", 13: "4"}
+        assert [talk.messages[stream] for stream in (1, 3, 7)] == [frame_message(m) for m in (b"x", b"now", b"y")]
+        await talk.finish()
+
+    run(body)
 
 
 def test_a_failing_handler_tells_the_client_nothing_of_itself(caplog: pytest.LogCaptureFixture) -> None:
