@@ -332,5 +332,6 @@ class Duties:
             if known is None or self._peers.all.get(peer.region.id) is not peer:
                 continue
             region = known[0]
-            if region.peer(peer.peer_id) is None and region.epoch.conf_ver > peer.region.epoch.conf_ver:
+            is_newer = region.epoch.conf_ver > peer.region.epoch.conf_ver
+            if region.peer(peer.peer_id) is None and (is_newer or peer.is_expelled):
                 self._peers.remove(peer)

@@ -13,7 +13,7 @@ from typing import Final, Protocol, final
 
 from raftly.base.membership import ConfChangeTransition, ConfChangeV2
 from raftly.base.operators import ChangeKind, PeerChange
-from raftly.base.region import Peer, PeerId, Region, StoreId
+from raftly.base.region import Peer, PeerId, Region, RegionId, StoreId
 from raftly.base.region_errors import (
     EpochNotMatch,
     NotRegionLeader,
@@ -91,8 +91,8 @@ class Shared:
     """Peers whose region is another one now, or that began to lead: the placement driver is to hear of it."""
     removed: list[RegionPeer] = field(default_factory=list)
     """Peers that are members no more."""
-    expelled: list[tuple[RegionPeer, Peer]] = field(default_factory=list)
-    """A leader, and a peer that it has just removed: which may not learn of it by itself."""
+    expelled: list[tuple[RegionId, Peer]] = field(default_factory=list)
+    """Peers that leaders here have just removed: they stay until they are told."""
 
 
 @final
@@ -135,6 +135,7 @@ class RegionPeer:
         "failure",
         "group",
         "idle_ticks",
+        "is_expelled",
         "leaderless_ticks",
         "peer_id",
         "region",
@@ -153,6 +154,8 @@ class RegionPeer:
         self.waiting = Waiting()
         self.idle_ticks = 0
         self.leaderless_ticks = 0
+        self.is_expelled = bool(region.peers) and region.peer(peer_id) is None
+        """It applied its own removal. It stays, and votes, until it hears that nobody can need it any more."""
         self.written_bytes = 0
         self.written_keys = 0
         self._shared = shared
@@ -364,6 +367,8 @@ class RegionPeer:
         self._shared.round.begin(self)
         results = self._results
         for entry in entries:
+            if self.is_expelled:
+                break  # what follows its removal does not concern it
             result: object = None
             if entry.type is not _NORMAL:
                 result = self._apply_change(entry)
@@ -406,6 +411,7 @@ class RegionPeer:
     def _take_region(self, region: Region) -> None:
         """The region is another one now: in memory at once, in the engine with the round."""
         self.region = region
+        self.is_expelled = region.peer(self.peer_id) is None
         self._shared.regions.put(region)
         put_region_state(self._shared.round.batch, RegionState(PeerState.NORMAL, self.peer_id, region))
         self._shared.changed.append(self)
@@ -427,11 +433,8 @@ class RegionPeer:
         assert nodes is not None
         nodes.update({peer.id: peer.store_id for peer in after.peers})
         self._take_region(after)
-        gone = [peer for peer in region.peers if after.peer(peer.id) is None]
-        if any(peer.id == self.peer_id for peer in gone):
-            self._shared.removed.append(self)
-        elif self.is_leader:
-            self._shared.expelled += [(self, peer) for peer in gone]
+        if self.is_leader:
+            self._shared.expelled += [(region.id, peer) for peer in region.peers if after.peer(peer.id) is None]
         return [after]
 
     def on_snapshot(self, snapshot: Snapshot) -> None:
@@ -459,7 +462,8 @@ class RegionPeer:
         """See `GroupHandler.on_tick`."""
         self.idle_ticks += 1
         assert self.group is not None
-        self.leaderless_ticks = self.leaderless_ticks + 1 if self.group.raw.raft.leader == NO_NODE else 0
+        is_lonely = self.is_expelled or self.group.raw.raft.leader == NO_NODE
+        self.leaderless_ticks = self.leaderless_ticks + 1 if is_lonely else 0
         if self.waiting.places:
             self.waiting.on_tick(now)
         if self._reads is not None:

@@ -1,8 +1,9 @@
 """Peers: every peer of one store, how they come and go, and what the driver asks of who has many groups.
 
-A peer comes with a split, by a message that names one that was not here, or from disk at the start; it goes when its
-removal is applied, when somebody who knows for certain says that it was removed, or when a newer one of the same region
-is named. Where it was, a tombstone stays.
+A peer comes with a split, by a message that names one that was not here, or from disk at the start; it goes when
+somebody who knows for certain says that it was removed, or when a newer one of the same region is named. Where it was,
+a tombstone stays. Its own word that it is removed is not enough: of two members the one that stays may lose its memory
+of the removal in a crash, and needs the other's vote to commit it again. So it is told when the removal is durable.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable, Coroutine
 from typing import Final, final
 
 from raftly.base.rand import RandomSource
-from raftly.base.region import PeerId, Region, RegionId, StoreId
+from raftly.base.region import Peer, PeerId, Region, RegionId, StoreId
 from raftly.base.region_errors import RegionNotFound
 from raftly.base.types import NO_NODE, NodeId
 from raftly.core.messages import Message, MsgApp, MsgHeartbeat, MsgPreVote, MsgVote
@@ -155,7 +156,7 @@ class Peers:
         peer = self.all.get(group.id)
         # Whoever leads for certain, all applied, knows every member that there is.
         if peer is not None and peer.is_leased and isinstance(message, MsgVote | MsgPreVote):
-            self.send(from_, StoreMessage(Kind.GONE, group.id, message.from_))
+            self._spawn(self._tell_expelled([(group.id, Peer(message.from_, from_))]))
 
     def _take_message(self, from_: StoreId, message: StoreMessage) -> None:
         if message.kind is not Kind.GONE:
@@ -197,12 +198,18 @@ class Peers:
             for part in parts:
                 self._on_cut_off(part, campaigns=parent.is_leader)
         expelled, shared.expelled = shared.expelled, []
-        for leader, peer in expelled:
-            self.send(peer.store_id, StoreMessage(Kind.GONE, leader.region.id, peer.id))
+        if expelled:
+            self._spawn(self._tell_expelled(expelled))
         removed, shared.removed = shared.removed, []
         for gone in removed:
             if self.all.get(gone.region.id) is gone:
                 self.destroy(gone)
+
+    async def _tell_expelled(self, expelled: list[tuple[RegionId, Peer]]) -> None:
+        """Tell peers that they are members no more, now that a crash here cannot undo it."""
+        await self._engine.sync()
+        for region_id, peer in expelled:
+            self.send(peer.store_id, StoreMessage(Kind.GONE, region_id, peer.id))
 
     def _on_cut_off(self, region: Region, *, campaigns: bool) -> None:
         """A split made a region: its peer here comes to life as soon as its log is begun."""
