@@ -159,7 +159,9 @@ class Duties:
             for region_id, peer in list(self._peers.all.items()):
                 if not peer.is_leader:
                     self._due.pop(region_id, None)
-                elif self._due.setdefault(region_id, 0.0) <= now and region_id not in self._reporting:
+                elif (
+                    self._due.setdefault(region_id, 0.0) <= now and region_id not in self._reporting and peer.knows_all
+                ):
                     await self._slots.acquire()
                     self._due[region_id] = now + self._options.region_heartbeat_interval
                     self._reporting.add(region_id)

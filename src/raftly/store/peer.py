@@ -187,6 +187,11 @@ class RegionPeer:
         return self.group is not None and self.group.raw.raft.role is _LEADER
 
     @property
+    def knows_all(self) -> bool:
+        """Does it lead, and is all applied that was committed before it did? Its region is no older than any other's."""
+        return self.is_leader and self.group is not None and self.group.raw.raft.applied_in_term()
+
+    @property
     def is_leased(self) -> bool:
         """Does it lead for certain, with all that is committed applied?"""
         return self._reads is not None and self._reads.is_leased()
