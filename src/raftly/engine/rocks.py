@@ -31,6 +31,7 @@ from weakref import WeakSet
 from raftly.engine.base import CFS, DATA_CFS, DELETE, PUT, EngineStats, KeyValue, Snapshot, WriteBatch
 from raftly.engine.rocks_errors import storage_error
 from raftly.engine.rocks_options import RocksOptions
+from raftly.engine.size_estimate import SizeEstimate, Table
 from raftly.errors import Corruption, StorageError, SyncFailed
 
 try:
@@ -61,6 +62,9 @@ _LEVEL0_BUSY: Final = 20  # tables in level 0 of one family from which on the en
 _LEVEL0_SLOW: Final = 60  # RocksDB's own brakes: far behind ours, because a slow write() stops the whole process
 _LEVEL0_STOP: Final = 100
 _BLOOM_BITS: Final = 10
+_TABLE_BYTES: Final = (
+    8 << 20
+)  # of a table from level 1 on; `SizeEstimate` knows no more than where tables begin and end
 _WAL_SYNC_BYTES: Final = 512 << 10  # handed to the disk as it is written, so that a sync finds little left to do
 _LOG_BYTES: Final = 4 << 20  # of RocksDB's own text log, two of them
 
@@ -77,7 +81,19 @@ class RocksEngine:
             could not read or write.
     """
 
-    __slots__ = ("_busy_buffers", "_busy_bytes", "_db", "_failed", "_families", "_handles", "_open", "_path", "_sync")
+    __slots__ = (
+        "_busy_buffers",
+        "_busy_bytes",
+        "_db",
+        "_failed",
+        "_families",
+        "_handles",
+        "_open",
+        "_path",
+        "_sizes",
+        "_sync",
+        "_versions",
+    )
 
     def __init__(self, path: str | Path, options: RocksOptions | None = None) -> None:
         options = options or RocksOptions()
@@ -86,6 +102,8 @@ class RocksEngine:
         self._busy_bytes = options.compaction_busy_bytes
         self._busy_buffers = options.write_buffers // 2
         self._open: WeakSet[_RocksSnapshot] = WeakSet()
+        self._sizes = SizeEstimate()
+        self._versions: tuple[int, ...] = ()  # of the sets of tables that the estimate knows
         self._sync = Lock()  # of the database against being closed while a thread syncs it
         self._db = _open_db(self._path, options)
         self._families: dict[str, Rdict] = {cf: self._db.get_column_family(cf) for cf in (*CFS, _CF_FORMAT)}
@@ -135,6 +153,7 @@ class RocksEngine:
         except StorageError as error:
             self._failed = error
             raise
+        self._sizes.on_write(batch)
 
     async def sync(self) -> None:
         """See `Engine.sync`. A thread waits for the disk; what is written meanwhile is not held up."""
@@ -161,18 +180,16 @@ class RocksEngine:
     # --- how it does ---
 
     def approximate_bytes(self, lo: bytes, hi: bytes) -> int:
-        """See `Engine.approximate_bytes`. Compressed, and without what is in write buffers still.
-
-        A table that reaches over an end of the range counts half.
-        """
-        total = 0
-        for table in self._call(self._db.live_files):
-            first, last, size = table["start_key"], table["end_key"], table["size"]
-            if last < lo or (hi and first >= hi):
-                continue
-            inside = first >= lo and (not hi or last < hi)
-            total += size if inside else size // 2
-        return total
+        """See `Engine.approximate_bytes`, and `SizeEstimate`. What level 2 and those below hold is compressed."""
+        versions = tuple(self._number(cf, "current-super-version-number") for cf in DATA_CFS)
+        if versions != self._versions:
+            self._versions = versions
+            tables = [
+                Table(table["level"], table["start_key"], table["end_key"], table["size"])
+                for table in self._call(self._db.live_files)
+            ]
+            self._sizes.on_tables(tables, sum(self._number(cf, "cur-size-all-mem-tables") for cf in DATA_CFS))
+        return self._sizes.bytes_in(lo, hi)
 
     def stats(self) -> EngineStats:
         """See `Engine.stats`."""
@@ -381,7 +398,8 @@ def _db_options(options: RocksOptions, cache: Cache) -> Options:
     db.create_if_missing(True)
     db.create_missing_column_families(True)
     db.set_block_based_table_factory(table)
-    db.set_compression_type(DBCompressionType.lz4())
+    db.set_compression_per_level([DBCompressionType.none()] * 2 + [DBCompressionType.lz4()] * 5)
+    db.set_target_file_size_base(_TABLE_BYTES)
     db.set_write_buffer_size(options.write_buffer_bytes)
     db.set_max_write_buffer_number(options.write_buffers)
     db.set_max_total_wal_size(options.wal_bytes)

@@ -285,3 +285,27 @@ def test_every_family_can_be_read_after_a_flush(tmp_path: Path) -> None:
         engine._family(cf).flush()
     assert [engine.get(cf, b"k") for cf in CFS] == [b"v"] * len(CFS)
     engine.close()
+
+
+def test_sizes_are_known_by_range_whether_in_buffers_or_in_tables(tmp_path: Path) -> None:
+    engine = RocksEngine(tmp_path)
+    source = random.Random(1)
+    keys = [b"z%05d" % number for number in range(4000)]
+    source.shuffle(keys)
+    for at in range(0, len(keys), 40):
+        engine.write(batch_of((CF_DEFAULT, key, source.randbytes(1000)) for key in keys[at : at + 40]))
+
+    def check(engine: RocksEngine) -> None:
+        assert 3_000_000 < engine.approximate_bytes(b"", b"") < 5_500_000
+        assert 1_200_000 < engine.approximate_bytes(b"z00000", b"z02000") < 3_000_000
+        assert engine.approximate_bytes(b"z04", b"") < 500_000
+
+    check(engine)
+    engine._family(CF_DEFAULT).flush()
+    check(engine)
+    engine._family(CF_DEFAULT).compact_range(None, None)
+    check(engine)
+    engine.close()
+    again = RocksEngine(tmp_path)
+    assert 3_000_000 < again.approximate_bytes(b"", b"") < 5_500_000
+    again.close()
