@@ -177,7 +177,7 @@ _ELECTIONS: Final = [
         "election",
         "return raft.role is Role.LEADER or raft.heard_elapsed < raft.lease_tick",
         "return raft.role is Role.LEADER or (raft.leader != NO_NODE and raft.heard_elapsed < raft.lease_tick)",
-        "lease_tick sim_core/test_lease_run",
+        "lease_tick sim/test_leases",
         43,
     ),
     _fault(
@@ -187,7 +187,7 @@ _ELECTIONS: Final = [
         "election",
         "return raft.role is Role.LEADER or raft.heard_elapsed < raft.lease_tick",
         "return raft.role is Role.LEADER or raft.election_elapsed < raft.lease_tick",
-        "lease_tick sim_core/test_lease_run",
+        "lease_tick sim/test_leases",
         43,
     ),
     _fault(
@@ -197,7 +197,7 @@ _ELECTIONS: Final = [
         "election",
         "    if raft.lease_tick and _in_lease(raft):\n        if raft.trace",
         "    if False:\n        if raft.trace",
-        "lease_tick sim_core/test_lease_run",
+        "lease_tick sim/test_leases",
         43,
     ),
     _fault(
@@ -207,7 +207,7 @@ _ELECTIONS: Final = [
         "election",
         "        can_vote = False  # of this node's own term, so it did not pass the rules of terms\n",
         "        pass\n",
-        "lease_tick sim_core/test_lease_run",
+        "lease_tick sim/test_leases",
         43,
     ),
     _fault(

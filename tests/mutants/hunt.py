@@ -28,7 +28,7 @@ _COPIED: Final = ("src", "tests", "examples", "docs", "pyproject.toml")
 _LEFT_OUT: Final = shutil.ignore_patterns("*.so", "mutants", "*.egg-info", ".hypothesis")
 
 RELATED: Final = {
-    "core": ("unit/core", "sim_core", "sim/test_directed.py", "golden"),
+    "core": ("unit/core", "sim/test_leases.py", "sim/test_directed.py", "golden"),
     "log": ("unit/storage", "unit/base", "unit/node/test_crashes.py", "unit/node/test_founding.py"),
     "snapshot": (
         "unit/storage/test_snapshot.py",

@@ -342,7 +342,7 @@ _READS: Final = [
         "reads",
         "self._lease_until = max(self._lease_until, question.asked_at + self._lease)",
         "self._lease_until = max(self._lease_until, self._clock() + self._lease)",
-        "reads_rules reads sim_core/test_lease_run",
+        "reads_rules reads sim/test_leases",
         43,
     ),
     _fault(

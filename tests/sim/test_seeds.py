@@ -9,6 +9,7 @@ import pytest
 
 from raftly.cli.form import core_form
 from raftly.testing.core_sim.faults import PROFILES
+from raftly.testing.core_sim.fleet import size_of
 from raftly.testing.core_sim.kinds import Job
 from raftly.testing.core_sim.options import Options
 from raftly.testing.sim import SCENARIOS, scenario_of
@@ -20,8 +21,8 @@ SECONDS = 20.0 if COMPILED else 2.0
 CORE_BATCH = 6
 
 
-def options(profile: str, seed: int) -> Options:
-    return Options(profile, 5 if seed % 5 == 4 else 3, SECONDS)
+def options(kind: str, profile: str, seed: int) -> Options:
+    return Options(profile, size_of(kind, seed), SECONDS)
 
 
 def test_the_share_is_what_was_promised() -> None:
@@ -35,7 +36,7 @@ def test_the_share_is_what_was_promised() -> None:
 def test_the_core_and_its_log_are_safe_and_recover(profile: str, first: int) -> None:
     judged: Counter[str] = Counter()
     for seed in CORE_SEEDS[first : first + CORE_BATCH]:
-        job = Job("core", seed, options(profile, seed))
+        job = Job("core", seed, options("core", profile, seed))
         outcome = job.run()
         assert not outcome.problem, f"{job.command()}\n{outcome.problem}"
         judged += outcome.counts
@@ -48,7 +49,7 @@ def test_the_core_and_its_log_are_safe_and_recover(profile: str, first: int) -> 
 @pytest.mark.parametrize("seed", FULL_SEEDS)
 @pytest.mark.parametrize("profile", sorted(PROFILES))
 def test_whole_nodes_are_linearizable_and_recover(profile: str, seed: int) -> None:
-    job = Job("full", seed, options(profile, 0))
+    job = Job("full", seed, options("full", profile, 0))
     outcome = job.run()
     assert not outcome.problem, f"{job.command()}\n{outcome.problem}"
     assert outcome.counts["operations"] > 5

@@ -56,7 +56,7 @@ def sim() -> None:
 @click.option("--jobs", type=int, default=0, metavar="N", help="Processes; 0: as many as there are processors.")
 @click.option("--full-share", type=float, default=0.2, show_default=True, metavar="X", help="Runs of whole nodes.")
 @click.option("--seconds", type=float, default=20.0, show_default=True, metavar="S", help="Virtual, with faults.")
-@click.option("--size", type=int, default=0, metavar="N", help="Nodes; 0: three, in every fifth run five.")
+@click.option("--size", type=int, default=0, metavar="N", help="Nodes; 0: three mostly, also others.")
 @click.option("--report", type=_FILE, metavar="FILE", help="Also write a Markdown report here.")
 @click.option("--trace", type=_FILE, metavar="FILE", help="Write a page to scrub through the time of a run.")
 @click.option("--tla", type=_FILE, metavar="FILE", help="Write the steps of a run for the TLA+ specification of etcd.")

@@ -26,6 +26,7 @@ _OF_THE_CORE: Final = {
     "leader_lost": "nodes[0] is told that the connection to its leader closed, true or not",
     "compact": "nodes[0] makes a snapshot and cuts its log",
     "change": "whoever leads is asked for a change of members, single or joint, with learners or not, drawn by amount",
+    "raft_rs": "nodes[0] does what only raft-rs has, drawn by amount: priorities, commit groups, asking for snapshots",
 }
 KINDS: Final[Mapping[str, str]] = {
     **{kind: text for kind, text in FULL_KINDS.items() if kind not in _OF_WHOLE_NODES},
@@ -38,7 +39,7 @@ _NET: Final = {
     "loss": 1.0, "late": 1.0,
 }  # fmt: skip
 _DISK: Final = {"slow_disk": 1.0, "stall_disk": 1.0, "full_disk": 0.5, "sync_error": 0.5, "crash_at_write": 2.0}
-_CORE: Final = {"transfer": 1.0, "campaign": 0.5, "leader_lost": 1.0, "compact": 1.0, "change": 0.7}
+_CORE: Final = {"transfer": 1.0, "campaign": 0.5, "leader_lost": 1.0, "compact": 1.0, "change": 0.7, "raft_rs": 0.7}
 _DOWN: Final = {"crash": 4.0, "exit": 2.0, "crash_all": 0.5, "pause": 2.0}
 
 PROFILES: Final[Mapping[str, Tempo]] = {
@@ -53,7 +54,17 @@ PROFILES: Final[Mapping[str, Tempo]] = {
     "disk": Tempo({**_DISK, "crash": 3, "exit": 1, "compact": 2, "full_disk": 2, "sync_error": 2}, 0.3, 0.02, 1.5),
     "partitions": Tempo({**_NET, "transfer": 1, "leader_lost": 1}, 0.3, 0.02, 2.0),
     "membership": Tempo(
-        {"change": 10, "transfer": 2, "crash": 2, "isolate": 2, "split": 2, "compact": 2, "exit": 1, "leader_lost": 1},
+        {
+            "change": 10,
+            "transfer": 2,
+            "crash": 2,
+            "isolate": 2,
+            "split": 2,
+            "compact": 2,
+            "exit": 1,
+            "leader_lost": 1,
+            "raft_rs": 1,
+        },
         0.15,
         0.02,
         1.5,
@@ -128,7 +139,7 @@ def _draw(random: Random, kind: str, ids: Sequence[NodeId], at: float, span: flo
         amount = float(random.choice((0, 100, 5000)))
     elif kind == "clock_rate":
         amount = random.uniform(0.9, 1.1)
-    elif kind == "change":
+    elif kind in {"change", "raft_rs"}:
         amount = float(random.randrange(1 << 30))
     return Fault(at, kind, tuple(nodes[:count]), span, amount)
 

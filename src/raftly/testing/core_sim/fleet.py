@@ -17,16 +17,24 @@ from raftly.testing.core_sim.options import Options
 from raftly.testing.core_sim.run import Outcome
 
 PROFILE_NAMES: Final = tuple(PROFILES)
+_SIZES: Final = (3, 3, 3, 3, 5, 3, 1, 2, 4, 5)
 _AHEAD: Final = 2  # jobs given to each process beyond the one it works on
 
 
 def jobs_of(seeds: Iterable[int], options: Options, profile: str, full_share: float) -> Iterator[Job]:
-    """A job a seed: profiles in turn unless one is named, every fifth with five nodes, a share of them whole nodes."""
+    """A job a seed: profiles in turn unless one is named, a share of them whole nodes."""
     for seed in seeds:
-        size = options.size or (5 if seed % 5 == 4 else 3)
         name = profile or PROFILE_NAMES[seed % len(PROFILE_NAMES)]
         whole = (seed * 2654435761 % (1 << 32)) / (1 << 32) < full_share
-        yield Job("full" if whole else "core", seed, replace(options, profile=name, size=size))
+        kind = "full" if whole else "core"
+        yield Job(kind, seed, replace(options, profile=name, size=options.size or size_of(kind, seed)))
+
+
+def size_of(kind: str, seed: int) -> int:
+    """How many nodes a seed has: three, mostly; every fifth five, and cores also one, two and four."""
+    if kind == "full":
+        return 5 if seed % 5 == 4 else 3
+    return _SIZES[seed % len(_SIZES)]
 
 
 @final

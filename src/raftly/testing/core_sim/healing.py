@@ -31,6 +31,10 @@ def heal(world: World) -> None:
         node.fill_disk(None)
         node.rate, node.paused_until = 1.0, 0
         node.boot()
+        if node.alive:
+            node.raw.set_priority(0)
+            node.raw.enable_group_commit(False)
+            node.acted()
 
 
 def converge(world: World, within_us: int) -> int:
@@ -76,6 +80,11 @@ def _operate(world: World, leader: Node) -> None:
     """What an operator would do: switch off who is no member, leave a joint configuration, restart who is stuck."""
     log = leader.raft.log
     members = members_of(leader.conf)
+    for id_ in members:
+        leader.raw.adjust_max_inflight_msgs(id_, world.drawn.config.max_inflight_msgs)
+    if any(world.nodes[id_].raft.pending_request_snapshot for id_ in members if world.nodes[id_].alive):
+        leader.compact(at_once=True)  # somebody waits for one that is new enough
+        leader.acted()
     if log.committed == leader.applied and leader.raft.committed_in_term():
         for node in world.nodes.values():
             if node.id not in members and node.alive:

@@ -333,9 +333,35 @@ def _draw_change(random: Random, members: ConfState, ids: Sequence[NodeId]) -> A
     if random.random() < 0.5:
         kind = random.choice((ConfChangeType.ADD_NODE, ConfChangeType.ADD_LEARNER_NODE, ConfChangeType.REMOVE_NODE))
         return ConfChange(kind, random.choice(ids))
-    some = random.sample(list(ids), random.randint(1, len(ids) - 1))
+    some = random.sample(list(ids), random.randint(1, max(len(ids) - 1, 1)))
     tokens = " ".join(f"{random.choice('vvlr')}{id_}" for id_ in some)
     return ConfChangeV2(parse_changes(tokens), random.choice(list(ConfChangeTransition)))
+
+
+def _raft_rs(injector: Injector, fault: Fault) -> None:
+    node, random, ids = injector.node(fault), Random(int(fault.amount)), injector.world.ids
+    if not node.act():
+        return
+    raw = node.raw
+
+    def in_groups() -> None:
+        raw.assign_commit_groups([(id_, random.randint(1, 2)) for id_ in ids])
+        raw.enable_group_commit(True)
+
+    doing: list[tuple[str, Callable[[], None]]] = [
+        ("forgets its leader", raw.forget_leader),
+        ("pings", raw.ping),
+        ("has another priority", lambda: raw.set_priority(random.randint(0, 2))),
+        ("has another window", lambda: raw.adjust_max_inflight_msgs(random.choice(ids), random.choice((0, 1, 8)))),
+        ("commits in groups", in_groups),
+        ("asks for a snapshot", raw.request_snapshot),
+    ]
+    what, do = random.choice(doing)
+    injector.world.note(node.id, what)
+    with suppress(ProposalError):
+        do()
+        injector.world.rare[what] += 1
+    node.acted()
 
 
 _Action: TypeAlias = Callable[[Injector, Fault], None]
@@ -368,4 +394,5 @@ _ACTIONS: Final[dict[str, _Action]] = {
     "leader_lost": _leader_lost,
     "compact": _compact,
     "change": _change,
+    "raft_rs": _raft_rs,
 }

@@ -8,6 +8,7 @@ finished before the next one is taken.
 from __future__ import annotations
 
 import struct
+from collections import deque
 from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import replace
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Final, final
 from raftly.base.membership import ConfState
 from raftly.base.rand import SplitMix64
 from raftly.base.types import Entry, EntryType, HardState, Index, NodeId, Snapshot, SnapshotMeta, Term
-from raftly.core.config import Config
+from raftly.core.config import Config, ReadOnlyOption
 from raftly.core.messages import (
     Message,
     MsgAppResp,
@@ -122,6 +123,7 @@ class Node:
         self._ready: Ready | None = None  # synchronous style: waits for the disk,
         self._ready_in_flight = False  # and it is in the write under way
         self._held: list[Message] = []  # arrived while paused
+        self._applying: deque[MsgStorageApply] = deque()  # the application is at work on these
         self._cut: tuple[Snapshot, Index] | None = None
         self.disk_full = False
         self.transfer_term: Term = 0
@@ -344,9 +346,7 @@ class Node:
                     if isinstance(message, MsgStorageAppend):
                         self._plan_write(message)
                     elif isinstance(message, MsgStorageApply):
-                        self._apply(message.entries)
-                        for response in message.responses:
-                            raw.step(response)
+                        self._hand_over(message)
                     else:
                         self._post(message)
                 self._world.checker.look(self.raft, self._world.now)
@@ -427,6 +427,30 @@ class Node:
 
     # --- the state machine ---
 
+    def _hand_over(self, message: MsgStorageApply) -> None:
+        """The application applies this at once, or takes its time."""
+        wait = self._world.drawn.apply_us
+        if wait:
+            self._applying.append(message)
+            self._world.after(wait, self._applied_later, self.starts)
+        else:
+            self._apply(message.entries)
+            for response in message.responses:
+                self.raw.step(response)
+
+    def _applied_later(self, incarnation: int) -> None:
+        if not self.alive or incarnation != self.starts:
+            return
+        wait = self.paused_until - self._world.now
+        if wait > 0:
+            self._world.after(wait, self._applied_later, incarnation)
+            return
+        message = self._applying.popleft()
+        self._apply(message.entries)
+        for response in message.responses:
+            self.raw.step(response)
+        self.acted()
+
     def _apply(self, entries: list[Entry]) -> None:
         checker, raft = self._world.checker, self.raft
         for entry in entries:
@@ -477,15 +501,18 @@ class Node:
         if self.applied - self.log.snapshot_meta.meta.index >= drawn.snapshot_entries:
             self.compact()
 
-    def compact(self) -> None:
-        """Make a snapshot of now, or cut the log behind one that was made before; as far as all that is durable."""
+    def compact(self, *, at_once: bool = False) -> None:
+        """Make a snapshot of now, or cut the log behind one that was made before; as far as all that is durable.
+
+        With `at_once` the new snapshot does not wait until so many entries are kept behind it.
+        """
         log = self.log
-        if self._cut is None:
+        if self._cut is None or at_once:
             term = self.raft.log.term_or_none(self.applied)
             if term is None or self.applied <= log.snapshot_meta.meta.index:
                 return
             snapshot = Snapshot(SnapshotMeta(self.applied, term, self.conf), _STATE.pack(self.state))
-            self._cut = (snapshot, self.applied + self._world.drawn.entries_kept)
+            self._cut = (snapshot, self.applied + (0 if at_once else self._world.drawn.entries_kept))
         snapshot, due = self._cut
         index = snapshot.meta.index
         known = self.raft.log.applied
@@ -508,7 +535,8 @@ class Node:
     def _on_reads(self, states: list[ReadState]) -> None:
         world, raft = self._world, self.raft
         for state in states:
-            world.checker.answered(raft, state.context, state.index)
+            if self._config.read_only_option is ReadOnlyOption.SAFE:
+                world.checker.answered(raft, state.context, state.index)
             asked_at, term = self.questions.pop(state.context, (0, 0))
             lease = world.lease_us
             if lease and term == raft.term and raft.role is _LEADER and self.transfer_term != term:

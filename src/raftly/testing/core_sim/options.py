@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Final, final
 
 from raftly.base.types import NO_LIMIT
-from raftly.core.config import Config
+from raftly.core.config import Config, ReadOnlyOption
 from raftly.testing.core_sim.modelled import modelled_config
 
 TICK_US: Final = 20_000
@@ -46,6 +46,7 @@ class Draw:
     segment_bytes: int
     snapshot_entries: int
     entries_kept: int  # behind a snapshot, when the log is cut
+    apply_us: int = 0  # asynchronous style: so much later the application has applied what it was given
 
 
 def draw(random: Random, seed: int, options: Options) -> Draw:
@@ -53,7 +54,8 @@ def draw(random: Random, seed: int, options: Options) -> Draw:
     if options.modelled:
         return _modelled(random, seed)
     calm = options.profile == "calm"
-    return Draw(
+    more = Random(f"{seed}/more")
+    drawn = Draw(
         config=_production(random, seed) if calm or random.random() < 0.5 else _any(random, seed),
         loss=0.0 if calm else random.choice((0.0, 0.0, 0.005, 0.05)),
         duplicate=0.0 if calm else random.choice((0.0, 0.0, 0.01, 0.1)),
@@ -63,7 +65,13 @@ def draw(random: Random, seed: int, options: Options) -> Draw:
         segment_bytes=random.choice((4096, 8192, 32768)),
         snapshot_entries=random.choice((10, 40, 150)),
         entries_kept=random.choice((0, 0, 10, 30)),
+        apply_us=more.choice((0, 0, 300, 5000)),
     )
+    config = drawn.config
+    if config.check_quorum and not config.lease_tick and more.random() < 0.3:
+        # Its reads are as good as the clocks, which are not good here: nothing is asked of them.
+        return replace(drawn, config=replace(config, read_only_option=ReadOnlyOption.LEASE_BASED))
+    return drawn
 
 
 def _modelled(random: Random, seed: int) -> Draw:
