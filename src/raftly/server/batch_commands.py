@@ -1,6 +1,6 @@
 """BatchCommands: many commands on one stream, each with an id; answers in any order, as many as are ready at once.
 
-    requests ──► _read ──► Commands.run, each on its own ──► _ready ──► one message for all that is ready
+    requests ──► _read ──► Commands.begin, each on its own ──► _ready ──► one message for all that is ready
 
 A slow command holds nothing up. A client that does not take its answers is not read from, past a bound.
 Source: kvproto tikvpb; tikv/client-go internal/client/client_batch.go (what the other side relies on).
@@ -42,7 +42,7 @@ class BatchStream(AsyncIterator[BatchCommandsResponse]):
         self._requests = requests
         self._loop = asyncio.get_running_loop()
         self._reader: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[Message]] = set()
+        self._tasks: set[asyncio.Future[Message]] = set()
         self._ready: list[tuple[int, str, Message]] = []
         self._unanswered = 0  # those that are ready included
         self._is_over = False  # nothing more is read
@@ -88,7 +88,7 @@ class BatchStream(AsyncIterator[BatchCommandsResponse]):
     async def aclose(self) -> None:
         """End now: the client is gone."""
         self._is_over = True
-        tasks: set[asyncio.Task[Any]] = {*self._tasks} | ({self._reader} if self._reader is not None else set())
+        tasks: set[asyncio.Future[Any]] = {*self._tasks} | ({self._reader} if self._reader is not None else set())
         for task in tasks:
             task.cancel()
         if tasks:
@@ -125,8 +125,8 @@ class BatchStream(AsyncIterator[BatchCommandsResponse]):
             answer = _failed(_twin(slot), f"{slot} is not served") if slot else None
             self._answer(id_, slot, answer)  # an unknown command has no answer but that there is none
             return
-        run = self._commands.run(command, getattr(request, slot), None)
-        task = eager.start(self._loop, run, partial(self._on_done, id_, command))
+        begun = self._commands.begin(command, getattr(request, slot), None)
+        task = eager.start(self._loop, begun, partial(self._on_done, id_, command))
         if task is not None:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)

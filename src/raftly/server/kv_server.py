@@ -50,7 +50,7 @@ class KvServer:
     ) -> None:
         options = options or KvServerOptions()
         commands = Commands(
-            store_id=options.store_id, in_flight_max=options.in_flight_max, seconds_max=options.seconds_max
+            backend, store_id=options.store_id, in_flight_max=options.in_flight_max, seconds_max=options.seconds_max
         )
         raw = RawKv(backend, Contexts(options.cluster_id), wall_clock, options.raw)
         self._tikv = TikvService(raw, commands)

@@ -1,7 +1,8 @@
 """Raw commands: get, put, delete, scan and their like over a KvBackend, without gRPC.
 
-Handlers take kvrpcpb's requests and a deadline of the loop's time. A read under the leader's lease is answered in the
-turn that brought it; long scans give the loop a turn every few hundred keys. Source: TiKV's raw API, V1 and V1TTL.
+A read takes kvrpcpb's request and a deadline of the loop's time. Under the leader's lease it is answered in the turn
+that brought it; a long scan gives the loop a turn every few hundred keys. A write is planned here, which ops and where,
+and carried out by `commands`. Source: TiKV's raw API, V1 and V1TTL.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from raftly.errors import ConfigError, LimitExceeded
 from raftly.proto import kvrpcpb_pb2 as pb
 from raftly.rpc import RpcError, StatusCode
 from raftly.server import ttl
-from raftly.server.commands import InvalidRequest
+from raftly.server.commands import InvalidRequest, Write
 from raftly.server.contexts import Contexts
 from raftly.server.crc64 import crc64
 from raftly.store.kv import KvBackend, RegionReader
-from raftly.store.ops import Cas, CasResult, Delete, DeleteRange, Op, Put
+from raftly.store.ops import Cas, CasResult, Delete, DeleteRange, Put
 
 __all__ = ["RawKv", "RawOptions"]
 
@@ -157,13 +158,12 @@ class RawKv:
 
     # --- writes ------------------------------------------------------------------------------------------------------
 
-    async def put(self, request: pb.RawPutRequest, deadline: float) -> pb.RawPutResponse:
+    def put(self, request: pb.RawPutRequest) -> Write:
         """Give a key a value."""
         op = self._put(_cf(request.cf), request.key, request.value, request.ttl)
-        await self._backend.write(self._contexts.of(request.context), (op,), deadline)
-        return pb.RawPutResponse()
+        return Write(self._contexts.of(request.context), (op,))
 
-    async def batch_put(self, request: pb.RawBatchPutRequest, deadline: float) -> pb.RawBatchPutResponse:
+    def batch_put(self, request: pb.RawBatchPutRequest) -> Write:
         """Give some keys values, all at once. `ttls` is one for all or one for each."""
         cf = _cf(request.cf)
         ttls: Sequence[int] = request.ttls or (request.ttl,)
@@ -172,44 +172,33 @@ class RawKv:
         if len(ttls) != len(request.pairs):
             raise InvalidRequest(f"{len(ttls)} ttls for {len(request.pairs)} pairs: give one, or one for each")
         puts = [self._put(cf, pair.key, pair.value, ttl_s) for pair, ttl_s in zip(request.pairs, ttls, strict=True)]
-        if puts:
-            await self._backend.write(self._contexts.of(request.context), puts, deadline)
-        return pb.RawBatchPutResponse()
+        return Write(self._contexts.of(request.context), puts)
 
-    async def delete(self, request: pb.RawDeleteRequest, deadline: float) -> pb.RawDeleteResponse:
+    def delete(self, request: pb.RawDeleteRequest) -> Write:
         """Take a key away."""
         op = Delete(_cf(request.cf), self._key(request.key))
-        await self._backend.write(self._contexts.of(request.context), (op,), deadline)
-        return pb.RawDeleteResponse()
+        return Write(self._contexts.of(request.context), (op,))
 
-    async def batch_delete(self, request: pb.RawBatchDeleteRequest, deadline: float) -> pb.RawBatchDeleteResponse:
+    def batch_delete(self, request: pb.RawBatchDeleteRequest) -> Write:
         """Take some keys away, all at once."""
         cf = _cf(request.cf)
         ops = [Delete(cf, self._key(key)) for key in request.keys]
-        if ops:
-            await self._backend.write(self._contexts.of(request.context), ops, deadline)
-        return pb.RawBatchDeleteResponse()
+        return Write(self._contexts.of(request.context), ops)
 
-    async def delete_range(self, request: pb.RawDeleteRangeRequest, deadline: float) -> pb.RawDeleteRangeResponse:
+    def delete_range(self, request: pb.RawDeleteRangeRequest) -> Write:
         """Take away all keys of a range that the region holds."""
         op = DeleteRange(_cf(request.cf), request.start_key, request.end_key)
-        if not op.hi or op.lo < op.hi:
-            await self._backend.write(self._contexts.of(request.context), (op,), deadline)
-        return pb.RawDeleteRangeResponse()
+        ops = (op,) if not op.hi or op.lo < op.hi else ()
+        return Write(self._contexts.of(request.context), ops)
 
-    async def compare_and_swap(self, request: pb.RawCASRequest, deadline: float) -> pb.RawCASResponse:
+    def compare_and_swap(self, request: pb.RawCASRequest) -> Write:
         """Put a value if the key has the one that the caller expects; tells what it had."""
         if request.delete:
             raise InvalidRequest("compare and delete is not served: compare and swap is")
         expected = None if request.previous_not_exist else request.previous_value
         put = self._put(_cf(request.cf), request.key, request.value, request.ttl)
         op = Cas(put.cf, put.key, expected, put.value, self._now_s(), self._has_ttl)
-        ops: tuple[Op, ...] = (op,)
-        (result,) = await self._backend.write(self._contexts.of(request.context), ops, deadline)
-        assert isinstance(result, CasResult)
-        if result.previous is None:
-            return pb.RawCASResponse(succeed=result.succeeded, previous_not_exist=True)
-        return pb.RawCASResponse(succeed=result.succeeded, previous_value=result.previous)
+        return Write(self._contexts.of(request.context), (op,), _swapped)
 
     # --- keys and values ---------------------------------------------------------------------------------------------
 
@@ -300,6 +289,14 @@ class _Scan:
         self.limit = limit if not self.hi or self.lo < self.hi else 0
         self.reverse = reverse
         self.keys_only = keys_only
+
+
+def _swapped(results: Sequence[object]) -> pb.RawCASResponse:
+    (result,) = results
+    assert isinstance(result, CasResult)
+    if result.previous is None:
+        return pb.RawCASResponse(succeed=result.succeeded, previous_not_exist=True)
+    return pb.RawCASResponse(succeed=result.succeeded, previous_value=result.previous)
 
 
 async def _pause(reader: RegionReader) -> None:

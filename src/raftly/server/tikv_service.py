@@ -17,7 +17,7 @@ from raftly.proto.tikvpb_pb2 import (
 from raftly.rpc import Method, ServerCall, Service, bind
 from raftly.rpc.service import files_of
 from raftly.server.batch_commands import BatchStream
-from raftly.server.commands import Command, Commands, Handler, Message
+from raftly.server.commands import Command, Commands, Message, Planner, Reading
 from raftly.server.raw import RawKv
 
 __all__ = ["TikvService"]
@@ -45,10 +45,10 @@ class TikvService:
             stream.drain()
 
     def _call(self, command: Command) -> Callable[[Message, ServerCall], Awaitable[Message]]:
-        run = self._commands.run
+        begin = self._commands.begin
 
         def handler(request: Message, call: ServerCall) -> Awaitable[Message]:
-            return run(command, request, call.deadline)
+            return begin(command, request, call.deadline)
 
         return handler
 
@@ -67,24 +67,27 @@ class TikvService:
 
 def _commands(raw: RawKv, commands: Commands) -> list[Command]:
     rpc = tikvpb_rpc
-    rows: list[tuple[str, str, Method[Message, Message] | None, Message, Handler]] = [
+    reads: list[tuple[str, str, Method[Message, Message] | None, Message, Reading]] = [
         ("raw_get", "RawGet", rpc.TIKV_RAW_GET, pb.RawGetResponse, raw.get),
         ("raw_batch_get", "RawBatchGet", rpc.TIKV_RAW_BATCH_GET, pb.RawBatchGetResponse, raw.batch_get),
+        ("raw_scan", "RawScan", rpc.TIKV_RAW_SCAN, pb.RawScanResponse, raw.scan),
+        ("raw_batch_scan", "RawBatchScan", rpc.TIKV_RAW_BATCH_SCAN, pb.RawBatchScanResponse, raw.batch_scan),
+        ("raw_get_key_ttl", "", rpc.TIKV_RAW_GET_KEY_TTL, pb.RawGetKeyTTLResponse, raw.get_key_ttl),
+        ("raw_checksum", "", rpc.TIKV_RAW_CHECKSUM, pb.RawChecksumResponse, raw.checksum),
+        ("empty", "Empty", None, BatchCommandsEmptyResponse, _empty),
+    ]
+    writes: list[tuple[str, str, Method[Message, Message], Message, Planner]] = [
         ("raw_put", "RawPut", rpc.TIKV_RAW_PUT, pb.RawPutResponse, raw.put),
         ("raw_batch_put", "RawBatchPut", rpc.TIKV_RAW_BATCH_PUT, pb.RawBatchPutResponse, raw.batch_put),
         ("raw_delete", "RawDelete", rpc.TIKV_RAW_DELETE, pb.RawDeleteResponse, raw.delete),
         ("raw_batch_delete", "RawBatchDelete", rpc.TIKV_RAW_BATCH_DELETE, pb.RawBatchDeleteResponse, raw.batch_delete),
-        ("raw_scan", "RawScan", rpc.TIKV_RAW_SCAN, pb.RawScanResponse, raw.scan),
-        ("raw_batch_scan", "RawBatchScan", rpc.TIKV_RAW_BATCH_SCAN, pb.RawBatchScanResponse, raw.batch_scan),
         ("raw_delete_range", "RawDeleteRange", rpc.TIKV_RAW_DELETE_RANGE, pb.RawDeleteRangeResponse, raw.delete_range),
-        ("raw_get_key_ttl", "", rpc.TIKV_RAW_GET_KEY_TTL, pb.RawGetKeyTTLResponse, raw.get_key_ttl),
         ("raw_compare_and_swap", "", rpc.TIKV_RAW_COMPARE_AND_SWAP, pb.RawCASResponse, raw.compare_and_swap),
-        ("raw_checksum", "", rpc.TIKV_RAW_CHECKSUM, pb.RawChecksumResponse, raw.checksum),
-        ("empty", "Empty", None, BatchCommandsEmptyResponse, _empty),
     ]
+    counts = commands.counts.command
     return [
-        Command(slot, method, response, handler, commands.counts.command(name))
-        for name, slot, method, response, handler in rows
+        *(Command(slot, method, response, counts(name), read=read) for name, slot, method, response, read in reads),
+        *(Command(slot, method, response, counts(name), plan=plan) for name, slot, method, response, plan in writes),
     ]
 
 

@@ -14,6 +14,7 @@ from raftly.proto import kvrpcpb_pb2 as pb
 from raftly.proto import metapb_pb2
 from raftly.proto.tikvpb_rpc import TikvClient
 from raftly.rpc import Channel, Service
+from raftly.server.commands import Write
 from raftly.server.contexts import Contexts
 from raftly.server.kv_server import KvServer, KvServerOptions
 from raftly.server.raw import RawKv, RawOptions
@@ -61,13 +62,14 @@ def ignore(_error: StorageError) -> None:
 
 
 class Fake(KvBackend):
-    """Reads from an engine at once or, where `is_leased` is False, when `confirm` is set; or fails with `error`."""
+    """Reads from an engine, and forgets writes: at once if `is_leased` and `is_prompt`; or fails with `error`."""
 
     def __init__(self) -> None:
         self.engine = MemoryEngine()
         self.error: RaftlyError | None = None
         self.is_leased = True
-        self.confirm: asyncio.Event | None = None
+        self.is_prompt = True
+        self.writing: list[asyncio.Future[list[object]]] = []
         self.asked: list[RequestContext] = []
         self.deadlines: list[float] = []
         self.written: list[Sequence[Op]] = []
@@ -80,8 +82,6 @@ class Fake(KvBackend):
 
     async def read(self, ctx: RequestContext, deadline: float) -> RegionReader:
         self.deadlines.append(deadline)
-        if self.confirm is not None:
-            await self.confirm.wait()
         return EngineReader(self.engine, REGION)
 
     def write(self, ctx: RequestContext, ops: Sequence[Op], deadline: float) -> Awaitable[list[object]]:
@@ -90,12 +90,17 @@ class Fake(KvBackend):
         if self.error is not None:
             raise self.error
         self.written.append(ops)
-        return self._write(ops)
+        results: asyncio.Future[list[object]] = asyncio.get_running_loop().create_future()
+        self.writing.append(results)
+        if self.is_prompt:
+            results.set_result([None for _ in ops])
+        return results
 
-    async def _write(self, ops: Sequence[Op]) -> list[object]:
-        if self.confirm is not None:
-            await self.confirm.wait()
-        return [None for _ in ops]
+    def finish(self) -> None:
+        """Let the writes end that wait."""
+        for results in self.writing:
+            if not results.done():
+                results.set_result([None])
 
 
 class Store:
@@ -104,10 +109,15 @@ class Store:
     def __init__(self, **options: Any) -> None:
         self.engine = MemoryEngine()
         self.clock = Clock()
-        self.raw = RawKv(StandaloneKv(self.engine, ignore), Contexts(), self.clock, RawOptions(**options))
+        self.kv = StandaloneKv(self.engine, ignore)
+        self.raw = RawKv(self.kv, Contexts(), self.clock, RawOptions(**options))
 
-    async def put(self, key: bytes, value: bytes, **fields: Any) -> pb.RawPutResponse:
-        return await self.raw.put(pb.RawPutRequest(context=CONTEXT, key=key, value=value, **fields), FAR)
+    async def do(self, write: Write) -> Any:
+        results = await self.kv.write(write.ctx, write.ops, FAR)
+        return None if write.answer is None else write.answer(results)
+
+    async def put(self, key: bytes, value: bytes, **fields: Any) -> None:
+        await self.do(self.raw.put(pb.RawPutRequest(context=CONTEXT, key=key, value=value, **fields)))
 
     async def get(self, key: bytes, **fields: Any) -> bytes | None:
         response = await self.raw.get(pb.RawGetRequest(context=CONTEXT, key=key, **fields), FAR)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -36,9 +37,9 @@ def answers(message: BatchCommandsResponse) -> dict[int, str | None]:
 class Talk:
     """A stream of commands without a network."""
 
-    def __init__(self, backend: Fake | None = None, **limits: int) -> None:
+    def __init__(self, backend: Fake | None = None, **limits: Any) -> None:
         self.backend = backend or Fake()
-        self.commands = Commands(**limits)
+        self.commands = Commands(self.backend, **limits)
         service = TikvService(RawKv(self.backend, Contexts(9), Clock(), RawOptions(enable_ttl=False)), self.commands)
         self.requests: asyncio.Queue[BatchCommandsRequest | Exception | None] = asyncio.Queue()
         self.read = 0
@@ -78,12 +79,12 @@ def test_what_is_ready_at_once_comes_in_one_message() -> None:
 def test_a_slow_command_holds_nothing_up() -> None:
     async def body() -> None:
         party = Talk()
-        party.backend.confirm = asyncio.Event()
+        party.backend.is_prompt = False
         party.send(batch(_1=PUT, _2=GET))
         assert answers(await anext(party.stream)) == {2: "RawGet"}
         party.send(batch(_3=GET), None)
         assert answers(await anext(party.stream)) == {3: "RawGet"}
-        party.backend.confirm.set()
+        party.backend.finish()
         assert answers(await anext(party.stream)) == {1: "RawPut"}
         with pytest.raises(StopAsyncIteration):
             await anext(party.stream)
@@ -201,13 +202,15 @@ def test_a_client_that_takes_no_answers_is_not_read_from_past_a_bound() -> None:
 def test_a_client_that_is_gone_leaves_nothing_running() -> None:
     async def body() -> None:
         party = Talk()
-        party.backend.confirm = asyncio.Event()
+        party.backend.is_prompt = False
         party.send(batch(_1=PUT, _2=PUT, _3=GET))
         await anext(party.stream)
-        assert party.commands.counts.in_flight == 2
         await party.stream.aclose()
-        assert party.commands.counts.in_flight == 0
         assert asyncio.all_tasks() == {asyncio.current_task()}
+        assert party.commands.counts.in_flight == 2  # they are not taken back
+        party.backend.finish()
+        await asyncio.sleep(0)
+        assert party.commands.counts.in_flight == 0
 
     run(body())
 
@@ -215,14 +218,14 @@ def test_a_client_that_is_gone_leaves_nothing_running() -> None:
 def test_draining_answers_what_was_taken_and_ends() -> None:
     async def body() -> None:
         party = Talk()
-        party.backend.confirm = asyncio.Event()
+        party.backend.is_prompt = False
         party.send(batch(_1=PUT, _2=GET))
         assert answers(await anext(party.stream)) == {2: "RawGet"}
         party.stream.drain()
         last = asyncio.ensure_future(anext(party.stream))
         party.send(batch(_3=GET))
         await asyncio.sleep(0)
-        party.backend.confirm.set()
+        party.backend.finish()
         assert answers(await last) == {1: "RawPut"}
         with pytest.raises(StopAsyncIteration):
             await anext(party.stream)
@@ -249,7 +252,7 @@ def test_draining_a_stream_that_waits_ends_it() -> None:
 def test_a_command_past_the_limit_is_told_that_the_server_is_busy() -> None:
     async def body() -> None:
         party = Talk(in_flight_max=1)
-        party.backend.confirm = asyncio.Event()
+        party.backend.is_prompt = False
         party.send(batch(_1=PUT, _2=PUT))
         message = await anext(party.stream)
         assert list(message.request_ids) == [2]

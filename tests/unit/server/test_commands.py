@@ -1,4 +1,4 @@
-"""What a handler raises becomes the answer; admission, deadlines and counts."""
+"""What a command raises becomes its answer; admission, deadlines and counts."""
 
 from __future__ import annotations
 
@@ -11,63 +11,105 @@ from raftly.base.region_errors import NotRegionLeader
 from raftly.errors import DecodeError, DiskFull, LimitExceeded, OutcomeUnknown, RaftlyError, SyncFailed
 from raftly.proto import kvrpcpb_pb2 as pb
 from raftly.rpc import RpcError, StatusCode
-from raftly.server.commands import Command, Commands, Handler, InvalidRequest, refusal
-from tests.unit.server.parts import FAR, run
+from raftly.server.commands import Command, Commands, InvalidRequest, Write, refusal
+from raftly.server.contexts import Contexts
+from raftly.store.ops import Put
+from tests.unit.server.parts import CONTEXT, FAR, Fake, run
+
+WRITE = Write(Contexts().of(CONTEXT), [Put("default", b"k", b"v")])
+FORMS = ["read", "plan", "write"]  # where it fails: reading, planning a write, or writing
 
 
-def command(commands: Commands, handler: Handler, response: Any = pb.RawPutResponse) -> Command:
-    return Command("RawPut", None, response, handler, commands.counts.command("raw_put"))
+class Party:
+    """A command on a backend that does as it is told."""
+
+    def __init__(
+        self, form: str = "write", error: Exception | None = None, response: Any = None, **limits: Any
+    ) -> None:
+        self.backend = Fake()
+        self.commands = Commands(self.backend, store_id=3, **limits)
+        self.deadlines: list[float] = []
+        self.error = error
+        counts = self.commands.counts.command("raw_put")
+        if form == "read":
+            self.command = Command("RawPut", None, response or pb.RawPutResponse, counts, read=self._read)
+        else:
+            self.command = Command("RawPut", None, response or pb.RawPutResponse, counts, plan=self._plan)
+        if form == "write":
+            self.error = None
+            self.backend.is_prompt = error is None
+            self.fails = error
+        self.form = form
+
+    async def _read(self, _request: Any, deadline: float) -> Any:
+        self.deadlines.append(deadline)
+        if self.error is not None:
+            raise self.error
+        return pb.RawPutResponse()
+
+    def _plan(self, _request: Any) -> Write:
+        if self.error is not None:
+            raise self.error
+        return WRITE
+
+    async def outcome(self, deadline: float | None = FAR) -> Any:
+        begun = self.commands.begin(self.command, None, deadline)
+        if self.form == "write" and self.fails is not None:
+            self.backend.writing[-1].set_exception(self.fails)
+        return await begun
 
 
-def outcome(error: BaseException, response: Any = pb.RawPutResponse) -> tuple[Any, Commands]:
-    commands = Commands(store_id=3)
-
-    async def fails(_request: Any, _deadline: float) -> Any:
-        raise error
-
-    return run(commands.run(command(commands, fails, response), None, FAR)), commands
-
-
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(
     "error,field",
     [(NotRegionLeader(1), "not_leader"), (OutcomeUnknown(), "undetermined_result"), (DiskFull(), "disk_full")],
 )
-def test_what_the_region_says_is_a_region_error(error: RaftlyError, field: str) -> None:
-    response, commands = outcome(error)
-    assert response.region_error.HasField(field)
-    assert not response.error
-    assert commands.counts.region_errors == {error.code: 1}
-    assert commands.counts.command("raw_put").failed == 0
+def test_what_the_region_says_is_a_region_error(form: str, error: RaftlyError, field: str) -> None:
+    async def body() -> None:
+        party = Party(form, error)
+        response = await party.outcome()
+        assert response.region_error.HasField(field)
+        assert not response.error
+        assert party.commands.counts.region_errors == {error.code: 1}
+        assert party.command.counts.failed == party.commands.counts.in_flight == 0
+        assert sum(party.command.counts.seconds.counts) == 1
+
+    run(body())
 
 
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("error", [InvalidRequest("no"), LimitExceeded("key_bytes", 9, 8)])
-def test_what_is_wrong_with_a_request_is_its_error(error: RaftlyError) -> None:
-    response, _ = outcome(error)
-    assert response.error == str(error)
-    assert not response.HasField("region_error")
+def test_what_is_wrong_with_a_request_is_its_error(form: str, error: RaftlyError) -> None:
+    async def body() -> None:
+        response = await Party(form, error).outcome()
+        assert response.error == str(error)
+        assert not response.HasField("region_error")
+
+    run(body())
 
 
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(
     "error,status",
     [(InvalidRequest("no"), StatusCode.INVALID_ARGUMENT), (DecodeError("v", 0, "p"), StatusCode.DATA_LOSS)],
 )
-def test_an_answer_without_a_place_for_errors_fails(error: RaftlyError, status: StatusCode) -> None:
+def test_an_answer_without_a_place_for_errors_fails(form: str, error: RaftlyError, status: StatusCode) -> None:
     with pytest.raises(RpcError) as caught:
-        outcome(error, pb.RawScanResponse)
+        run(Party(form, error, pb.RawScanResponse).outcome())
     assert caught.value.status is status
     assert caught.value.message == str(error)
 
 
-def test_other_errors_come_out_and_are_counted() -> None:
-    commands = Commands()
+@pytest.mark.parametrize("form", FORMS)
+def test_other_errors_come_out_and_are_counted(form: str) -> None:
+    async def body() -> None:
+        party = Party(form, SyncFailed())
+        with pytest.raises(SyncFailed):
+            await party.outcome()
+        assert party.command.counts.failed == 1
+        assert party.commands.counts.in_flight == 0
 
-    async def fails(_request: Any, _deadline: float) -> Any:
-        raise SyncFailed
-
-    with pytest.raises(SyncFailed):
-        run(commands.run(command(commands, fails), None, FAR))
-    assert commands.counts.command("raw_put").failed == 1
-    assert commands.counts.in_flight == 0
+    run(body())
 
 
 def test_refusals_of_all_forms() -> None:
@@ -79,40 +121,84 @@ def test_refusals_of_all_forms() -> None:
 
 def test_past_the_limit_the_server_is_busy_and_before_it_is_not() -> None:
     async def body() -> None:
-        commands = Commands(in_flight_max=2)
-        gate = asyncio.Event()
-
-        async def waits(_request: Any, _deadline: float) -> Any:
-            await gate.wait()
-            return pb.RawPutResponse()
-
-        put = command(commands, waits)
-        first = [asyncio.ensure_future(commands.run(put, None, FAR)) for _ in range(2)]
-        await asyncio.sleep(0)
-        assert (await commands.run(put, None, FAR)).region_error.server_is_busy.reason == "2 commands are in flight"
-        assert commands.counts.in_flight == 2
-        gate.set()
+        party = Party(in_flight_max=2)
+        party.backend.is_prompt = False
+        first = [party.commands.begin(party.command, None, None) for _ in range(2)]
+        assert (await party.outcome()).region_error.server_is_busy.reason == "2 commands are in flight"
+        assert party.commands.counts.in_flight == 2
+        party.backend.finish()
         assert await asyncio.gather(*first) == [pb.RawPutResponse()] * 2
-        assert commands.counts.in_flight == 0
-        assert (await commands.run(put, None, FAR)) == pb.RawPutResponse()
-        assert sum(put.counts.seconds.counts) == 4
+        assert party.commands.counts.in_flight == 0
+        party.backend.is_prompt = True
+        assert await party.outcome() == pb.RawPutResponse()
+        assert sum(party.command.counts.seconds.counts) == 4
 
     run(body())
 
 
-def test_a_deadline_is_kept_and_none_is_far_off() -> None:
+def test_a_write_that_nobody_waits_for_is_in_flight_until_it_ends() -> None:
     async def body() -> None:
-        commands = Commands(seconds_max=10.0)
-        told: list[float] = []
+        party = Party()
+        party.backend.is_prompt = False
+        answers = [party.commands.begin(party.command, None, None) for _ in range(2)]
+        for answer in answers:
+            assert isinstance(answer, asyncio.Future)
+            answer.cancel()
+        await asyncio.sleep(0)
+        assert party.commands.counts.in_flight == 2
+        party.backend.writing[0].set_exception(OutcomeUnknown())
+        party.backend.writing[1].set_result([None])
+        await asyncio.sleep(0)
+        assert party.commands.counts.in_flight == 0
 
-        async def notes(_request: Any, deadline: float) -> Any:
-            told.append(deadline - now)
+    run(body())
 
+
+def test_a_write_without_ops_is_done_and_a_backend_may_be_a_coroutine() -> None:
+    async def body() -> None:
+        party = Party()
+        empty = Command("", None, pb.RawPutResponse, party.command.counts, plan=lambda _: Write(WRITE.ctx, ()))
+        assert await party.commands.begin(empty, None, None) == pb.RawPutResponse()
+        assert party.backend.written == []
+
+        async def written(*_arguments: Any) -> list[object]:
+            await asyncio.sleep(0)
+            return [7]
+
+        party.backend.write = written  # type: ignore[assignment,method-assign]
+        told = Command(
+            "", None, pb.RawPutResponse, party.command.counts, plan=lambda _: Write(WRITE.ctx, WRITE.ops, list)
+        )
+        assert await party.commands.begin(told, None, None) == [7]
+
+    run(body())
+
+
+def test_an_answer_that_cannot_be_made_is_a_failure() -> None:
+    async def body() -> None:
+        party = Party()
+
+        def broken(_results: object) -> Any:
+            raise ZeroDivisionError
+
+        command = Command(
+            "", None, pb.RawPutResponse, party.command.counts, plan=lambda _: Write(WRITE.ctx, WRITE.ops, broken)
+        )
+        with pytest.raises(ZeroDivisionError):
+            await party.commands.begin(command, None, None)
+
+    run(body())
+
+
+@pytest.mark.parametrize("form", ["read", "write"])
+def test_a_deadline_is_kept_and_none_is_far_off(form: str) -> None:
+    async def body() -> None:
+        party = Party(form, seconds_max=10.0)
         now = asyncio.get_running_loop().time()
-        for deadline in (now + 3, now + 30, None):
-            await commands.run(command(commands, notes), None, deadline)
+        for deadline in (now + 3, now + 300, None):
+            await party.outcome(deadline)
+        told = [deadline - now for deadline in (party.deadlines or party.backend.deadlines)]
         assert told[0] == pytest.approx(3)
-        assert told[1:] == pytest.approx([10, 10], abs=5)
-        assert all(seconds >= 10 for seconds in told[1:])
+        assert all(10 <= seconds < 200 for seconds in told[1:])
 
     run(body())

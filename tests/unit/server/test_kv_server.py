@@ -81,7 +81,7 @@ def test_the_deadline_of_a_call_is_the_deadline_of_its_command() -> None:
             await client.raw_put(PUT)
             assert backend.deadlines[0] - now > 39
             assert all(50 <= deadline - now < 4000 for deadline in backend.deadlines[1:])
-            backend.confirm = asyncio.Event()
+            backend.is_prompt = False
             with pytest.raises(RpcError) as caught:
                 await client.raw_put(PUT, timeout_s=0.01)
             assert caught.value.status is StatusCode.DEADLINE_EXCEEDED
@@ -111,7 +111,7 @@ def test_health_says_when_the_end_is_near_and_what_was_asked_is_answered() -> No
             serving, not_serving = (bytes([8, state]) for state in (Serving.SERVING, Serving.NOT_SERVING))
             assert await check(HealthRequest(service="tikvpb.Tikv").SerializeToString()) == serving
             assert await watch.read() == serving
-            backend.confirm = asyncio.Event()
+            backend.is_prompt = False
             put = channel.unary_unary("/tikvpb.Tikv/RawPut")(PUT.SerializeToString())
             stream = channel.stream_stream("/tikvpb.Tikv/BatchCommands")()
             commands = [BatchCommandsRequest.Request(RawPut=PUT), BatchCommandsRequest.Request(RawGet=GET)]
@@ -121,7 +121,7 @@ def test_health_says_when_the_end_is_near_and_what_was_asked_is_answered() -> No
                 await asyncio.sleep(0)
             stopping = asyncio.ensure_future(server.stop(30.0))
             assert await watch.read() == not_serving
-            backend.confirm.set()
+            backend.finish()
             assert await put == b""
             assert list(BatchCommandsResponse.FromString(await stream.read()).request_ids) == [1]
             assert await stream.read() is grpc.aio.EOF

@@ -27,13 +27,13 @@ def test_what_was_put_is_got_until_it_is_deleted(enable_ttl: bool) -> None:
     async def body() -> None:
         store = Store(enable_ttl=enable_ttl)
         assert await store.get(b"k") is None
-        assert await store.put(b"k", b"v") == pb.RawPutResponse()
-        assert await store.put(b"k", b"other", cf="write") == pb.RawPutResponse()
+        await store.put(b"k", b"v")
+        await store.put(b"k", b"other", cf="write")
         assert await store.get(b"k") == await store.get(b"k", cf="default") == b"v"
         assert await store.get(b"k", cf="write") == b"other"
         assert await store.get(b"k", cf="lock") is None
-        await store.raw.delete(pb.RawDeleteRequest(context=CONTEXT, key=b"k"), FAR)
-        await store.raw.delete(pb.RawDeleteRequest(context=CONTEXT, key=b"never there"), FAR)
+        await store.do(store.raw.delete(pb.RawDeleteRequest(context=CONTEXT, key=b"k")))
+        await store.do(store.raw.delete(pb.RawDeleteRequest(context=CONTEXT, key=b"never there")))
         assert await store.get(b"k") is None
         assert await store.get(b"k", cf="write") == b"other"
 
@@ -55,14 +55,14 @@ def test_batches_are_written_whole_and_read_as_far_as_they_are_there() -> None:
         store = Store()
         keys = [b"%03d" % number for number in range(300)]
         pairs = [pb.KvPair(key=key, value=key * 2) for key in keys]
-        await store.raw.batch_put(pb.RawBatchPutRequest(context=CONTEXT, pairs=pairs), FAR)
+        await store.do(store.raw.batch_put(pb.RawBatchPutRequest(context=CONTEXT, pairs=pairs)))
         request = pb.RawBatchGetRequest(context=CONTEXT, keys=[*reversed(keys), b"absent", keys[0]])
         found = await store.raw.batch_get(request, FAR)
         assert [(pair.key, pair.value) for pair in found.pairs] == [(k, k * 2) for k in [*reversed(keys), keys[0]]]
-        await store.raw.batch_delete(pb.RawBatchDeleteRequest(context=CONTEXT, keys=keys[:-1]), FAR)
+        await store.do(store.raw.batch_delete(pb.RawBatchDeleteRequest(context=CONTEXT, keys=keys[:-1])))
         assert await store.scan(limit=9) == [(b"299", b"299299")]
-        await store.raw.batch_put(pb.RawBatchPutRequest(context=CONTEXT), FAR)
-        await store.raw.batch_delete(pb.RawBatchDeleteRequest(context=CONTEXT), FAR)
+        await store.do(store.raw.batch_put(pb.RawBatchPutRequest(context=CONTEXT)))
+        await store.do(store.raw.batch_delete(pb.RawBatchDeleteRequest(context=CONTEXT)))
 
     run(body())
 
@@ -75,7 +75,7 @@ def test_a_range_is_deleted() -> None:
 
         async def delete(start_key: bytes, end_key: bytes) -> list[bytes]:
             request = pb.RawDeleteRangeRequest(context=CONTEXT, start_key=start_key, end_key=end_key)
-            await store.raw.delete_range(request, FAR)
+            await store.do(store.raw.delete_range(request))
             return [key for key, _ in await store.scan()]
 
         assert await delete(b"c", b"b") == [b"a", b"b", b"c", b"d", b"e"]
@@ -132,7 +132,7 @@ def test_a_long_scan_shows_one_moment_and_lets_others_run() -> None:
         store = Store()
         keys = [b"%04d" % number for number in range(2000)]
         pairs = [pb.KvPair(key=key, value=b"old") for key in keys]
-        await store.raw.batch_put(pb.RawBatchPutRequest(context=CONTEXT, pairs=pairs), FAR)
+        await store.do(store.raw.batch_put(pb.RawBatchPutRequest(context=CONTEXT, pairs=pairs)))
         scan = asyncio.ensure_future(store.scan(limit=5000))
         await asyncio.sleep(0)
         assert not scan.done()
@@ -206,7 +206,7 @@ def test_a_batch_has_a_ttl_for_all_or_one_for_each() -> None:
         pairs = [pb.KvPair(key=b"a"), pb.KvPair(key=b"b")]
 
         async def put(**fields: Any) -> list[int]:
-            await store.raw.batch_put(pb.RawBatchPutRequest(context=CONTEXT, pairs=pairs, **fields), FAR)
+            await store.do(store.raw.batch_put(pb.RawBatchPutRequest(context=CONTEXT, pairs=pairs, **fields)))
             asked = [pb.RawGetKeyTTLRequest(context=CONTEXT, key=pair.key) for pair in pairs]
             return [(await store.raw.get_key_ttl(request, FAR)).ttl for request in asked]
 
@@ -255,7 +255,7 @@ def test_compare_and_swap(enable_ttl: bool) -> None:
 
         async def swap(value: bytes, **fields: Any) -> tuple[bool, bool, bytes]:
             request = pb.RawCASRequest(context=CONTEXT, key=b"k", value=value, **fields)
-            response = await store.raw.compare_and_swap(request, FAR)
+            response = await store.do(store.raw.compare_and_swap(request))
             return response.succeed, response.previous_not_exist, response.previous_value
 
         assert await swap(b"1", previous_value=b"0") == (False, True, b"")
@@ -314,7 +314,7 @@ def test_limits_at_and_past_them() -> None:
         with pytest.raises(LimitExceeded, match="value_bytes is 7, the limit is 6"):
             await store.put(b"", b"1234567")
         with pytest.raises(LimitExceeded):
-            await store.raw.delete(pb.RawDeleteRequest(context=CONTEXT, key=b"12345"), FAR)
+            await store.do(store.raw.delete(pb.RawDeleteRequest(context=CONTEXT, key=b"12345")))
         assert await store.scan(b"\xff" * 9000, reverse=True) == [(b"1234", b"123456")]
 
     run(body())
@@ -344,10 +344,10 @@ def test_a_context_reaches_the_store() -> None:
     async def body() -> None:
         for _ in range(2):
             await raw.get(pb.RawGetRequest(context=told, key=b"k"), FAR)
-        await raw.put(pb.RawPutRequest(context=CONTEXT, key=b"k"), FAR)
 
     run(body())
-    first, again, write = backend.asked
+    first, again = backend.asked
+    write = raw.put(pb.RawPutRequest(context=CONTEXT, key=b"k")).ctx
     assert first == again
     assert as_asked(first) == as_asked(write) == (1, write.epoch, 1, 1)
     assert (first.term, first.replica_read, write.term, write.replica_read) == (4, True, 0, False)
