@@ -30,6 +30,9 @@ else
   FORMS := plain compiled
 endif
 
+# Packages that import nothing compiled, so their tests run once.
+SAME_IN_BOTH := $(addprefix --ignore=tests/unit/,engine proto rpc)
+
 # What is timed as a whole is timed in the compiled form, where there is one.
 FASTEST := $(if $(filter compiled,$(FORMS)),$(BUILT))
 
@@ -52,7 +55,7 @@ unit-plain: $(READY)
 	$(AS_PLAIN) $(PYTEST) tests
 
 unit-compiled: $(READY) $(BUILT)
-	$(AS_COMPILED) $(PYTEST) tests/unit tests/sim
+	$(AS_COMPILED) $(PYTEST) tests/unit tests/sim $(SAME_IN_BOTH)
 
 golden-plain: $(READY)
 	@$(AS_PLAIN) $(BIN)/raftly --version | grep 'core plain'
