@@ -22,6 +22,7 @@ from raftly.base.region import Region
 from raftly.base.types import Term
 from raftly.errors import NotLeader, RaftlyError
 from raftly.node import STRONG, Replicated
+from raftly.pd.config import ScheduleConfig
 from raftly.pd.errors import NotReady
 from raftly.pd.id_alloc import IDS_BATCH
 from raftly.pd.leader import Leader
@@ -40,18 +41,23 @@ _RETRY_S: Final = 0.1
 
 @final
 class Member:
-    """See the module. `cluster_id` is chosen if the cluster has none yet. `announce` it, and `close` it."""
+    """See the module. `announce` it, and `close` it.
+
+    `cluster_id` and `config` are for a cluster that has neither yet; None: the defaults.
+    """
 
     def __init__(
         self,
         node: Replicated[Placement],
         cluster_id: int,
+        config: ScheduleConfig | None = None,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.node: Final = node
         self.on_steps: Callable[[Sequence[Operator]], None] = lambda _: None  # what should not wait for a heartbeat
         self._cluster_id = cluster_id
+        self._config = config
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._leader: Leader | None = None
@@ -134,6 +140,8 @@ class Member:
         self._drop()
         await self.node.fresh(STRONG)  # all that earlier leaders promised is in the state
         if not self.state.cluster_id:
+            if self._config is not None:
+                await self.node.call(Placement.configure, self._config)
             await self.node.call(Placement.found, self._cluster_id)
         if not self._is_term(term):
             return

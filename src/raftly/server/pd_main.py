@@ -30,7 +30,6 @@ from raftly.server.pd_service import pd_service
 from raftly.server.pd_state import pd_state
 from raftly.transport.options import Address, TcpOptions
 
-CALL_S: Final = 5.0
 RETRY_S: Final = 0.5
 GRACE_S: Final = 2.0
 
@@ -64,7 +63,7 @@ class PdOptions:
     cluster_id: int = 0
     """Of a new cluster; 0: drawn at random."""
     schedule: ScheduleConfig | None = None
-    """How to schedule, from the start of this member on if it is given; None: as the cluster was told before."""
+    """How to schedule, in a new cluster; it is part of the cluster's state then. None: the defaults."""
     tls: ServerTls | None = None
     """For clients and stores."""
     tcp: TcpOptions = field(default_factory=TcpOptions)
@@ -99,7 +98,7 @@ class PdServer:
         self.server = server
         self.address = ""
         """Where clients are told to go."""
-        self._tasks: list[asyncio.Task[None]] = []
+        self._joining: asyncio.Task[None] | None = None
 
     @classmethod
     async def start(cls, options: PdOptions) -> Self:
@@ -115,11 +114,12 @@ class PdServer:
             {**options.members, options.id: options.peer_address},
             options.directory,
             join=options.join,
-            listen=options.peer_listen,
+            listen=None if options.peer_listen == options.peer_address else options.peer_listen,
             config=_node_config(options),
             tcp=options.tcp,
         )
-        member = Member(node, options.cluster_id or 1 + secrets.randbelow((1 << 63) - 1))
+        cluster_id = options.cluster_id or 1 + secrets.randbelow((1 << 63) - 1)
+        member = Member(node, cluster_id, options.schedule)
         services = [pd_service(member), admin_service(member), Health().service()]
         pd = cls(options, node, member, Server([*services, *reflection_services(services)], tls=options.tls))
         try:
@@ -138,17 +138,14 @@ class PdServer:
         name = self.options.name or f"pd-{self.options.id}"
         row = MemberRow(self.options.id, name, [f"{scheme}://{self.address}"], [f"http://{peer_host}:{peer_port}"])
         self.member.announce(row)
-        loop = asyncio.get_running_loop()
-        if self.options.schedule is not None:
-            self._tasks.append(loop.create_task(self._configure(self.options.schedule)))
         if self.options.join:
-            self._tasks.append(loop.create_task(self._join()))
+            self._joining = asyncio.get_running_loop().create_task(self._join())
 
     async def stop(self) -> None:
         """Take no new calls, hand leadership over, finish, leave."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._joining is not None:
+            self._joining.cancel()
+            await asyncio.gather(self._joining, return_exceptions=True)
         await self.server.stop(GRACE_S)
         await self.member.close()
         await self.node.stop()
@@ -156,16 +153,6 @@ class PdServer:
     def state(self) -> dict[str, object]:
         """See `pd_state`."""
         return pd_state(self.member)
-
-    async def _configure(self, schedule: ScheduleConfig) -> None:
-        while self.member.state.config != schedule:
-            with suppress(RaftlyError):
-                session = await self.node.open_session(within=CALL_S)
-                try:
-                    await session.call(Placement.configure, schedule)
-                finally:
-                    session.close()
-            await asyncio.sleep(RETRY_S)
 
     async def _join(self) -> None:
         """Ask those that are there to add this member, until they have."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from raftly.base.heartbeats import RegionReport
 from raftly.pd.leader import Leader
 from raftly.pd.member import Member
@@ -10,8 +12,8 @@ from raftly.pd.placement import Placement
 from raftly.pd.stores import StoreInfo
 
 
-def pd_state(member: Member) -> dict[str, object]:
-    """What a member knows; regions, loads and plans only while it leads."""
+def pd_state(member: Member, regions_max: int | None = None) -> dict[str, object]:
+    """What a member knows; regions (the first so many), loads and plans only while it leads."""
     state = member.state
     leadership = member.node.leadership().value
     told: dict[str, object] = {
@@ -33,7 +35,8 @@ def pd_state(member: Member) -> dict[str, object]:
     last = leader.oracle.last
     told["tso"] = {"bound_ms": state.tso_bound_ms, "physical_ms": last.physical_ms, "logical": last.logical}
     told["stores"] = {str(info.id): _row(info.id, state) | _store(info, leader) for info in leader.cluster.stores}
-    told["regions"] = [_region(report) for report in leader.cluster.regions]
+    told["region_count"] = len(leader.cluster.regions)
+    told["regions"] = [_region(report) for report in islice(leader.cluster.regions, regions_max)]
     told["operators"] = [_plan(plan, leader) for _, plan in sorted(leader.coordinator.plans.items())]
     told["operators_ended"] = len(leader.coordinator.ended)
     return told

@@ -1,7 +1,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from raftly.client.errors import PlacementRefused
 from raftly.client.pd import PdClient
 from raftly.errors import RaftlyError
 from raftly.pd import admin
+from raftly.pd.config import ScheduleConfig
 from raftly.pd.placement import Placement
 from raftly.proto import pdpb_pb2 as pb
 from raftly.proto import pdpb_rpc
@@ -205,7 +206,9 @@ def test_regions_are_found_in_every_way(tmp_path: Path) -> None:
             with pytest.raises(PlacementRefused):
                 await placement.ask_batch_split(whole.region, 1)
             assert (await client.get_prev_region(b"z")).region == left.region
-            assert (await channel.unary(pdpb_rpc.PD_GET_PREV_REGION, pb.GetRegionRequest(region_key=b"a"))).region.id == 0
+            first = await channel.unary(pdpb_rpc.PD_GET_PREV_REGION, pb.GetRegionRequest(region_key=b"a"))
+            assert not first.HasField("region")
+            assert not first.header.HasField("error")
             assert [each.region.id for each in await client.scan_regions()] == [9, 2]
             assert [each.region.id for each in await client.scan_regions(b"n")] == [2]
             assert [each.region.id for each in await client.scan_regions(b"", b"m")] == [9]
@@ -265,12 +268,58 @@ def test_steps_come_with_heartbeats_and_by_themselves(tmp_path: Path) -> None:
     run(main)
 
 
+def test_what_people_ask_for(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with one(tmp_path, schedule=ScheduleConfig(leader_limit=0)) as (pd, client):
+            placement = GrpcPlacement(client)
+            report = await begin(placement, 4)
+            state = await client.admin("state")
+            assert isinstance(state, dict)
+            assert state["region_count"] == len(state["regions"]) == 1
+            assert state["config"]["leader_limit"] == 0
+            begun = await client.admin("transfer-leader", {"region": 2, "store": 2})
+            assert begun == {"plan": "admin region 2: transfer leadership to store 2"}
+            assert await placement.region_heartbeat(report) is not None
+            refused: list[tuple[str, dict[str, object], str]] = [
+                ("transfer-leader", {"region": 2, "store": 3}, "is under way"),
+                ("transfer-leader", {"region": 8, "store": 3}, "region 8 is not known"),
+                ("transfer-leader", {"region": 2, "store": 4}, "no peer on store 4"),
+                ("add-peer", {"region": 2, "store": 1}, "has a peer on store 1 already"),
+                ("add-peer", {"region": 2, "store": 9}, "store 9 is not up"),
+                ("merge-region", {"region": 2, "into": 2}, "do not touch"),
+                ("split-region", {"region": 2, "keys": ["zz"]}, "hex"),
+                ("split-region", {"region": 2, "keys": [""]}, "does not lie inside"),
+                ("cancel", {}, "region must be an id"),
+                ("remove-store", {"store": 77}, "no store 77"),
+                ("dance", {}, "there are add-peer, cancel"),
+            ]
+            for do, arguments, why in refused:
+                with pytest.raises(PlacementRefused, match=why):
+                    await client.admin(do, arguments)
+            await client.admin("cancel", {"region": 2})
+            assert await client.admin("remove-store", {"store": 4}) == {}
+            while pd.member.state.stores[4].state != 2:
+                for id_ in range(1, 5):  # once all were heard an empty store is gone for good
+                    with suppress(PlacementRefused):
+                        await placement.store_heartbeat(StoreStats(id_))
+                await asyncio.sleep(0.01)
+            assert [meta.id for meta in await placement.stores()] == [1, 2, 3]
+            with pytest.raises(PlacementRefused, match="store 4 was drained and removed"):
+                await placement.put_store(store(4))
+            with pytest.raises(PlacementRefused, match="gone already"):
+                await client.admin("restore-store", {"store": 4})
+            await placement.close()
+
+    run(main)
+
+
 def test_safe_points(tmp_path: Path) -> None:
     async def main() -> None:
         async with one(tmp_path) as (pd, client), channel_to(pd) as channel:
             await client.members()
-            assert (await channel.unary(pdpb_rpc.PD_UPDATE_GC_SAFE_POINT, pb.UpdateGCSafePointRequest(safe_point=7))).new_safe_point == 7
-            assert (await channel.unary(pdpb_rpc.PD_UPDATE_GC_SAFE_POINT, pb.UpdateGCSafePointRequest(safe_point=3))).new_safe_point == 7
+            for target in (7, 3):
+                update = pb.UpdateGCSafePointRequest(safe_point=target)
+                assert (await channel.unary(pdpb_rpc.PD_UPDATE_GC_SAFE_POINT, update)).new_safe_point == 7
             barrier = pb.SetGCBarrierRequest(barrier_id="backup", barrier_ts=50, ttl_seconds=1000)
             assert (await channel.unary(pdpb_rpc.PD_SET_GC_BARRIER, barrier)).new_barrier_info.barrier_ts == 50
             moved = await channel.unary(pdpb_rpc.PD_ADVANCE_TXN_SAFE_POINT, pb.AdvanceTxnSafePointRequest(target=90))
@@ -305,7 +354,7 @@ def test_three_members_and_one_that_leads_dies(tmp_path: Path) -> None:
             stack.push_async_callback(client.close)
             placement = GrpcPlacement(client)
             report = await begin(placement)
-            while len((told := await client.members()).members) < 3:
+            while len((told := await client.members()).members) < 3:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
             assert {member.name for member in told.members} == {"pd-1", "pd-2", "pd-3"}
             assert told.leader in told.members
@@ -322,7 +371,7 @@ def test_three_members_and_one_that_leads_dies(tmp_path: Path) -> None:
             left, right = halves(report, b"m")
             for half in (left, right):
                 await placement.region_heartbeat(half)
-            while len(pds[told.leader.id].member.state.regions) < 2:
+            while len(pds[told.leader.id].member.state.regions) < 2:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             await pds[told.leader.id].stop()
             assert await client.timestamp() > before
@@ -342,7 +391,7 @@ def test_a_member_joins(tmp_path: Path) -> None:
             assert address is not None
             second = await PdServer.start(options(tmp_path / "2", id=2, members={1: address}, join=True))
             try:
-                while len((await client.members()).members) < 2:
+                while len((await client.members()).members) < 2:  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
                 assert second.member.state.cluster_id == client.cluster_id
                 with pytest.raises(RaftlyError):
