@@ -58,7 +58,10 @@ def singles_of(region: Region, changes: Sequence[PeerChange]) -> tuple[ConfChang
 
 
 def problem_with_changes(region: Region, leader: PeerId, changes: Sequence[PeerChange]) -> str:
-    """Why these changes must not be made; empty: they may."""
+    """Why these changes must not be made; empty: they may.
+
+    The roles of a joint state, which every snapshot carries, tell who is being demoted, and not who is being removed.
+    """
     ids = {change.peer.id for change in changes}
     if len(ids) < len(changes):
         return "a peer is named twice"
@@ -70,6 +73,8 @@ def problem_with_changes(region: Region, leader: PeerId, changes: Sequence[PeerC
         peer = change.peer
         known = homes.get(peer.store_id)
         if change.kind is ChangeKind.REMOVE:
+            if len(changes) > 1 and peer.id in voters:
+                return f"voter {peer.id} must be demoted before it is removed, when others change with it"
             voters.discard(peer.id)
         elif known not in (None, peer.id):
             return f"store {peer.store_id} has peer {known} of the region already"

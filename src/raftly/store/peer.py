@@ -188,7 +188,7 @@ class RegionPeer:
 
     @property
     def knows_all(self) -> bool:
-        """Does it lead, and is all applied that was committed before it did? Its region is no older than any other's."""
+        """Does it lead, with all applied that was committed before? Its region is no older than any other's."""
         return self.is_leader and self.group is not None and self.group.raw.raft.applied_in_term()
 
     @property

@@ -237,7 +237,6 @@ class Snapshots:
         peer.rest("a snapshot takes the place of the entries")
         old = peer.region
         peer.region = region
-        self._shared.regions.put(region)  # nobody else gets these keys meanwhile
         applied = ApplyState(meta.index, meta.term)
         await self._ingest(RegionState(PeerState.APPLYING, peer.peer_id, region), old, applied, reader)
         items = restart_items(self._logs.group(region_id), region, applied, *promised)
@@ -266,12 +265,11 @@ class Snapshots:
         batch = WriteBatch()
         put_region_state(batch, state)
         put_apply_state(batch, region.id, applied.index, applied.term)
-        self._engine.write(batch)
-        await self._engine.sync()
-        batch = WriteBatch()
         if old.peers:
-            clear_region(old, batch)  # it may have held more
+            clear_region(old, batch)  # it may have held more, which others may get from now on
         self._engine.write(batch)
+        self._shared.regions.put(region)
+        await self._engine.sync()
         await ingest_region(self._engine, reader.chunks())
         batch = WriteBatch()
         put_region_state(batch, RegionState(PeerState.NORMAL, state.peer_id, region))
