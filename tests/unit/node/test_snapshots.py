@@ -114,6 +114,21 @@ def test_a_snapshot_is_of_the_index_at_which_it_began_whatever_runs_meanwhile() 
     run(main())
 
 
+def test_a_snapshot_is_of_what_is_applied_not_of_all_that_the_log_holds() -> None:
+    async def main() -> None:
+        async with Nodes() as nodes:
+            leader = await nodes.leader()
+            await leader.call(Register.set, "a", 1)
+            nodes.network.isolate(leader.config.id)
+            call = asyncio.ensure_future(leader.call(Register.set, "a", 2))
+            while leader._log.last_index() == leader.machine.applied:
+                await asyncio.sleep(0.001)
+            assert await leader.take_snapshot() == leader.machine.applied < leader._log.last_index()
+            call.cancel()
+
+    run(main())
+
+
 def test_the_loop_turns_between_the_pieces() -> None:
     async def main() -> None:
         async with Replicas(Counts, 1, snapshot_entries=1000) as nodes:
