@@ -47,7 +47,9 @@ def play(scenario: Scenario, seed: int) -> SimStores:
     if scenario.splits:
         options = replace(options, region_max_bytes=300, region_split_bytes=200)
     stores = SimStores(seed, options=options)
-    stores.run(_Play(scenario, stores).all_rounds(), within=_WITHIN_S)
+    playing = _Play(scenario, stores)
+    stores.run(playing.all_rounds(), within=_WITHIN_S)
+    playing.check_that_it_happened()
     return stores
 
 
@@ -56,11 +58,27 @@ class _Play:
         self.scenario = scenario
         self.stores = stores
         self.over = asyncio.Event()
+        self.cuts = 0
+        self.moves = 0
+        self.puts = 0
+        self.scans = 0
+
+    def check_that_it_happened(self) -> None:
+        """What the scenario is about took place; a quiet run would prove nothing."""
+        scenario, lost = self.scenario, self.stores.world.net.lost
+        assert self.puts >= scenario.clients * scenario.rounds
+        assert self.scans > self.puts / 4
+        assert self.cuts >= 2 * scenario.rounds or not scenario.partitions
+        assert self.moves >= 2 * scenario.rounds or not scenario.moves
+        assert lost > 0 or not (scenario.partitions or scenario.unreliable)
 
     async def all_rounds(self) -> None:
         await self.stores.start()
         for number in range(self.scenario.rounds):
             await self._round(number)
+        leads = self.stores.placement.report_of(b"").leader.store_id
+        if self.scenario.log_entries and not self.scenario.splits:  # small regions have short logs
+            assert self.stores.log_start(leads) > self.scenario.log_entries, "no log was ever cut"
         if self.scenario.splits:
             assert self.stores.placement.report_of(b"").region.end_key, "the first region never split"
 
@@ -89,6 +107,8 @@ class _Play:
         async with asyncio.TaskGroup() as tasks:
             for writer in writers:
                 tasks.create_task(writer.finish())
+        self.puts += sum(len(writer.put) for writer in writers)
+        self.scans += sum(writer.scans for writer in writers)
         if scenario.log_entries:
             await asyncio.sleep(_SETTLE_S)
             stores.check_logs(2 * scenario.log_entries)
@@ -100,6 +120,7 @@ class _Play:
                 sides[random.randrange(2)].append(store_id)
             self.stores.mend()
             self.stores.cut(*sides)
+            self.cuts += bool(sides[0] and sides[1])
             await self._pause(ELECTION_S * random.uniform(1.0, 1.4))
 
     async def _keep_moving(self, random: Random) -> None:
@@ -119,9 +140,9 @@ class _Play:
         there = report.region.peer_on(store_id)
         if there is None:
             peer = Peer(await placement.alloc_id(), store_id)
-            await placement.add_peer(region_id, peer, within=self.scenario.seconds)
+            self.moves += await placement.add_peer(region_id, peer, within=self.scenario.seconds)
         elif len(report.region.peers) > 1:
-            await placement.remove_peer(region_id, there, within=self.scenario.seconds)
+            self.moves += await placement.remove_peer(region_id, there, within=self.scenario.seconds)
 
     async def _pause(self, seconds: float) -> None:
         """Unless the round ends before."""

@@ -12,23 +12,25 @@ import pytest
 from raftly.engine import CF_DEFAULT, CF_WRITE, Engine, MemoryEngine, WriteBatch
 from raftly.errors import StorageError
 from raftly.proto import kvrpcpb_pb2 as pb
-from raftly.server.contexts import Contexts
-from raftly.server.raw import RawKv, RawOptions
+from raftly.proto.tikvpb_rpc import TikvClient
+from raftly.rpc import Channel
+from raftly.server.kv_server import KvServer, KvServerOptions
+from raftly.server.raw import RawOptions
 from raftly.server.standalone import PEER, REGION, StandaloneKv
 from raftly.store.keys import data_key
 
-Q = TypeVar("Q")
-A = TypeVar("A")
+T = TypeVar("T")
+
+WITHIN_S = 30.0
 
 
 class Store:
-    """A store and its engine, to look behind its back."""
+    """A server of one engine, asked by gRPC, and the engine, to look behind its back."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.failures: list[StorageError] = []
-        options = RawOptions(enable_ttl=False)  # values lie in the engine as they are
-        self.raw = RawKv(StandaloneKv(engine, self.failures.append), Contexts(), lambda: 0.0, options)
+        self.options = KvServerOptions(raw=RawOptions(enable_ttl=False))  # values lie in the engine as they are
         self.context = pb.Context(region_id=REGION.id, peer={"id": PEER.id, "store_id": PEER.store_id})
         self.context.region_epoch.conf_ver = REGION.epoch.conf_ver
         self.context.region_epoch.version = REGION.epoch.version
@@ -45,24 +47,31 @@ class Store:
         return self.engine.get(cf, data_key(key))
 
     def get(self, key: bytes, cf: str = CF_DEFAULT) -> pb.RawGetResponse:
-        return _run(self.raw.get, pb.RawGetRequest(context=self.context, key=key, cf=cf))
+        return self._ask(lambda tikv: tikv.raw_get(pb.RawGetRequest(context=self.context, key=key, cf=cf)))
 
     def put(self, key: bytes, value: bytes, cf: str = CF_DEFAULT) -> None:
-        _run(self.raw.put, pb.RawPutRequest(context=self.context, key=key, value=value, cf=cf))
+        request = pb.RawPutRequest(context=self.context, key=key, value=value, cf=cf)
+        assert self._ask(lambda tikv: tikv.raw_put(request)) == pb.RawPutResponse()
 
     def delete(self, key: bytes, cf: str = CF_DEFAULT) -> None:
-        _run(self.raw.delete, pb.RawDeleteRequest(context=self.context, key=key, cf=cf))
+        request = pb.RawDeleteRequest(context=self.context, key=key, cf=cf)
+        assert self._ask(lambda tikv: tikv.raw_delete(request)) == pb.RawDeleteResponse()
 
     def scan(self, start_key: bytes, limit: int, cf: str = CF_DEFAULT) -> list[tuple[bytes, bytes]]:
         request = pb.RawScanRequest(context=self.context, start_key=start_key, limit=limit, cf=cf)
-        return [(pair.key, pair.value) for pair in _run(self.raw.scan, request).kvs]
+        return [(pair.key, pair.value) for pair in self._ask(lambda tikv: tikv.raw_scan(request)).kvs]
 
+    def _ask(self, call: Callable[[TikvClient], Awaitable[T]]) -> T:
+        async def ask() -> T:
+            server = KvServer(StandaloneKv(self.engine, self.failures.append), lambda: 0.0, self.options)
+            port = await server.start("127.0.0.1", 0)
+            try:
+                async with asyncio.timeout(WITHIN_S), Channel("127.0.0.1", port) as channel:
+                    return await call(TikvClient(channel))
+            finally:
+                await server.stop(1.0)
 
-def _run(handler: Callable[[Q, float], Awaitable[A]], request: Q) -> A:
-    async def handle() -> A:
-        return await handler(request, asyncio.get_running_loop().time() + 30)
-
-    return asyncio.run(handle())
+        return asyncio.run(ask())
 
 
 def value_of(key: bytes) -> bytes:

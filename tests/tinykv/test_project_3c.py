@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
-from raftly.base.heartbeats import RegionReport
+from raftly.base.heartbeats import RegionReport, StoreStats
 from raftly.base.rand import SplitMix64
 from raftly.base.region import Peer, Region, RegionEpoch, StoreId
 from raftly.base.store_meta import StoreMeta, StoreState
+from raftly.client.pd import PdClient
 from raftly.pd.cluster import Cluster
 from raftly.pd.config import ScheduleConfig
 from raftly.pd.moves import Move
 from raftly.pd.region_tree import RegionTree, StaleRegion
 from raftly.pd.schedulers import balance_region
+from raftly.server.pd_main import PdOptions, PdServer
+from raftly.server.placement_client import GrpcPlacement
 
 STORES: Sequence[StoreId] = (1, 2, 3)
 BYTES = 10 << 20
+ANYWHERE = ("127.0.0.1", 0)
 
 
 def three_regions() -> list[RegionReport]:
@@ -320,6 +326,46 @@ def test_after_every_round_of_splits_and_merges_every_key_finds_its_region() -> 
             splitting.tell(splitting.split(splitting.rng.randrange(count)))
         else:
             splitting.tell(splitting.merge(splitting.rng.randrange(count - 1)))
+
+
+REGIONS = 2000
+WITHIN_S = 60.0
+
+
+@pytest.mark.tinykv("TestConcurrentHandleRegion3C")
+def test_thousands_of_regions_are_reported_at_once_over_three_streams(tmp_path: Path) -> None:
+    def report(number: int) -> RegionReport:
+        start, end = (b"%05d" % at if 0 < at < REGIONS else b"" for at in (number, number + 1))
+        peers = tuple(Peer(10_000 + 3 * number + store, store) for store in STORES)
+        region = Region(100_000 + number, start, end, RegionEpoch(1, 2), peers)
+        return RegionReport(region, peers[number % 3], 6, BYTES)
+
+    reports = [report(number) for number in range(REGIONS)]
+
+    async def main() -> None:
+        pd = await PdServer.start(PdOptions(directory=str(tmp_path), listen=ANYWHERE, peer_listen=ANYWHERE))
+        streams = {store: GrpcPlacement(PdClient([pd.address])) for store in STORES}
+        try:
+            assert await streams[1].bootstrap(StoreMeta(1, "s1:1"), Region(1, peers=(Peer(2, 1),)))
+            for store, stream in streams.items():
+                await stream.put_store(StoreMeta(store, f"s{store}:1"))
+                await stream.store_heartbeat(StoreStats(store))
+            await asyncio.gather(*(streams[each.leader.store_id].region_heartbeat(each) for each in reports))
+            held = pd.member.leader().cluster.regions
+            assert [each.region for each in held] == [each.region for each in reports]
+            assert [held.load(store).region_count for store in STORES] == [REGIONS] * 3
+            for each in reports[::100]:
+                assert await streams[1].region_by_key(each.region.start_key) == (each.region, each.leader)
+        finally:
+            for stream in streams.values():
+                await stream.close()
+            await pd.stop()
+
+    async def bounded() -> None:
+        async with asyncio.timeout(WITHIN_S):
+            await main()
+
+    asyncio.run(bounded())
 
 
 class Balancing:
