@@ -5,7 +5,7 @@
       format / "version"  u16, little-endian: 1. What families there are, and that keys and values are stored as given
 
 The write-ahead log is on, so a batch is whole in all families or in none; it is synced only by `sync`. An end of that
-log that a crash damaged is cut off.
+log that a crash damaged is cut off, but never what was synced (`sync_mark`).
 
 What the binding does is not always what it seems (0.3.29, measured; tests/unit/engine/test_rocks.py tries each again):
 
@@ -32,6 +32,7 @@ from raftly.engine.base import CFS, DATA_CFS, DELETE, PUT, EngineStats, KeyValue
 from raftly.engine.rocks_errors import storage_error
 from raftly.engine.rocks_options import RocksOptions
 from raftly.engine.size_estimate import SizeEstimate, Table
+from raftly.engine.sync_mark import SyncMark
 from raftly.errors import Corruption, StorageError, SyncFailed
 
 try:
@@ -89,6 +90,7 @@ class RocksEngine:
         "_failed",
         "_families",
         "_handles",
+        "_mark",
         "_open",
         "_path",
         "_sizes",
@@ -105,12 +107,17 @@ class RocksEngine:
         self._open: WeakSet[_RocksSnapshot] = WeakSet()
         self._sizes = SizeEstimate()
         self._versions: tuple[int, ...] = ()  # of the sets of tables that the estimate knows
+        self._mark = SyncMark(self._path)
         self._sync = Lock()  # of the database against being closed while a thread syncs it
         self._db = _open_db(self._path, options)
         self._families: dict[str, Rdict] = {cf: self._db.get_column_family(cf) for cf in (*CFS, _CF_FORMAT)}
         self._handles: dict[str, ColumnFamily] = {cf: self._db.get_column_family_handle(cf) for cf in CFS}
         try:
             self._check_format()
+            self._check_mark()
+        except OSError as error:
+            self.close()
+            raise StorageError(f"cannot read {self._path}: {error.strerror or error}") from error
         except BaseException:
             self.close()
             raise
@@ -165,7 +172,7 @@ class RocksEngine:
         self._check_writable()
         try:
             await asyncio.get_running_loop().run_in_executor(None, self._sync_wal)
-        except StorageError as error:
+        except (StorageError, OSError) as error:
             self._failed = SyncFailed(f"cannot sync {self._path}: {error}")
             raise self._failed from error
 
@@ -268,10 +275,19 @@ class RocksEngine:
     def _sync_wal(self) -> None:
         with self._sync:
             if self._families:
+                sequence = self._call(self._db.latest_sequence_number)
                 self._call(self._db.flush_wal, sync=True)
+                self._mark.write(sequence)
 
     def _number(self, cf: str, name: str) -> int:
         return int(self._call(self._family(cf).property_value, f"rocksdb.{name}") or 0)
+
+    def _check_mark(self) -> None:
+        """Is all there that was synced?"""
+        marked, found = self._mark.read(), self._call(self._db.latest_sequence_number)
+        if found < marked:
+            problem = f"it ends at change {found}, and was synced up to {marked}: its log is damaged in between"
+            raise Corruption(self._path, 0, problem)
 
     def _check_format(self) -> None:
         """Is it ours? A new one is made so."""

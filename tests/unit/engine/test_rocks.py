@@ -119,6 +119,49 @@ def test_a_torn_end_of_the_log_is_a_prefix_whole_in_all_families(tmp_path: Path,
     engine.close()
 
 
+def flip_in_log(path: Path, part: float) -> None:
+    """Damage a bit of RocksDB's log."""
+    log = max(path.glob("*.log"))
+    content = bytearray(log.read_bytes())
+    content[int(len(content) * part)] ^= 1
+    log.write_bytes(content)
+
+
+@pytest.mark.parametrize("part", [0.2, 0.45])
+def test_damage_before_what_was_synced_is_told_and_behind_it_is_an_end(tmp_path: Path, part: float) -> None:
+    living = RocksEngine(tmp_path / "living")
+    for number in range(200):
+        living.write(batch_of([(CF_DEFAULT, b"%03d" % number, bytes(100))]))
+        if number == 99:
+            asyncio.run(living.sync())
+    for name in ("before", "behind"):
+        shutil.copytree(tmp_path / "living", tmp_path / name)
+    living.close()
+    flip_in_log(tmp_path / "before", part)
+    with pytest.raises(Corruption, match="was synced up to"):
+        RocksEngine(tmp_path / "before")
+    flip_in_log(tmp_path / "behind", part + 0.5)
+    engine = RocksEngine(tmp_path / "behind")
+    assert 100 <= len(engine.scan(CF_DEFAULT, b"", b"", 999)) < 200
+    engine.close()
+
+
+def test_the_mark_of_what_was_synced_never_runs_ahead(tmp_path: Path) -> None:
+    """Through restarts, tables, compactions and syncs without a change between."""
+    for round_ in range(4):
+        engine = RocksEngine(tmp_path, SMALL)
+        assert 0 < engine._mark.read() <= engine._db.latest_sequence_number()
+        for number in range(300):
+            engine.write(batch_of([(CF_DEFAULT, b"%d" % number, bytes(1000)), (CF_LOCK, b"%d" % round_)]))
+            if number % 100 == 0:
+                asyncio.run(engine.sync())
+        asyncio.run(engine.sync())
+        engine.close()
+    mark = tmp_path / "SYNCED"
+    mark.write_bytes(mark.read_bytes()[:-1])
+    RocksEngine(tmp_path, SMALL).close()
+
+
 def damaged(path: Path) -> RocksEngine:
     """An engine with a table in whose middle a block does not match its checksum."""
     engine = RocksEngine(path, SMALL)
