@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from dataclasses import asdict
 
 from raftly.client.channels import split_address
 from raftly.errors import RaftlyError
@@ -11,6 +12,7 @@ from raftly.node import Replicated
 from raftly.pd.config import ScheduleConfig
 from raftly.pd.placement import Placement
 from raftly.server.config import PdConfig, ScheduleSection
+from raftly.server.families import metrics_page, process_families
 from raftly.server.pd_main import PdOptions, PdServer
 from raftly.server.process import Started, bound_address
 from raftly.server.status import Pages, json_page
@@ -84,7 +86,11 @@ async def start_pd(config: PdConfig) -> Started:
     async with AsyncExitStack() as undo:
         pd = await PdServer.start(options)
         undo.push_async_callback(pd.stop)
-        pages: Pages = {"/state": lambda: json_page(pd.state())}
+        pages: Pages = {
+            "/config": lambda: json_page(asdict(config)),
+            "/metrics": lambda: metrics_page(pd.node.metrics(), process_families()),
+            "/state": lambda: json_page(pd.state()),
+        }
         status, status_address = await start_status(config.status_address, pages)
         if status is not None:
             undo.push_async_callback(status.stop)

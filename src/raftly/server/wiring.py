@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -26,14 +27,15 @@ from raftly.engine.rocks_options import RocksOptions
 from raftly.errors import ConfigError, RaftlyError
 from raftly.rpc import ClientTls, Limits, ServerTls
 from raftly.server.config import StorageSection, StoreConfig, TlsSection
+from raftly.server.families import engine_families, metrics_page, process_families, region_families, rpc_families
 from raftly.server.kv_server import KvServer, KvServerOptions
-from raftly.server.metrics import CONTENT_TYPE, exposition
+from raftly.server.metrics import Families
 from raftly.server.placement_client import GrpcPlacement
 from raftly.server.process import Started, bound_address
 from raftly.server.raw import RawOptions
 from raftly.server.standalone import PEER, StandaloneKv
 from raftly.server.standalone_pd import standalone_pd
-from raftly.server.status import Page, Pages, StatusServer, json_page, text_page
+from raftly.server.status import Page, Pages, StatusServer, json_page
 from raftly.storage.log_store import LogOptions
 from raftly.storage.osfs import OsFs
 from raftly.store.options import StoreOptions
@@ -193,7 +195,7 @@ async def start_store(config: StoreConfig) -> Started:
         server = KvServer(store, time.time, server_options(config, store.cluster_id, store.id))
         undo.push_async_callback(server.stop, config.server.drain / 2)
         await server.start(clients.host, clients.port)
-        pages = StatusServer(_store_pages(store, server))
+        pages = StatusServer(_store_pages(store, server, config))
         undo.push_async_callback(pages.stop)
         if status is not None:
             await pages.start(status.host, status.port)
@@ -222,7 +224,12 @@ async def _watch(store: RegionStore, failed: asyncio.Future[RaftlyError]) -> Non
     failed.set_result(store.failure)
 
 
-def _store_pages(store: RegionStore, server: KvServer) -> Pages:
+def _metrics(server: KvServer, engine: Engine, *more: Families) -> Page:
+    known = server.counts.families(), *more, engine_families(engine), rpc_families(server.rpc), process_families()
+    return metrics_page(*known)
+
+
+def _store_pages(store: RegionStore, server: KvServer, config: StoreConfig) -> Pages:
     def regions() -> Page:
         rows = []
         for region in store.regions():
@@ -254,7 +261,8 @@ def _store_pages(store: RegionStore, server: KvServer) -> Pages:
         )
 
     return {
-        "/metrics": lambda: text_page(exposition(server.counts.families()), CONTENT_TYPE),
+        "/config": lambda: json_page(asdict(config)),
+        "/metrics": lambda: _metrics(server, store.engine, region_families(store)),
         "/regions": regions,
         "/status": status,
     }
@@ -281,7 +289,8 @@ async def start_standalone(config: StoreConfig) -> Started:
         server = KvServer(backend, time.time, options, [driver])
         await server.start(bound.host, bound.port)
         pages: Pages = {
-            "/metrics": lambda: text_page(exposition(server.counts.families()), CONTENT_TYPE),
+            "/config": lambda: json_page(asdict(config)),
+            "/metrics": lambda: _metrics(server, engine),
             "/status": lambda: json_page({"store": PEER.store_id, "standalone": True}),
         }
         status, status_address = await start_status(config.status_address, pages)
