@@ -35,7 +35,9 @@ class LocalPlacement:
 
     def _lead(self) -> Leader:
         now_s = self._clock()
-        return Leader(self.placement, now_s, int(now_s * 1000), self._seed)
+        leader = Leader(self.placement, now_s, int(now_s * 1000), self._seed)
+        leader.ids.add(self.placement.reserve_ids(IDS_BATCH), IDS_BATCH)
+        return leader
 
     def restart(self) -> None:
         """Forget what only a leader's memory holds, as another leader would begin."""
@@ -83,7 +85,8 @@ class LocalPlacement:
             if refused.kind == "ALREADY_BOOTSTRAPPED":
                 return False
             raise
-        self.leader = self._lead()
+        self.leader.on_placement(self.placement, self._clock())
+        self.leader.on_bootstrap(self.placement)
         return True
 
     async def alloc_id(self) -> int:
