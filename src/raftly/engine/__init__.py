@@ -5,8 +5,8 @@
 3. A snapshot shows one moment, whatever is written after.
 
 Reading order: `base` (the protocol), `sorted_map` and `memory` (in memory, on a file system that may crash), `rocks`
-(RocksDB; imported from there, since it is an extra), `size_estimate` and `sync_mark`, which make up for what it cannot be
-asked.
+(RocksDB; imported from there, since it is an extra), `size_estimate` and `sync_mark`, which make up for what RocksDB
+cannot be asked.
 """
 
 from raftly.engine.base import (
