@@ -6,7 +6,7 @@ Every call is repeated, elsewhere if need be, until its time is over: nothing as
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Final, Protocol, Self, TypeVar, final
@@ -179,9 +179,11 @@ class PdClient:
         _check(response.header)
         return response
 
-    async def admin(self, do: str, *, timeout_s: float | None = None, **arguments: object) -> object:
+    async def admin(
+        self, do: str, arguments: Mapping[str, object] | None = None, *, timeout_s: float | None = None
+    ) -> object:
         """Something that kvproto has no call for, of our own placement driver: see `raftly.client.admin`."""
-        return await self._ask(ADMIN_DO, lambda: {"do": do, **arguments}, timeout_s, CALL_S)
+        return await self._ask(ADMIN_DO, lambda: {"do": do, **(arguments or {})}, timeout_s, CALL_S)
 
     async def _ask(
         self, method: Method[Req, Res], make: Callable[[], Req], timeout_s: float | None, attempt_s: float

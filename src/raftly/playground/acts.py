@@ -155,17 +155,14 @@ class Acts:
 
     def _region_row(self, placed: PlacedRegion) -> tuple[str, ...]:
         region = placed.region
-        peers = " ".join(
-            self._store_name(peer.store_id) + ("*" if peer.is_learner else "")
-            for peer in sorted(region.peers, key=lambda peer: peer.store_id)
-        )
+        names = sorted(self._store_name(peer.store_id) + ("*" if peer.is_learner else "") for peer in region.peers)
         return (
             str(region.id),
             shown_key(region.start_key, "-∞"),
             shown_key(region.end_key, "+∞"),
             f"{region.epoch.conf_ver}.{region.epoch.version}",
             self._store_name(placed.leader.store_id) if placed.leader else "-",
-            peers,
+            " ".join(names),
         )
 
     def _store_name(self, store_id: int) -> str:
@@ -256,7 +253,7 @@ class Acts:
         if len(self._cluster.running_stores()) <= 1:
             raise Refused("the last store stays")
         store_id = self._cluster.store_id(process)
-        _ = await self._cluster.pd.admin("remove-store", store=store_id)
+        _ = await self._cluster.pd.admin("remove-store", {"store": store_id})
         self._note(f"{process.name} is asked to give away what it holds")
         picture, empty = await self._cluster.wait(
             lambda now: not now.problem and now.peers_on(store_id) == 0, BALANCE_S

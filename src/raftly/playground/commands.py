@@ -49,9 +49,7 @@ COMMANDS: Final[Mapping[str, Form]] = {
     "restart": Form("restart [NAME]", "start it from its directory; without a name, all that do not run", 0, 1),
     "add": Form("add [store]", "start a new store: regions move to it", 0, 1),
     "remove": Form("remove NAME", "let a store go for good, once all that it holds is elsewhere", 1, 1),
-    "balance": Form(
-        "balance [SECONDS]", "wait until no replica is missing, and no store is empty", 0, 1
-    ),
+    "balance": Form("balance [SECONDS]", "wait until no replica is missing, and no store is empty", 0, 1),
     "log": Form("log NAME", "the end of what a process said", 1, 1),
     "tour": Form("tour", "the script that runs when there is no terminal", 0, 0),
     "help": Form("help", "this list", 0, 0),

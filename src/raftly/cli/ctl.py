@@ -1,0 +1,330 @@
+"""`raftly ctl`: look at a cluster, and tell its placement driver what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from raftly.cli.kv import BYTES, PD
+from raftly.cli.output import print_json, print_table
+from raftly.client.text import shown_key
+from raftly.errors import RaftlyError
+
+if TYPE_CHECKING:
+    from raftly.client.pd import PdClient, PlacedRegion
+
+__all__ = ["ctl"]
+
+
+@click.group()
+@click.option("--pd", default=PD, envvar="RAFTLY_PD", show_default=True, metavar="HOST:PORT,...",
+              help="The placement driver; also in RAFTLY_PD.")  # fmt: skip
+@click.option("--timeout", default=10.0, show_default=True, metavar="SECONDS", help="Of a request, retries included.")
+@click.option("--json", "as_json", is_flag=True, help="JSON; keys in hex.")
+@click.pass_context
+def ctl(ctx: click.Context, pd: str, timeout: float, *, as_json: bool) -> None:
+    """Look at a cluster, and tell its placement driver what to do.
+
+    What only looks works with TiKV's placement driver too. Exit code 0: done. 1: not done, and it says why.
+    """
+    ctx.obj = (pd.split(","), timeout, as_json)
+
+
+def _run(ctx: click.Context, work: Callable[[PdClient, bool], Awaitable[None]]) -> None:
+    from raftly.client import PdClient
+
+    endpoints, timeout, as_json = ctx.obj
+
+    async def main() -> None:
+        async with await PdClient.connect(endpoints, timeout_s=timeout) as pd:
+            await work(pd, as_json)
+
+    try:
+        asyncio.run(main())
+    except RaftlyError as error:
+        if as_json:
+            print_json({"error": error.code, "message": str(error)})
+            sys.exit(1)
+        raise
+
+
+def _tell(ctx: click.Context, do: str, **arguments: object) -> None:
+    """Have the placement driver do something, and say what it answers."""
+
+    async def work(pd: PdClient, as_json: bool) -> None:
+        answer = await pd.admin(do, arguments)
+        if as_json:
+            print_json(answer)
+        else:
+            plan = answer.get("plan") if isinstance(answer, dict) else None
+            click.echo(f"begun: {plan}" if plan else "done")
+
+    _run(ctx, work)
+
+
+@ctl.command()
+@click.pass_context
+def state(ctx: click.Context) -> None:
+    """All that the placement driver knows, as JSON."""
+
+    async def work(pd: PdClient, as_json: bool) -> None:
+        print_json(await pd.admin("state"))
+
+    _run(ctx, work)
+
+
+# --- members and stores ----------------------------------------------------------------------------------------
+
+
+@ctl.command()
+@click.pass_context
+def member(ctx: click.Context) -> None:
+    """The members of the placement driver, and who leads."""
+
+    async def work(pd: PdClient, as_json: bool) -> None:
+        told = await pd.members()
+        if as_json:
+            members = [{"id": one.id, "name": one.name, "client_urls": one.client_urls} for one in told.members]
+            print_json({"cluster_id": told.cluster_id, "leader": told.leader.id, "members": members})
+            return
+        rows = [
+            [one.id, one.name, "leader" if one.id == told.leader.id else "follower", " ".join(one.client_urls)]
+            for one in told.members
+        ]
+        print_table(["id", "name", "role", "clients"], rows)
+
+    _run(ctx, work)
+
+
+@ctl.group(invoke_without_command=True)
+@click.pass_context
+def store(ctx: click.Context) -> None:
+    """The stores; what follows tells what to do with one."""
+    if ctx.invoked_subcommand is not None:
+        return
+
+    async def work(pd: PdClient, as_json: bool) -> None:
+        stores = await pd.get_all_stores(tombstones=True)
+        regions = await pd.scan_regions()
+        rows = [
+            (
+                one.id,
+                one.state.name.lower(),
+                sum(placed.leader is not None and placed.leader.store_id == one.id for placed in regions),
+                sum(placed.region.peer_on(one.id) is not None for placed in regions),
+                one.address,
+                one.status_address,
+                dict(one.labels),
+            )
+            for one in stores
+        ]
+        columns = ("id", "state", "leads", "regions", "address", "status", "labels")
+        if as_json:
+            print_json([dict(zip(columns, row, strict=True)) for row in rows])
+            return
+        labels = [",".join(f"{name}={value}" for name, value in sorted(row[-1].items())) or "-" for row in rows]
+        print_table(columns, [[*row[:-1], label] for row, label in zip(rows, labels, strict=True)])
+
+    _run(ctx, work)
+
+
+@store.command("remove")
+@click.argument("store", type=int)
+@click.pass_context
+def remove_store(ctx: click.Context, store: int) -> None:
+    """Let STORE give away all that it holds; then it is gone for good, and may be stopped."""
+    _tell(ctx, "remove-store", store=store)
+
+
+@store.command("restore")
+@click.argument("store", type=int)
+@click.pass_context
+def restore_store(ctx: click.Context, store: int) -> None:
+    """Keep STORE, which was to be removed and is not gone yet."""
+    _tell(ctx, "restore-store", store=store)
+
+
+# --- regions ---------------------------------------------------------------------------------------------------
+
+
+@ctl.group(invoke_without_command=True)
+@click.option("--key", type=BYTES, metavar="KEY", help="Only the one that holds it.")
+@click.option("--limit", type=int, default=0, metavar="N", help="The first so many.")
+@click.pass_context
+def region(ctx: click.Context, key: bytes | None, limit: int) -> None:
+    """The regions; what follows tells what to do with one."""
+    if ctx.invoked_subcommand is not None:
+        return
+
+    async def work(pd: PdClient, as_json: bool) -> None:
+        found = [await pd.get_region(key)] if key is not None else await pd.scan_regions(limit=limit)
+        if as_json:
+            print_json([_region_object(placed) for placed in found])
+            return
+        columns = ["id", "from", "to", "epoch", "leader on", "replicas on", "not well"]
+        print_table(columns, [_region_row(placed) for placed in found])
+
+    _run(ctx, work)
+
+
+def _region_object(placed: PlacedRegion) -> dict[str, object]:
+    region = placed.region
+    return {
+        "id": region.id,
+        "start_key": region.start_key.hex(),
+        "end_key": region.end_key.hex(),
+        "conf_ver": region.epoch.conf_ver,
+        "version": region.epoch.version,
+        "leader": placed.leader.store_id if placed.leader else None,
+        "peers": [{"id": peer.id, "store": peer.store_id, "role": peer.role.name.lower()} for peer in region.peers],
+        "down": [down.peer.store_id for down in placed.down_peers],
+        "pending": [peer.store_id for peer in placed.pending_peers],
+    }
+
+
+def _region_row(placed: PlacedRegion) -> Sequence[object]:
+    region = placed.region
+    unwell = [f"{down.peer.store_id} down" for down in placed.down_peers]
+    unwell += [f"{peer.store_id} behind" for peer in placed.pending_peers]
+    return [
+        region.id,
+        shown_key(region.start_key, "-∞"),
+        shown_key(region.end_key, "+∞"),
+        f"{region.epoch.conf_ver}.{region.epoch.version}",
+        placed.leader.store_id if placed.leader else "-",
+        " ".join(f"{peer.store_id}{'*' if peer.is_learner else ''}" for peer in region.peers),
+        ", ".join(unwell) or "-",
+    ]
+
+
+@region.command()
+@click.argument("key", type=BYTES)
+@click.pass_context
+def split(ctx: click.Context, key: bytes) -> None:
+    """Let a region begin at KEY; waits until one does, 10 seconds at most."""
+
+    async def work(pd: PdClient, as_json: bool) -> None:
+        ids = await pd.split_regions([key])
+        if as_json:
+            print_json({"regions": ids})
+        else:
+            click.echo(f"region {', '.join(map(str, ids))} begins there" if ids else "not yet: look again")
+
+    _run(ctx, work)
+
+
+@region.command()
+@click.argument("region", type=int)
+@click.argument("into", type=int)
+@click.pass_context
+def merge(ctx: click.Context, region: int, into: int) -> None:
+    """Let REGION become part of its neighbour INTO."""
+    _tell(ctx, "merge-region", region=region, into=into)
+
+
+@region.command("transfer-leader")
+@click.argument("region", type=int)
+@click.argument("store", type=int)
+@click.pass_context
+def transfer_leader(ctx: click.Context, region: int, store: int) -> None:
+    """Let the replica of REGION on STORE lead."""
+    _tell(ctx, "transfer-leader", region=region, store=store)
+
+
+@region.command("add-peer")
+@click.argument("region", type=int)
+@click.argument("store", type=int)
+@click.pass_context
+def add_peer(ctx: click.Context, region: int, store: int) -> None:
+    """One replica of REGION more, on STORE."""
+    _tell(ctx, "add-peer", region=region, store=store)
+
+
+@region.command("remove-peer")
+@click.argument("region", type=int)
+@click.argument("store", type=int)
+@click.pass_context
+def remove_peer(ctx: click.Context, region: int, store: int) -> None:
+    """One replica of REGION less, the one on STORE."""
+    _tell(ctx, "remove-peer", region=region, store=store)
+
+
+@region.command("move-peer")
+@click.argument("region", type=int)
+@click.argument("from_store", metavar="FROM", type=int)
+@click.argument("to_store", metavar="TO", type=int)
+@click.pass_context
+def move_peer(ctx: click.Context, region: int, from_store: int, to_store: int) -> None:
+    """A new replica of REGION on store TO in the place of the one on store FROM."""
+    _tell(ctx, "move-peer", region=region, **{"from": from_store, "to": to_store})
+
+
+@region.command()
+@click.argument("regions", type=int, nargs=-1, required=True)
+@click.pass_context
+def scatter(ctx: click.Context, regions: tuple[int, ...]) -> None:
+    """Spread REGIONS over the stores."""
+
+    async def work(pd: PdClient, as_json: bool) -> None:
+        percent = await pd.scatter_regions(regions)
+        if as_json:
+            print_json({"begun_percent": percent})
+        else:
+            click.echo(f"{percent} % of them were begun")
+
+    _run(ctx, work)
+
+
+# --- operators -------------------------------------------------------------------------------------------------
+
+
+@ctl.group(invoke_without_command=True)
+@click.pass_context
+def operator(ctx: click.Context) -> None:
+    """What is being done with regions; what follows is about one of them."""
+    if ctx.invoked_subcommand is not None:
+        return
+
+    async def work(pd: PdClient, as_json: bool) -> None:
+        told = await pd.admin("state")
+        plans = told.get("operators", []) if isinstance(told, dict) else []
+        if as_json:
+            print_json(plans)
+            return
+        columns = list(dict.fromkeys(name for plan in plans for name in plan))
+        if plans:
+            print_table(columns, [[plan.get(column, "-") for column in columns] for plan in plans])
+        else:
+            click.echo("nothing is under way")
+
+    _run(ctx, work)
+
+
+@operator.command("show")
+@click.argument("region", type=int)
+@click.pass_context
+def show_operator(ctx: click.Context, region: int) -> None:
+    """What is being done with REGION, or was last."""
+
+    async def work(pd: PdClient, as_json: bool) -> None:
+        told = await pd.get_operator(region)
+        if as_json:
+            print_json({"region": told.region_id, "kind": told.kind, "status": told.status, "about": told.description})
+        else:
+            print_table(
+                ["region", "kind", "status", "about"], [[told.region_id, told.kind, told.status, told.description]]
+            )
+
+    _run(ctx, work)
+
+
+@operator.command("cancel")
+@click.argument("region", type=int)
+@click.pass_context
+def cancel_operator(ctx: click.Context, region: int) -> None:
+    """Give up what is being done with REGION."""
+    _tell(ctx, "cancel", region=region)
