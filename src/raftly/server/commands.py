@@ -15,9 +15,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Final, TypeAlias, final
+from typing import Any, ClassVar, Final, TypeAlias, TypeVar, final
 
-from raftly.base.region_errors import RegionError, ServerIsBusy
+from raftly.base.region_errors import NotRegionLeader, RegionError, ServerIsBusy
 from raftly.errors import DecodeError, DiskFull, LimitExceeded, OutcomeUnknown, RaftlyError
 from raftly.rpc import Method, RpcError, StatusCode
 from raftly.server.metrics import CommandCounts, ServerCounts
@@ -30,6 +30,10 @@ __all__ = ["Command", "Commands", "InvalidRequest", "Planner", "Reading", "Write
 Message: TypeAlias = Any  # a request or response whose type only its own command knows
 Reading: TypeAlias = Callable[[Message, float], Awaitable[Message]]  # of a request and a deadline of the loop's time
 Planner: TypeAlias = "Callable[[Message], Write]"
+T = TypeVar("T")
+
+_LEADERLESS_S: Final = 0.5  # at most, that a command waits where nobody is known to lead its region
+_LEADERLESS_PAUSE_S: Final = 0.02  # the first; each is twice the one before
 
 
 @final
@@ -117,9 +121,13 @@ class Commands:
     async def _read(self, command: Command, request: Message, deadline: float | None) -> Message:
         assert command.read is not None
         started = asyncio.get_running_loop().time()
+        deadline = self._deadline(started, deadline)
         try:
             self._admit()
-            return await command.read(request, self._deadline(started, deadline))
+            try:
+                return await command.read(request, deadline)
+            except NotRegionLeader as error:
+                return await _until_led(error, partial(command.read, request, deadline), deadline)
         except Exception as error:  # noqa: BLE001 - all of them are sorted there
             return self._answer_to(command, error)
         finally:
@@ -133,9 +141,7 @@ class Commands:
         try:
             self._admit()
             write = command.plan(request)
-            results = (
-                self._backend.write(write.ctx, write.ops, self._deadline(started, deadline)) if write.ops else None
-            )
+            results = self._results(write, self._deadline(started, deadline)) if write.ops else None
         except Exception as error:  # noqa: BLE001 - all of them are sorted there
             self._fail(command, answer, error)
             self._end(command, started)
@@ -151,6 +157,14 @@ class Commands:
         else:
             written.add_done_callback(on_written)
         return answer
+
+    def _results(self, write: Write, deadline: float) -> Awaitable[list[object]]:
+        try:
+            return self._backend.write(write.ctx, write.ops, deadline)
+        except NotRegionLeader as error:
+            if error.leader is not None:
+                raise
+            return _until_led(error, partial(self._backend.write, write.ctx, write.ops, deadline), deadline)
 
     def _on_written(
         self,
@@ -208,3 +222,18 @@ class Commands:
         if isinstance(error, DecodeError):
             raise RpcError(StatusCode.DATA_LOSS, str(error)) from error
         raise error
+
+
+async def _until_led(error: NotRegionLeader, again: Callable[[], Awaitable[T]], deadline: float) -> T:
+    """Try again while nobody is known to lead: an election is short, and some clients give up after ten answers."""
+    now = asyncio.get_running_loop().time
+    pause_s = _LEADERLESS_PAUSE_S
+    until = min(now() + _LEADERLESS_S, deadline)
+    while error.leader is None and now() + pause_s < until:
+        await asyncio.sleep(pause_s)
+        pause_s *= 2
+        try:
+            return await again()
+        except NotRegionLeader as later:
+            error = later
+    raise error

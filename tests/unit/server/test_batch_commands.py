@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from raftly.base.region import Peer
 from raftly.base.region_errors import NotRegionLeader
 from raftly.engine.base import WriteBatch
 from raftly.errors import SyncFailed
@@ -110,7 +111,7 @@ def test_an_error_is_the_answer_to_its_command_only() -> None:
         assert "this is cluster 9" in by_id[1].RawGet.error
         assert "no column family" in by_id[2].RawScan.region_error.message
         assert by_id[3].RawGet.not_found
-        party.backend.error = NotRegionLeader(1)
+        party.backend.error = NotRegionLeader(1, Peer(7, 2))
         party.send(batch(_4=GET, _5=PUT))
         message = await anext(party.stream)
         assert message.responses[0].RawGet.region_error.HasField("not_leader")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Any
 
 import pytest
 
+from raftly.base.region import Peer
 from raftly.base.region_errors import NotRegionLeader
 from raftly.errors import DecodeError, DiskFull, LimitExceeded, OutcomeUnknown, RaftlyError, SyncFailed
 from raftly.proto import kvrpcpb_pb2 as pb
@@ -62,7 +64,11 @@ class Party:
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(
     "error,field",
-    [(NotRegionLeader(1), "not_leader"), (OutcomeUnknown(), "undetermined_result"), (DiskFull(), "disk_full")],
+    [
+        (NotRegionLeader(1, Peer(7, 2)), "not_leader"),
+        (OutcomeUnknown(), "undetermined_result"),
+        (DiskFull(), "disk_full"),
+    ],
 )
 def test_what_the_region_says_is_a_region_error(form: str, error: RaftlyError, field: str) -> None:
     async def body() -> None:
@@ -73,6 +79,64 @@ def test_what_the_region_says_is_a_region_error(form: str, error: RaftlyError, f
         assert party.commands.counts.region_errors == {error.code: 1}
         assert party.command.counts.failed == party.commands.counts.in_flight == 0
         assert sum(party.command.counts.seconds.counts) == 1
+
+    run(body())
+
+
+@pytest.mark.parametrize("form", ["read", "write"])
+@pytest.mark.parametrize("leader", [None, Peer(7, 2)])
+def test_where_nobody_leads_a_command_waits_a_little(
+    form: str, leader: Peer | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("raftly.server.commands._LEADERLESS_S", 30.0)
+    monkeypatch.setattr("raftly.server.commands._LEADERLESS_PAUSE_S", 0.001)
+
+    async def body() -> None:
+        errors = [NotRegionLeader(1), NotRegionLeader(1), *([NotRegionLeader(1, leader)] if leader else [])]
+
+        class Backend(Fake):
+            def write(self, ctx: Any, ops: Any, deadline: float) -> Awaitable[list[object]]:
+                if errors:
+                    raise errors.pop(0)
+                return super().write(ctx, ops, deadline)
+
+        async def read(_request: Any, deadline: float) -> Any:
+            await backend.write(WRITE.ctx, WRITE.ops, deadline)
+            return pb.RawPutResponse()
+
+        backend = Backend()
+        commands = Commands(backend)
+        how = {"read": read} if form == "read" else {"plan": lambda _: WRITE}
+        command = Command("", None, pb.RawPutResponse, commands.counts.command("c"), **how)
+        response = await commands.begin(command, None, None)
+        assert not errors
+        assert response.HasField("region_error") == (leader is not None)
+        assert response.region_error.not_leader.leader.id == (7 if leader else 0)
+
+    run(body())
+
+
+def test_a_write_that_was_begun_is_not_begun_again() -> None:
+    async def body() -> None:
+        party = Party("write", NotRegionLeader(1))
+        assert (await party.outcome()).region_error.HasField("not_leader")
+        assert len(party.backend.written) == 1
+
+    run(body())
+
+
+def test_where_nobody_leads_for_long_the_client_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("raftly.server.commands._LEADERLESS_S", 0.2)
+    monkeypatch.setattr("raftly.server.commands._LEADERLESS_PAUSE_S", 0.001)
+
+    async def body() -> None:
+        for deadline in (None, asyncio.get_running_loop().time()):
+            party = Party("write")
+            party.backend.error = NotRegionLeader(1)
+            response = await party.outcome(deadline)
+            assert response.region_error.HasField("not_leader")
+            assert (len(party.backend.asked) > 1) == (deadline is None)
+            assert party.commands.counts.region_errors == {"not_leader": 1}
 
     run(body())
 

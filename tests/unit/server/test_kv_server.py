@@ -9,6 +9,7 @@ import grpc
 import grpc.aio
 import pytest
 
+from raftly.base.region import Peer
 from raftly.base.region_errors import NotRegionLeader
 from raftly.engine import MemoryEngine
 from raftly.proto import kvrpcpb_pb2 as pb
@@ -59,7 +60,7 @@ def test_a_region_error_is_an_answer_and_a_wrong_cluster_is_not() -> None:
     async def body() -> None:
         backend = Fake()
         async with served(backend, KvServerOptions(cluster_id=9)) as (_server, _channel, client):
-            backend.error = NotRegionLeader(1)
+            backend.error = NotRegionLeader(1, Peer(7, 2))
             assert (await client.raw_get(GET)).region_error.not_leader.region_id == 1
             with pytest.raises(RpcError) as caught:
                 await client.raw_get(pb.RawGetRequest(context=context(cluster_id=8)))
