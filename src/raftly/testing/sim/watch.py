@@ -160,10 +160,10 @@ class Watch:
         """A node is about to take a message."""
         node = self.cluster.nodes.get(id_)
         if node is not None:
-            self._reached(core_of(node), message.type.name)
+            self._reached(core_of(node), message.type._name_)
 
     def _reached(self, raft: Raft, message: str) -> None:
-        key = (raft.role.value, message)
+        key = (raft.role._value_, message)
         self.coverage[key] = self.coverage.get(key, 0) + 1
 
     # --- leases ---
