@@ -3,13 +3,16 @@
 import os
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from raftly.cli.form import core_form
 
 # No deadlines: they measure the machine. `ci` draws the same examples every time; HYPOTHESIS_PROFILE chooses another.
+# `hunt` is for planted faults: that something fails is enough, the smallest example is not looked for.
 settings.register_profile("dev", deadline=None, print_blob=True)
 settings.register_profile("ci", deadline=None, derandomize=True, database=None)
+hunting = [Phase.explicit, Phase.generate]
+settings.register_profile("hunt", deadline=None, derandomize=True, database=None, phases=hunting)
 settings.register_profile("thorough", deadline=None, max_examples=5_000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
 

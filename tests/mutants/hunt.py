@@ -191,7 +191,7 @@ def run(stage: Stage, tree: Path, within: float) -> tuple[int | None, str]:
     environment = os.environ | {
         "PYTHONPATH": f"{tree / 'src'}{os.pathsep}{tree}",
         "RAFTLY_EXPECT": "plain",
-        "HYPOTHESIS_PROFILE": "ci",
+        "HYPOTHESIS_PROFILE": "hunt",
     }
     process = subprocess.Popen(
         stage.command,
