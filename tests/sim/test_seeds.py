@@ -23,14 +23,15 @@ SECONDS = 20.0 if COMPILED else 2.0
 RARE = {
     "core": {
         "storm": {"torn ends cut", "power lost in a write", "power lost in recovery", "leaders that hand over"},
-        "disk": {"failed syncs", "writes on a full disk", "power lost in a write", "snapshots installed"},
-        "membership": {"joint changes in a partition", "conflicting entries cut", "snapshots installed"},
+        "disk": {"failed syncs", "writes on a full disk", "power lost in a write", "torn ends cut"},
+        "membership": {"joint changes in a partition", "conflicting entries cut", "asks for a snapshot"},
         "clocks": {"two that believe to lead", "leaders that hand over", "leaders with entries of older terms"},
+        "uniform": {"snapshots installed", "failed syncs", "power lost in a write"},
     },
     "full": {
-        "disk": {"writes on a full disk", "power lost in a write"},
+        "disk": {"writes on a full disk", "power lost in a write", "ended by SyncFailed", "ended by Corruption"},
         "storm": {"power lost in a write"},
-        "membership": {"snapshots installed"},
+        "membership": {"snapshots installed", "leaders that hand over", "conflicting entries cut"},
     },
 }
 
