@@ -14,8 +14,7 @@ When the disk does not do its part: a full one refuses proposals until there is 
 than an election time-out or is full hands leadership to a follower that has proved that its own works, a broken one
 ends everything. A group that breaks an invariant, or whose owner does, stops by itself.
 
-There is no second path: a replicated class is a driver with one group. With many, of which most have nothing to do,
-those may `sleep`: they are not ticked until something comes for them.
+There is no second path: a replicated class is a driver with one group. Of many, those with nothing to do may `sleep`.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ _TIMER_ERROR_S: Final = 1e-6  # loops round; a tick may be so much early
 
 @final
 class Driver:
-    """Drives groups until `stop`. Single-threaded: everything runs on the loop that called `start`."""
+    """Drives groups until `stop`. Everything runs on the loop that called `start`."""
 
     def __init__(
         self,
@@ -166,7 +165,7 @@ class Driver:
         self._mark(group)
 
     def sleep(self, group: Group) -> None:
-        """Tick a group no more, until something comes for it, or a connection to who leads it closes."""
+        """Tick a group no more, until something comes for it, or a connection to a member closes."""
         group.asleep = True
         self._awake.pop(group.id, None)
 
@@ -199,6 +198,8 @@ class Driver:
             leader = group.raw.raft.leader
             if leader != NO_NODE and group.node_of(leader) == peer:
                 group.lost = leader
+                self.wake(group)
+            elif group.asleep and group.ids_on(peer):
                 self.wake(group)
 
     def _unreachable(self, node: NodeId) -> None:

@@ -141,6 +141,11 @@ class Reads:
         """Does this node hold a lease as of now?"""
         return self.holds_lease(self._clock())
 
+    @property
+    def is_idle(self) -> bool:
+        """Does nobody wait, and is no question open?"""
+        return not (self._asked or self._answered or self._gathering)
+
     def by_lease(self) -> bool:
         """Can a strong read go on at once? Renews a lease that ends soon, without waiting."""
         now = self._clock()

@@ -22,10 +22,11 @@ from raftly.storage.log_store import LogStore
 from raftly.store.command import NewRegion
 from raftly.store.compaction import cut_at
 from raftly.store.keys import data_end_key, data_key
-from raftly.store.peer import RegionPeer, Shared
+from raftly.store.peer import RegionPeer
 from raftly.store.peers import Peers
 from raftly.store.placement import PlacementClient
 from raftly.store.region_state import conf_state_of
+from raftly.store.shared import Shared
 from raftly.store.split_check import SplitLimits, check_split, middle_key
 from raftly.transport.base import Transport
 
@@ -74,9 +75,8 @@ class Duties:
         self._slots = asyncio.Semaphore(_HEARTBEATS_MAX)
         self._working: set[asyncio.Task[None]] = set()
         self._heard: dict[PeerId, float] = {}  # when a leader here last heard a peer
-        self._counted: dict[RegionId, int] = {}  # bytes written when a region was last looked through
         self._sizes: dict[RegionId, tuple[int, int]] = {}  # bytes and keys then
-        self._started_s = 0
+        self._weighed: dict[RegionId, tuple[int, int, int]] = {}  # written, version, and bytes as of them
 
     def start(self) -> None:
         """Begin."""
@@ -133,7 +133,6 @@ class Duties:
             available,
             self._engine.stats().disk_bytes + self._logs.size_bytes(),
             len(self._shared.regions),
-            start_time_s=self._started_s,
             interval_s=int(self._options.store_heartbeat_interval),
         )
         await self._placement.store_heartbeat(stats)
@@ -209,7 +208,11 @@ class Duties:
                 self._heard[other.id] = now
             elif (silent := now - self._heard.setdefault(other.id, now)) > _DOWN_S:
                 down.append(DownPeer(other, int(silent)))
-        size = self._engine.approximate_bytes(data_key(region.start_key), data_end_key(region.end_key))
+        weighed = self._weighed.get(region.id)
+        if weighed is None or weighed[:2] != (peer.written_bytes, region.epoch.version):
+            size = self._engine.approximate_bytes(data_key(region.start_key), data_end_key(region.end_key))
+            weighed = self._weighed[region.id] = (peer.written_bytes, region.epoch.version, size)
+        size = weighed[2]
         keys = self._sizes.get(region.id, (0, peer.written_keys))[1]
         return RegionReport(
             region, peer.own(), peer.term, size, keys, down_peers=tuple(down), pending_peers=tuple(pending)
@@ -278,14 +281,14 @@ class Duties:
             region = peer.region
             if not peer.is_leader:
                 continue
-            lo, hi = data_key(region.start_key), data_end_key(region.end_key)
-            size = self._engine.approximate_bytes(lo, hi)
-            keys = self._sizes.get(region.id, (0, 0))[1] + peer.written_keys
-            written = peer.written_bytes - self._counted.get(region.id, 0)
-            too_large = size >= options.region_max_bytes or keys >= options.region_max_keys
-            if not too_large or written * 16 < options.region_split_bytes:
+            written = peer.written_bytes - peer.checked_bytes
+            if written * 16 < options.region_split_bytes:
                 continue
-            self._counted[region.id] = peer.written_bytes
+            size = self._engine.approximate_bytes(data_key(region.start_key), data_end_key(region.end_key))
+            keys = self._sizes.get(region.id, (0, 0))[1] + peer.written_keys
+            if size < options.region_max_bytes and keys < options.region_max_keys:
+                continue
+            peer.checked_bytes = peer.written_bytes
             found = await self._of_snapshot(partial(check_split, region=region, limits=limits))
             self._sizes[region.id] = (found.size.bytes, found.size.keys)
             cuts = found.split_keys

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Final, Protocol, final
+from typing import Final, final
 
 from raftly.base.membership import ConfChangeTransition, ConfChangeV2
 from raftly.base.operators import ChangeKind, PeerChange
-from raftly.base.region import Peer, PeerId, Region, RegionId, StoreId
+from raftly.base.region import Peer, PeerId, Region
 from raftly.base.region_errors import (
     EpochNotMatch,
     NotRegionLeader,
@@ -23,21 +22,19 @@ from raftly.base.region_errors import (
     ServerIsBusy,
     StaleCommand,
 )
-from raftly.base.types import NO_NODE, Entry, EntryType, Index, NodeId, Snapshot, Term
+from raftly.base.types import NO_NODE, Entry, EntryType, Index, Snapshot, Term
 from raftly.core.messages import MsgSnap
 from raftly.core.raw_node import RawNode
 from raftly.core.readindex import ReadState
 from raftly.core.role import Role
 from raftly.core.status import SoftState
 from raftly.errors import ConfChangeError, DropReason, NotLeader, OutcomeUnknown, ProposalDropped, RaftlyError
-from raftly.node.driver import Driver
 from raftly.node.errors import Busy, ChangePending, NodeStopped, ReadTimeout
 from raftly.node.group import Group, Proposal
-from raftly.node.lease_clock import LeaseClock
 from raftly.node.reads import FOLLOWER, STRONG, Reads
 from raftly.node.roster import change_of
 from raftly.node.waiting import Waiting
-from raftly.store.apply import Round, apply_write
+from raftly.store.apply import apply_write
 from raftly.store.changes import problem_with_changes, singles_of, split_region, with_members
 from raftly.store.checks import Standing, check_epoch, check_keys, check_request
 from raftly.store.command import (
@@ -49,76 +46,16 @@ from raftly.store.command import (
     encode_split,
     encode_write,
 )
+from raftly.store.hibernation import SleepRound
 from raftly.store.kv import RequestContext
 from raftly.store.ops import Op
-from raftly.store.options import StoreOptions
 from raftly.store.reader import EngineReader
 from raftly.store.region_state import FIRST_INDEX, FIRST_TERM, PeerState, RegionState, put_apply_state, put_region_state
-from raftly.store.regions import RegionMap
+from raftly.store.shared import Answer, Shared
 
 _OVERTAKEN: Final = -1  # in place of a leader: the entry of another took the place of this one
 _NORMAL: Final = EntryType.NORMAL
 _LEADER: Final = Role.LEADER
-
-
-class SnapshotSender(Protocol):
-    """Who sends a region's keys to another store."""
-
-    def send(self, peer: RegionPeer, message: MsgSnap) -> None:
-        """Do it, and report to the driver."""
-        ...
-
-    def latest(self, peer: RegionPeer, to: NodeId) -> Snapshot | None:
-        """What could be sent to a member now; None: nothing."""
-        ...
-
-
-@final
-@dataclass(slots=True)
-class Shared:
-    """What the peers of a store have in common, and what they leave for it."""
-
-    store_id: StoreId
-    options: StoreOptions
-    driver: Driver
-    round: Round
-    regions: RegionMap
-    clock: LeaseClock
-    sender: SnapshotSender
-    splits: list[tuple[RegionPeer, list[Region]]] = field(default_factory=list)
-    """A peer, and the regions that were cut off its own."""
-    changed: list[RegionPeer] = field(default_factory=list)
-    """Peers whose region is another one now, or that began to lead: the placement driver is to hear of it."""
-    removed: list[RegionPeer] = field(default_factory=list)
-    """Peers that are members no more."""
-    expelled: list[tuple[RegionId, Peer]] = field(default_factory=list)
-    """Peers that leaders here have just removed: they stay until they are told."""
-
-
-@final
-class Answer:
-    """A future, with errors as a region's callers expect them. See `Waiter`."""
-
-    __slots__ = ("_peer", "future")
-
-    def __init__(self, peer: RegionPeer, future: asyncio.Future[list[object]]) -> None:
-        self._peer = peer
-        self.future = future
-
-    def done(self) -> bool:
-        """See `Waiter.done`."""
-        return self.future.done()
-
-    def set_result(self, result: object, /) -> None:
-        """See `Waiter.set_result`; an exception is a result too."""
-        if isinstance(result, Exception):
-            self.future.set_exception(result)
-        else:
-            self.future.set_result(result)  # type: ignore[arg-type]
-
-    def set_exception(self, exception: Exception, /) -> None:
-        """See `Waiter.set_exception`."""
-        self.future.set_exception(self._peer.explain(exception))
 
 
 @final
@@ -132,6 +69,7 @@ class RegionPeer:
         "_shared",
         "applied",
         "applied_term",
+        "checked_bytes",
         "failure",
         "group",
         "idle_ticks",
@@ -139,6 +77,7 @@ class RegionPeer:
         "leaderless_ticks",
         "peer_id",
         "region",
+        "sleep_round",
         "waiting",
         "written_bytes",
         "written_keys",
@@ -153,10 +92,12 @@ class RegionPeer:
         self.failure: Exception | None = None
         self.waiting = Waiting()
         self.idle_ticks = 0
+        self.sleep_round: SleepRound | None = None
         self.leaderless_ticks = 0
         self.is_expelled = bool(region.peers) and region.peer(peer_id) is None
         """It applied its own removal. It stays, and votes, until it hears that nobody can need it any more."""
         self.written_bytes = 0
+        self.checked_bytes = 0  # of them, when it was last looked at for a split
         self.written_keys = 0
         self._shared = shared
         self._reads: Reads | None = None
@@ -286,6 +227,7 @@ class RegionPeer:
         """See `KvBackend.read_now`."""
         self._check(ctx, needs_leader=not ctx.replica_read)
         if self._reads is not None and self._reads.by_lease():
+            self.idle_ticks = 0
             return EngineReader(self._shared.round.engine, self.region)
         return None
 
@@ -473,6 +415,16 @@ class RegionPeer:
             self.waiting.on_tick(now)
         if self._reads is not None:
             self._reads.on_tick(now)
+        if 0 < self._shared.options.hibernate_ticks <= self.idle_ticks and self._leading:
+            self._shared.drowsy.append(self)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Does nobody wait for anything here, and is nothing under way?"""
+        group = self.group
+        if group is None or group.dirty or self.waiting.places or self.failure is not None:
+            return False
+        return self._reads is None or self._reads.is_idle
 
     def on_failed(self, error: Exception) -> None:
         """See `GroupHandler.on_failed`."""

@@ -25,9 +25,10 @@ from raftly.node.group import Group
 from raftly.storage.items import Item, RemovedItem
 from raftly.storage.log_store import LogStore
 from raftly.store.apply import delete_range
+from raftly.store.hibernation import SleepRound, may_follow_to_sleep, may_lead_to_sleep, others_of
 from raftly.store.keys import apply_state_key
 from raftly.store.messages import STORE_GROUP, Kind, StoreMessage, from_wire, to_wire
-from raftly.store.peer import RegionPeer, Shared
+from raftly.store.peer import RegionPeer
 from raftly.store.recovery import is_begun, recovery_items, restart_items
 from raftly.store.region_state import (
     ApplyState,
@@ -37,6 +38,7 @@ from raftly.store.region_state import (
     get_apply_state,
     put_region_state,
 )
+from raftly.store.shared import Shared
 from raftly.transport.base import Transport
 
 _log: Final = logging.getLogger("raftly.store")
@@ -62,8 +64,6 @@ class Peers:
         self.all: dict[RegionId, RegionPeer] = {}
         self.busy: set[RegionId] = set()
         """Regions whose peer is being made, destroyed, or given the keys of a snapshot: it is in no group."""
-        self.on_message: Callable[[StoreId, StoreMessage], None] = lambda _, __: None
-        """Called with what another store says about sleep."""
         self.on_round_end: Callable[[], None] = lambda: None
         self._tombstones: dict[RegionId, PeerId] = {}
         self._shared = shared
@@ -159,11 +159,16 @@ class Peers:
             self._spawn(self._tell_expelled([(group.id, Peer(message.from_, from_))]))
 
     def _take_message(self, from_: StoreId, message: StoreMessage) -> None:
-        if message.kind is not Kind.GONE:
-            self.on_message(from_, message)
-            return
         peer = self.all.get(message.region_id)
-        if peer is not None and peer.peer_id == message.peer_id and message.region_id not in self.busy:
+        if peer is None or message.region_id in self.busy:
+            return
+        if message.kind is Kind.ASLEEP:
+            self._on_asleep(peer, message)
+        elif peer.peer_id != message.peer_id:
+            return
+        elif message.kind is Kind.SLEEP:
+            self._on_sleep(from_, peer, message)
+        else:
             self.remove(peer)
 
     def remove(self, peer: RegionPeer) -> None:
@@ -191,6 +196,10 @@ class Peers:
     def _carry_out(self) -> None:
         """What this round's entries ask of more than their own peer."""
         shared = self._shared
+        if shared.drowsy:
+            drowsy, shared.drowsy = shared.drowsy, []
+            for sleeper in drowsy:
+                self._lead_to_sleep(sleeper)
         if not (shared.splits or shared.expelled or shared.removed):
             return
         splits, shared.splits = shared.splits, []
@@ -259,6 +268,36 @@ class Peers:
         put_region_state(batch, RegionState(PeerState.TOMBSTONE, peer_id, region))
         batch.delete(CF_RAFT, apply_state_key(region.id))
         self._tombstones[region.id] = peer_id
+
+    # --- sleep ---
+
+    def _lead_to_sleep(self, peer: RegionPeer) -> None:
+        """Nothing has happened in a region for long: ask all members to sleep."""
+        group = peer.group
+        if group is None or not peer.is_quiet or not may_lead_to_sleep(group.raw.raft):
+            return
+        last = group.raw.raft.log.last_index
+        peer.sleep_round = SleepRound(peer.region, peer.peer_id, last)
+        for store_id, peer_id in others_of(peer.region, peer.peer_id):
+            self.send(store_id, StoreMessage(Kind.SLEEP, peer.region.id, peer_id, last))
+        if peer.sleep_round.is_over:
+            self._driver.sleep(group)
+
+    def _on_sleep(self, from_: StoreId, peer: RegionPeer, message: StoreMessage) -> None:
+        group = peer.group
+        if group is None or not peer.is_quiet or not may_follow_to_sleep(group.raw.raft, message.index):
+            return
+        if group.node_of(group.raw.raft.leader) == from_:
+            self._driver.sleep(group)
+            self.send(from_, StoreMessage(Kind.ASLEEP, peer.region.id, peer.peer_id, message.index))
+
+    def _on_asleep(self, peer: RegionPeer, message: StoreMessage) -> None:
+        group, sleep_round = peer.group, peer.sleep_round
+        if group is None or sleep_round is None or not sleep_round.on_asleep(message.peer_id, message.index):
+            return
+        peer.sleep_round = None
+        if peer.is_quiet and peer.is_leader and group.raw.raft.log.last_index == message.index:
+            self._driver.sleep(group)
 
     # --- the end of a peer ---
 

@@ -33,7 +33,7 @@ from raftly.storage.log_store import LogStore
 from raftly.storage.snapshot import RateLimit, SnapshotReader, SnapshotStore
 from raftly.storage.vfs import FileSystem
 from raftly.store.options import StoreOptions
-from raftly.store.peer import RegionPeer, Shared
+from raftly.store.peer import RegionPeer
 from raftly.store.recovery import restart_items
 from raftly.store.region_snapshot import check_region, clear_region, ingest_region, write_region
 from raftly.store.region_state import (
@@ -44,6 +44,7 @@ from raftly.store.region_state import (
     put_apply_state,
     put_region_state,
 )
+from raftly.store.shared import Shared
 from raftly.transport.base import Transport
 from raftly.transport.transfer import Incoming
 

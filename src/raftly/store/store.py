@@ -26,11 +26,12 @@ from raftly.store.founding import found, identify
 from raftly.store.kv import RequestContext
 from raftly.store.ops import Op
 from raftly.store.options import StoreOptions
-from raftly.store.peer import RegionPeer, Shared
+from raftly.store.peer import RegionPeer
 from raftly.store.peers import Peers
 from raftly.store.placement import PlacementClient
 from raftly.store.reader import EngineReader
 from raftly.store.regions import RegionMap
+from raftly.store.shared import Shared
 from raftly.store.snapshots import Snapshots
 from raftly.transport.base import Transport
 

@@ -1,0 +1,81 @@
+"""Shared: what the peers of a store have in common, and what they leave for it to do."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, final
+
+from raftly.base.region import Peer, Region, RegionId, StoreId
+from raftly.base.types import NodeId, Snapshot
+from raftly.core.messages import MsgSnap
+from raftly.node.driver import Driver
+from raftly.node.lease_clock import LeaseClock
+from raftly.store.apply import Round
+from raftly.store.options import StoreOptions
+from raftly.store.regions import RegionMap
+
+if TYPE_CHECKING:
+    from raftly.store.peer import RegionPeer
+
+
+class SnapshotSender(Protocol):
+    """Who sends a region's keys to another store."""
+
+    def send(self, peer: RegionPeer, message: MsgSnap) -> None:
+        """Do it, and report to the driver."""
+        ...
+
+    def latest(self, peer: RegionPeer, to: NodeId) -> Snapshot | None:
+        """What could be sent to a member now; None: nothing."""
+        ...
+
+
+@final
+@dataclass(slots=True)
+class Shared:
+    """What the peers of a store have in common, and what they leave for it."""
+
+    store_id: StoreId
+    options: StoreOptions
+    driver: Driver
+    round: Round
+    regions: RegionMap
+    clock: LeaseClock
+    sender: SnapshotSender
+    splits: list[tuple[RegionPeer, list[Region]]] = field(default_factory=list)
+    """A peer, and the regions that were cut off its own."""
+    changed: list[RegionPeer] = field(default_factory=list)
+    """Peers whose region is another one now, or that began to lead: the placement driver is to hear of it."""
+    removed: list[RegionPeer] = field(default_factory=list)
+    """Peers that are members no more."""
+    drowsy: list[RegionPeer] = field(default_factory=list)
+    """Peers in whose regions nothing has happened for long."""
+    expelled: list[tuple[RegionId, Peer]] = field(default_factory=list)
+    """Peers that leaders here have just removed: they stay until they are told."""
+
+
+@final
+class Answer:
+    """A future, with errors as a region's callers expect them. See `Waiter`."""
+
+    __slots__ = ("_peer", "future")
+
+    def __init__(self, peer: RegionPeer, future: asyncio.Future[list[object]]) -> None:
+        self._peer = peer
+        self.future = future
+
+    def done(self) -> bool:
+        """See `Waiter.done`."""
+        return self.future.done()
+
+    def set_result(self, result: object, /) -> None:
+        """See `Waiter.set_result`; an exception is a result too."""
+        if isinstance(result, Exception):
+            self.future.set_exception(result)
+        else:
+            self.future.set_result(result)  # type: ignore[arg-type]
+
+    def set_exception(self, exception: Exception, /) -> None:
+        """See `Waiter.set_exception`."""
+        self.future.set_exception(self._peer.explain(exception))

@@ -1,0 +1,293 @@
+"""RegionStore: from an empty directory to regions that are written, read, split, and found again on disk."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from raftly.base.operators import ChangeKind, PeerChange
+from raftly.base.region import RegionEpoch
+from raftly.base.region_errors import (
+    DataIsNotReady,
+    EpochNotMatch,
+    KeyNotInRegion,
+    MismatchPeerId,
+    NotRegionLeader,
+    RaftEntryTooLarge,
+    RegionNotFound,
+    StaleCommand,
+    StoreNotMatch,
+)
+from raftly.engine.base import CF_DEFAULT, CF_LOCK
+from raftly.errors import ConfChangeError, StorageError
+from raftly.store.ops import Cas, CasResult, Delete, DeleteRange, Put
+from tests.support.virtual import run
+from tests.unit.store.cluster import OPTIONS, Cluster, keys_of, soon
+
+
+def test_a_write_is_on_three_stores_and_outlives_them() -> None:
+    async def main() -> None:
+        cluster = Cluster()
+        await cluster.start()
+        store, peer = await cluster.leader()
+        ops = [Put(CF_DEFAULT, b"a", b"1"), Put(CF_LOCK, b"a", b"2"), Put(CF_DEFAULT, b"b", b"3")]
+        assert await store.write(cluster.context(peer), ops, soon()) == [None, None, None]
+        reader = await store.read(cluster.context(peer), soon())
+        assert reader.get_many(CF_DEFAULT, [b"a", b"b", b"c"]) == [b"1", b"3", None]
+        assert reader.get(CF_LOCK, b"a") == b"2"
+        assert reader.scan(CF_DEFAULT, b"", b"", 10) == [(b"a", b"1"), (b"b", b"3")]
+        await cluster.until(lambda: all(other.engine.get(CF_DEFAULT, b"zb") == b"3" for other in cluster.running()))
+        await cluster.stop()
+        ids = [other.id for other in cluster.running()]
+
+        for number in range(3):
+            await cluster.boot(number)
+        assert [other.id for other in cluster.running()] == ids
+        store, peer = await cluster.leader()
+        reader = await store.read(cluster.context(peer), soon())
+        assert reader.scan(CF_DEFAULT, b"a", b"b", 10) == [(b"a", b"1")]
+        await cluster.stop()
+
+    run(main())
+
+
+def test_ops_of_one_write_see_each_other_and_compare() -> None:
+    async def main() -> None:
+        cluster = Cluster(1)
+        await cluster.start()
+        store, peer = await cluster.leader()
+        results = await store.write(
+            cluster.context(peer),
+            [
+                Put(CF_DEFAULT, b"k", b"1"),
+                Cas(CF_DEFAULT, b"k", b"1", b"2"),
+                Cas(CF_DEFAULT, b"k", b"1", b"3"),
+                Delete(CF_DEFAULT, b"k"),
+                Cas(CF_DEFAULT, b"k", None, b"4"),
+                DeleteRange(CF_DEFAULT, b"a", b"k"),
+                Cas(CF_DEFAULT, b"k", b"4", b"5"),
+                DeleteRange(CF_DEFAULT, b"", b""),
+                Cas(CF_DEFAULT, b"k", None, b"6"),
+            ],
+            soon(),
+        )
+        compared = [result for result in results if isinstance(result, CasResult)]
+        assert compared == [
+            CasResult(True, b"1"),
+            CasResult(False, b"2"),
+            CasResult(True, None),
+            CasResult(True, b"4"),
+            CasResult(True, None),
+        ]
+        assert (await store.read(cluster.context(peer), soon())).get(CF_DEFAULT, b"k") == b"6"
+        await cluster.stop()
+
+    run(main())
+
+
+def test_requests_for_somebody_else_are_refused_in_order() -> None:
+    async def main() -> None:
+        cluster = Cluster(options=replace(OPTIONS, entry_bytes_max=100))
+        await cluster.start()
+        store, peer = await cluster.leader()
+        right = cluster.context(peer)
+        wrong = replace(right, peer=replace(right.peer, store_id=99), region_id=99)
+        for context, error in (
+            (wrong, StoreNotMatch),
+            (replace(right, region_id=99), RegionNotFound),
+            (replace(right, peer=replace(right.peer, id=9999)), MismatchPeerId),
+            (replace(right, epoch=RegionEpoch(1, 99)), EpochNotMatch),
+            (replace(right, stale_read=True), DataIsNotReady),
+        ):
+            with pytest.raises(error):
+                store.read_now(context)
+            with pytest.raises(error):
+                await store.write(context, [Put(CF_DEFAULT, b"k", b"v")], soon())
+        with pytest.raises(RaftEntryTooLarge):
+            await store.write(right, [Put(CF_DEFAULT, b"k", b"v" * 100)], soon())
+        follower_store, follower = next(pair for pair in cluster.peers(b"") if pair[1] is not peer)
+        with pytest.raises(NotRegionLeader) as caught:
+            follower_store.read_now(cluster.context(follower))
+        assert caught.value.leader == peer.own()
+        await cluster.stop()
+
+    run(main())
+
+
+def test_a_term_that_is_long_over_is_refused() -> None:
+    async def main() -> None:
+        cluster = Cluster(1)
+        await cluster.start()
+        store, peer = await cluster.leader()
+        assert peer.term >= 3
+        with pytest.raises(StaleCommand):
+            await store.write(replace(cluster.context(peer), term=peer.term - 2), [Put(CF_DEFAULT, b"k", b"v")], soon())
+        await cluster.stop()
+
+    run(main())
+
+
+def test_any_replica_reads_what_was_acknowledged_and_the_leader_without_asking() -> None:
+    async def main() -> None:
+        cluster = Cluster()
+        await cluster.start()
+        store, peer = await cluster.leader()
+        await store.write(cluster.context(peer), [Put(CF_DEFAULT, b"k", b"v")], soon())
+        for other, replica in cluster.peers(b"k"):
+            reader = await other.read(cluster.context(replica, replica_read=True), soon())
+            assert reader.get(CF_DEFAULT, b"k") == b"v"
+        await store.read(cluster.context(peer), soon())
+        now = store.read_now(cluster.context(peer))
+        assert now is not None
+        now.pin()
+        await store.write(cluster.context(peer), [Put(CF_DEFAULT, b"k", b"w")], soon())
+        assert now.get(CF_DEFAULT, b"k") == b"v"
+        now.close()
+        assert now.get(CF_DEFAULT, b"k") == b"w"
+        await cluster.stop()
+
+    run(main())
+
+
+def test_a_split_cuts_keys_and_each_part_serves_its_own() -> None:
+    async def main() -> None:
+        cluster = Cluster()
+        await cluster.start()
+        store, peer = await cluster.leader()
+        old = cluster.context(peer)
+        await store.write(old, [Put(CF_DEFAULT, key, key) for key in (b"a", b"m", b"z")], soon())
+        parts = await store.split(old, [b"t", b"k", b"k", b""], soon())
+        assert keys_of(parts) == [(b"", b"k"), (b"k", b"t"), (b"t", b"")]
+        assert {part.epoch.version for part in parts} == {old.epoch.version + 2}
+        with pytest.raises(EpochNotMatch) as caught:
+            await store.write(old, [Put(CF_DEFAULT, b"a", b"x")], soon())
+        assert caught.value.current[0] == parts[0]
+        assert parts[1] in caught.value.current
+
+        for key in (b"a", b"m", b"z"):
+            store, peer = await cluster.leader(key)
+            reader = await store.read(cluster.context(peer), soon())
+            assert reader.scan(CF_DEFAULT, b"", b"", 10) == [(key, key)]
+            with pytest.raises(KeyNotInRegion):
+                reader.get(CF_DEFAULT, b"a" if key == b"z" else b"z")
+        await cluster.until(lambda: all(len(other.regions()) == 3 for other in cluster.running()))
+        await cluster.stop()
+
+    run(main())
+
+
+def test_a_new_store_gets_the_keys_and_a_removed_peer_leaves_none() -> None:
+    async def main() -> None:
+        cluster = Cluster(4)
+        await cluster.start()
+        store, peer = await cluster.leader()
+        await store.write(cluster.context(peer), [Put(CF_DEFAULT, b"k", b"v")], soon())
+        spare = next(other for other in cluster.running() if other.peer_of(peer.region.id) is None)
+        victim = next(member for member in peer.region.peers if member.id != peer.peer_id)
+        old = next(other for other in cluster.running() if other.id == victim.store_id)
+        cluster.placement.remove_store(victim.store_id)
+        await cluster.until(lambda: spare.engine.get(CF_DEFAULT, b"zk") == b"v" and not old.regions())
+        assert old.engine.get(CF_DEFAULT, b"zk") is None
+        assert old.peer_of(peer.region.id) is None
+        await cluster.stop()
+
+    run(main())
+
+
+def test_changes_that_would_break_a_region_are_refused() -> None:
+    async def main() -> None:
+        cluster = Cluster()
+        await cluster.start()
+        _, peer = await cluster.leader()
+        own = peer.own()
+        others = [member for member in peer.region.peers if member != own]
+        for changes in (
+            [PeerChange(ChangeKind.REMOVE, own)],
+            [PeerChange(ChangeKind.ADD_VOTER, replace(others[0], id=12345))],
+            [PeerChange(ChangeKind.REMOVE, member) for member in others],
+        ):
+            with pytest.raises(ConfChangeError):
+                peer.change_peers(changes, soon())
+        assert peer.change_peers([PeerChange(ChangeKind.ADD_VOTER, others[0])], soon()) is None
+        await cluster.stop()
+
+    run(main())
+
+
+def test_a_quiet_region_sleeps_everywhere_and_wakes_for_a_write() -> None:
+    async def main() -> None:
+        cluster = Cluster(options=replace(OPTIONS, hibernate_ticks=5))
+        await cluster.start()
+
+        def groups() -> list[bool]:
+            return [peer.group is not None and peer.group.asleep for _, peer in cluster.peers(b"")]
+
+        await cluster.until(lambda: groups() == [True] * 3)
+        store, peer = await cluster.leader()
+        term = peer.term
+        await asyncio.sleep(60)
+        assert groups() == [True] * 3
+        assert peer.term == term
+        assert await store.write(cluster.context(peer), [Put(CF_DEFAULT, b"k", b"v")], soon()) == [None]
+        await cluster.until(lambda: groups() == [True] * 3)
+        await cluster.stop()
+
+    run(main())
+
+
+def test_sleepers_find_a_new_leader_when_theirs_ends() -> None:
+    async def main() -> None:
+        cluster = Cluster(options=replace(OPTIONS, hibernate_ticks=5, stop_patience=0.0))
+        await cluster.start()
+        store, peer = await cluster.leader()
+        await store.write(cluster.context(peer), [Put(CF_DEFAULT, b"k", b"v")], soon())
+        await cluster.until(
+            lambda: all(other.group is not None and other.group.asleep for _, other in cluster.peers(b""))
+        )
+        number = cluster.stores.index(store)
+        cluster.stores[number] = None
+        await store.stop()
+        survivor, heir = await cluster.leader()
+        assert (await survivor.read(cluster.context(heir), soon())).get(CF_DEFAULT, b"k") == b"v"
+        await cluster.stop()
+
+    run(main())
+
+
+def test_a_long_log_is_cut_and_who_was_away_gets_a_snapshot() -> None:
+    async def main() -> None:
+        cluster = Cluster(options=replace(OPTIONS, log_entries_max=20, log_entries_keep=5))
+        await cluster.start()
+        store, peer = await cluster.leader()
+        away = next(number for number, other in enumerate(cluster.stores) if other is not store)
+        absent = cluster.stores[away]
+        assert absent is not None
+        await absent.stop()
+        cluster.stores[away] = None
+        for number in range(100):
+            await store.write(cluster.context(peer), [Put(CF_DEFAULT, b"%03d" % number, b"v")], soon())
+        assert peer.group is not None
+        group = peer.group
+        await cluster.until(lambda: group.log.first_index() > 80)
+        back = await cluster.boot(away)
+        await cluster.until(lambda: back.engine.get(CF_DEFAULT, b"z099") == b"v")
+        replica = back.peer_of(peer.region.id)
+        assert replica is not None
+        assert replica.group is not None
+        assert replica.group.log.first_index() > 80
+        assert len(back.engine.scan(CF_DEFAULT, b"z", b"{", 1000)) == 100
+        await cluster.stop()
+
+    run(main())
+
+
+def test_the_directory_of_another_cluster_is_refused() -> None:
+    async def main() -> None:
+        cluster = Cluster(1)
+        await cluster.start()
+        await cluster.stop()
+        cluster.placement.placement.cluster_id = 99
+        with pytest.raises(StorageError, match="cluster 99"):
+            await cluster.boot(0)
+
+    run(main())
