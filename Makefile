@@ -46,8 +46,8 @@ GOLDEN := $(wildcard tests/datadriven) $(wildcard $(addprefix ../shared/raft-con
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(READY) ## three Raft nodes as real processes, and a prompt to break them; without a terminal a tour of it
-	@$(BIN)/raftly demo cluster $(ARGS)
+run: $(READY) ## a placement driver and three stores as real processes, and a prompt to break them; without a terminal a tour
+	@$(BIN)/raftly playground $(ARGS)
 
 test: $(addprefix golden-,$(FORMS)) $(addprefix unit-,$(FORMS)) ## all tests; core and golden scripts both plain and compiled
 

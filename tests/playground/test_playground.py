@@ -1,0 +1,230 @@
+"""Real processes: the official client and our own through splits, moves of leaders and kills. Nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from raftly.base.region import PeerRole
+from raftly.client import blocking
+from raftly.client.errors import PlacementRefused
+from raftly.node.blocking import LoopThread
+from raftly.playground.cluster import Cluster, Picture
+from raftly.playground.processes import Process
+
+pytest.importorskip("rocksdict", reason="the extra `store` is not installed")
+
+SETTLE_S = 90.0
+
+
+@dataclass
+class Playground:
+    thread: LoopThread
+    cluster: Cluster
+
+    @property
+    def endpoint(self) -> str:
+        return self.cluster.pd_addresses()[0]
+
+    def settle(self, regions: int = 1) -> Picture:
+        """Until every region has a leader and three voters, all of which keep up."""
+
+        def holds(picture: Picture) -> bool:
+            return len(picture.regions) >= regions and all(
+                placed.leader is not None
+                and not placed.pending_peers
+                and [peer.role for peer in placed.region.peers] == [PeerRole.VOTER] * 3
+                for placed in picture.regions
+            )
+
+        picture, settled = self.thread.run(self.cluster.wait(holds, SETTLE_S))
+        assert settled, picture
+        return picture
+
+    def split(self, key: bytes) -> None:
+        self.thread.run(self.cluster.pd.split_regions([key], timeout_s=SETTLE_S))
+
+    def move_leader(self, key: bytes) -> None:
+        """The region of `key` is to be led by another store."""
+
+        async def move() -> None:
+            placed = await self.cluster.pd.get_region(key)
+            assert placed.leader is not None
+            target = next(peer for peer in placed.region.peers if peer.id != placed.leader.id)
+            try:
+                await self.cluster.pd.admin("transfer-leader", {"region": placed.region.id, "store": target.store_id})
+            except PlacementRefused:
+                return  # something else is under way for the region: a scheduler had the same idea
+            await self.cluster.wait(
+                lambda now: any(
+                    one.region.id == placed.region.id and one.leader is not None and one.leader.id != placed.leader.id  # type: ignore[union-attr]
+                    for one in now.regions
+                ),
+                SETTLE_S,
+            )
+
+        self.thread.run(move())
+
+    def kill_leader(self, key: bytes) -> Process:
+        async def kill() -> Process:
+            placed = await self.cluster.pd.get_region(key)
+            assert placed.leader is not None
+            process = self.cluster.by_store_id(placed.leader.store_id)
+            assert process is not None
+            await process.kill()
+            return process
+
+        return self.thread.run(kill())
+
+
+@pytest.fixture(scope="module")
+def playground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Playground]:
+    thread = LoopThread("playground-test")
+    cluster = Cluster(tmp_path_factory.mktemp("playground"))
+    try:
+        thread.run(cluster.start(1, 3))
+        yield Playground(thread, cluster)
+    finally:
+        thread.stop(cluster.close(kill=True))
+
+
+class Official:
+    """The official client's process."""
+
+    def __init__(self, endpoint: str) -> None:
+        script = Path(__file__).with_name("official.py")
+        self._child = subprocess.Popen(
+            [sys.executable, str(script), endpoint], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def do(self, what: str, prefix: str, count: int = 40, *, in_async: bool = False) -> None:
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        asked = {"do": what, "prefix": prefix, "count": count, "async": in_async}
+        self._child.stdin.write(json.dumps(asked) + "\n")
+        self._child.stdin.flush()
+        answer = self._child.stdout.readline()
+        assert answer, "the client's process ended"
+        assert json.loads(answer) == "ok", json.loads(answer)
+
+    def close(self) -> None:
+        self._child.communicate()
+
+
+def test_the_official_client_works_through_splits_moves_and_a_kill(playground: Playground) -> None:
+    pytest.importorskip("tikv_client", reason="tikv-client has no wheel here")
+    playground.settle()
+    client = Official(playground.endpoint)
+    try:
+        client.do("write", "a")
+        client.do("write", "b", in_async=True)
+        client.do("scan", "a")
+        playground.split(b"a0020")
+        playground.split(b"b0010")
+        client.do("read", "a")
+        client.do("write", "c")
+        client.do("scan", "a")
+        playground.settle(regions=3)
+        playground.move_leader(b"a0000")
+        client.do("read", "a")
+        client.do("write", "d")
+        client.do("read", "b", in_async=True)
+        killed = playground.kill_leader(b"a0000")
+        client.do("read", "a")
+        client.do("write", "e")
+        playground.thread.run(killed.start())
+        for prefix in "abcde":
+            client.do("read", prefix)
+        client.do("scan", "a")
+        client.do("delete", "c")
+    finally:
+        client.close()
+
+
+def test_our_own_client_does_the_same(playground: Playground) -> None:
+    pairs = {b"own-%04d" % number: b"value %d" % number for number in range(200)}
+    with blocking.connect([playground.endpoint]) as client:
+        client.batch_put(pairs, timeout_s=SETTLE_S)
+        playground.split(b"own-0100")
+        everything = sorted(pairs.items())
+        assert client.scan(b"own-", b"own.", limit=1000, timeout_s=SETTLE_S) == everything
+        assert client.scan(b"own-", b"own.", limit=150, reverse=True, timeout_s=SETTLE_S) == everything[:49:-1]
+        playground.move_leader(b"own-0100")
+        assert client.batch_get(pairs, timeout_s=SETTLE_S) == pairs
+        assert client.compare_and_swap(b"own-0100", b"value 100", b"swapped", timeout_s=SETTLE_S).done
+        assert not client.compare_and_swap(b"own-0100", b"value 100", b"again", timeout_s=SETTLE_S).done
+        client.put(b"own-ttl", b"soon gone", ttl=1000, timeout_s=SETTLE_S)
+        assert 0 < (client.ttl(b"own-ttl", timeout_s=SETTLE_S) or 0) <= 1000
+        assert client.checksum(b"own-", b"own-:", timeout_s=SETTLE_S).keys == 200
+        client.delete_range(b"own-0050", b"own-0150", timeout_s=SETTLE_S)
+        left = [key for key in pairs if not b"own-0050" <= key < b"own-0150"]
+        assert [key for key, _ in client.scan(b"own-", b"own-:", limit=1000, timeout_s=SETTLE_S)] == left
+
+
+def test_a_kill_of_every_process_loses_nothing(playground: Playground) -> None:
+    thread, cluster = playground.thread, playground.cluster
+    written = 0
+
+    def write(count: int) -> None:
+        nonlocal written
+        pairs = [(b"kill-%04d" % number, b"x" * 100) for number in range(written, written + count)]
+        written += count
+        thread.run(cluster.fill(pairs))
+
+    write(100)
+    for process in list(cluster.processes.values()):
+        playground.settle()
+        thread.run(process.kill())
+        write(50)
+        thread.run(process.start())
+    write(50)
+
+    async def kill_all() -> None:
+        processes = list(cluster.processes.values())
+        await asyncio.gather(*(process.kill() for process in processes))
+        await asyncio.gather(*(process.start() for process in processes))
+
+    thread.run(kill_all())
+    write(50)
+    assert cluster.ledger.acknowledged == len(cluster.ledger.keys) == written
+    assert thread.run(cluster.read_all()) == []
+
+
+def test_one_line_says_that_it_is_ready_and_nothing_is_left_behind(tmp_path: Path) -> None:
+    command = [sys.executable, "-P", "-m", "raftly.cli"]
+    child = subprocess.Popen(
+        [*command, "playground", "--json", "--stores", "1", "--data", str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert child.stdout is not None
+        told = json.loads(child.stdout.readline())
+        assert (len(told["pd"]), len(told["stores"])) == (1, 1)
+        for words, said in ((["put", "k", "v"], ""), (["get", "k"], "v\n")):
+            done = subprocess.run(
+                [*command, "kv", "--pd", told["pd"][0], *words], capture_output=True, text=True, check=False
+            )
+            assert (done.returncode, done.stdout) == (0, said), done.stderr
+        children = [int(pid) for pid in Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()]
+        children += [int(pid) for task in Path(f"/proc/{child.pid}/task").iterdir()
+                     for pid in (task / "children").read_text().split()]  # fmt: skip
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(SETTLE_S) == 128 + signal.SIGTERM
+        assert children
+        for pid in children:
+            with pytest.raises(ProcessLookupError):
+                os.kill(pid, 0)
+    finally:
+        child.kill()
+        child.wait()
