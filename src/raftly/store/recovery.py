@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from raftly.base.region import Region
 from raftly.base.types import NO_NODE, HardState, Index, NodeId, Snapshot, Term
-from raftly.errors import Compacted, Unavailable
+from raftly.errors import Compacted, Corruption, Unavailable
 from raftly.storage.group_log import GroupLog
 from raftly.storage.items import HardStateItem, Item, MembershipItem, SnapshotItem
 from raftly.store.region_state import ApplyState, conf_state_of, meta_of
@@ -36,8 +36,15 @@ def restart_items(log: GroupLog, region: Region, applied: ApplyState, term: Term
 
 
 def recovery_items(log: GroupLog, region: Region, applied: ApplyState) -> list[Item]:
-    """What is to be written before the region can be taken under way; nothing when all is in line."""
+    """What is to be written before the region can be taken under way; nothing when all is in line.
+
+    Raises:
+        Corruption: entries are missing between what is applied and where the log begins.
+    """
     hard = log.hard_state
+    begin = log.first_index() - 1
+    if is_begun(log) and applied.index < begin:
+        raise Corruption("the engine", 0, _gap(region, applied.index, begin))
     if _term_of(log, applied.index) != applied.term:
         return restart_items(log, region, applied, hard.term, hard.vote)
     items: list[Item] = []
@@ -47,6 +54,16 @@ def recovery_items(log: GroupLog, region: Region, applied: ApplyState) -> list[I
     if not log.conf_state.equivalent(conf) or log.conf_index > applied.index:
         items.append(MembershipItem(region.id, applied.index, conf))
     return items
+
+
+def _gap(region: Region, applied: Index, begin: Index) -> str:
+    """The engine is synced before a log is cut, so it lost what it had promised, or is an old copy."""
+    return (
+        f"it has region {region.id} up to entry {applied}, and the log begins behind entry {begin}, so what lies"
+        " between is lost here. Nothing was changed. If the engine's files are an older copy, put back those that"
+        " belong to this log. Else let the other replicas repair it: `raftly ctl store remove STORE` with this store's id, and"
+        " once it is drained start a store on an empty directory"
+    )
 
 
 def _term_of(log: GroupLog, index: Index) -> Term | None:
