@@ -39,7 +39,7 @@ FASTEST := $(if $(filter compiled,$(FORMS)),$(BUILT))
 GOLDEN := $(wildcard tests/datadriven) $(wildcard $(addprefix ../shared/raft-conformance/,interaction quorum confchange))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit-plain unit-compiled golden-plain golden-compiled bench bench-core bench-engine bench-failover bench-log bench-memory bench-node bench-remote bench-rpc bench-start behaviours tinykv mutants soak docs clean \
+.PHONY: help run test unit-plain unit-compiled golden-plain golden-compiled bench bench-core bench-engine bench-failover bench-log bench-memory bench-node bench-remote bench-rpc bench-start bench-store behaviours tinykv mutants soak docs clean \
         check check-format check-lint check-types check-docs format
 .DELETE_ON_ERROR:
 
@@ -83,7 +83,7 @@ format: $(READY) ## rewrite the sources the way `make check` wants them
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-core bench-log bench-node bench-start bench-remote bench-rpc ## every benchmark
+bench: bench-core bench-log bench-node bench-start bench-remote bench-rpc bench-store ## every benchmark
 
 bench-core: $(READY) $(if $(filter compiled,$(FORMS)),$(BUILT)) ## CPU per committed entry of the core, plain and compiled
 	@$(BIN)/python bench/core.py $(ARGS)
@@ -109,6 +109,9 @@ bench-start: $(READY) $(FASTEST) ## how long a node with a log of 100,000 comman
 
 bench-memory: $(READY) $(FASTEST) ## resident memory of three nodes under ten minutes of writes
 	@PYTHONPATH=$(dir $(FASTEST)) $(BIN)/python bench/memory.py $(ARGS)
+
+bench-store: $(READY) $(FASTEST) ## puts and gets of three stores beside etcd
+	@PYTHONPATH=$(dir $(FASTEST)) $(BIN)/python bench/store.py $(ARGS)
 
 bench-rpc: $(READY) ## CPU a call of raftly.rpc beside grpcio
 	@$(BIN)/python -m bench.rpc $(ARGS)
