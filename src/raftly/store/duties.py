@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
+from heapq import heappop, heappush
 from typing import Final, TypeAlias, TypeVar, final
 
 from raftly.base.heartbeats import DownPeer, RegionReport, StoreStats
@@ -70,12 +71,12 @@ class Duties:
         self._tasks: list[asyncio.Task[None]] = []
         self._known: set[StoreId] = {meta.id}
         self._due: dict[RegionId, float] = {}  # when a region is reported next, of the loop's time
+        self._order: list[tuple[float, RegionId]] = []  # a heap of them, and of some that are not so any more
         self._reporting: set[RegionId] = set()
         self._wanted = asyncio.Event()
         self._slots = asyncio.Semaphore(_HEARTBEATS_MAX)
         self._working: set[asyncio.Task[None]] = set()
         self._heard: dict[PeerId, float] = {}  # when a leader here last heard a peer
-        self._sizes: dict[RegionId, tuple[int, int]] = {}  # bytes and keys then
         self._weighed: dict[RegionId, tuple[int, int, int]] = {}  # written, version, and bytes as of them
 
     def start(self) -> None:
@@ -147,31 +148,42 @@ class Duties:
         self._shared.changed = []
         for peer in changed:
             if peer.is_leader:
-                self._due[peer.region.id] = 0.0
+                self._plan(peer.region.id, 0.0)
         self._wanted.set()
+
+    def _plan(self, region_id: RegionId, when: float) -> None:
+        self._due[region_id] = when
+        heappush(self._order, (when, region_id))
 
     async def _region_heartbeats(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            now = loop.time()
             self._wanted.clear()
-            for region_id, peer in list(self._peers.all.items()):
-                if not peer.is_leader:
-                    self._due.pop(region_id, None)
-                elif (
-                    self._due.setdefault(region_id, 0.0) <= now and region_id not in self._reporting and peer.knows_all
-                ):
-                    await self._slots.acquire()
-                    self._due[region_id] = now + self._options.region_heartbeat_interval
-                    self._reporting.add(region_id)
-                    task = loop.create_task(self._report(peer))
-                    self._working.add(task)
-                    task.add_done_callback(self._working.discard)
-            next_due = min(self._due.values(), default=now + self._options.region_heartbeat_interval)
-            pause = max(next_due - loop.time(), self._options.tick)
+            now = loop.time()
+            while self._order and self._order[0][0] <= now:
+                when, region_id = heappop(self._order)
+                if self._due.get(region_id) == when:
+                    await self._begin_report(region_id)
+            pause = self._order[0][0] - loop.time() if self._order else self._options.region_heartbeat_interval
             with suppress(TimeoutError):
-                async with asyncio.timeout(min(pause, _SOON_S)):
+                async with asyncio.timeout(max(pause, self._options.tick)):
                     await self._wanted.wait()
+
+    async def _begin_report(self, region_id: RegionId) -> None:
+        peer = self._peers.all.get(region_id)
+        if peer is None or not peer.is_leader:
+            self._due.pop(region_id, None)  # whoever leads reports
+            return
+        loop = asyncio.get_running_loop()
+        if region_id in self._reporting or not peer.knows_all:
+            self._plan(region_id, loop.time() + self._options.tick)
+            return
+        self._plan(region_id, loop.time() + self._options.region_heartbeat_interval)
+        await self._slots.acquire()
+        self._reporting.add(region_id)
+        task = loop.create_task(self._report(peer))
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
 
     async def _report(self, peer: RegionPeer) -> None:
         region_id = peer.region.id
@@ -181,7 +193,8 @@ class Duties:
                 operator = await self._placement.region_heartbeat(report)
                 if report.pending_peers or any(other.is_learner for other in report.region.peers):
                     soon = asyncio.get_running_loop().time() + _SOON_S
-                    self._due[region_id] = min(self._due.get(region_id, 0.0), soon)
+                    if soon < self._due.get(region_id, 0.0):
+                        self._plan(region_id, soon)
                 if operator is not None:
                     await self._execute(peer, operator)
         except (RaftlyError, OSError) as error:
@@ -213,9 +226,8 @@ class Duties:
             size = self._engine.approximate_bytes(data_key(region.start_key), data_end_key(region.end_key))
             weighed = self._weighed[region.id] = (peer.written_bytes, region.epoch.version, size)
         size = weighed[2]
-        keys = self._sizes.get(region.id, (0, peer.written_keys))[1]
         return RegionReport(
-            region, peer.own(), peer.term, size, keys, down_peers=tuple(down), pending_peers=tuple(pending)
+            region, peer.own(), peer.term, size, peer.keys, down_peers=tuple(down), pending_peers=tuple(pending)
         )
 
     async def _execute(self, peer: RegionPeer, operator: Operator) -> None:
@@ -285,12 +297,12 @@ class Duties:
             if written * 16 < options.region_split_bytes:
                 continue
             size = self._engine.approximate_bytes(data_key(region.start_key), data_end_key(region.end_key))
-            keys = self._sizes.get(region.id, (0, 0))[1] + peer.written_keys
-            if size < options.region_max_bytes and keys < options.region_max_keys:
+            if size < options.region_max_bytes and peer.keys < options.region_max_keys:
                 continue
             peer.checked_bytes = peer.written_bytes
+            before = peer.keys  # what is written during the walk counts again
             found = await self._of_snapshot(partial(check_split, region=region, limits=limits))
-            self._sizes[region.id] = (found.size.bytes, found.size.keys)
+            peer.keys += found.size.keys - before
             cuts = found.split_keys
             if cuts and peer.is_leader and peer.region.epoch == region.epoch:
                 await self.split_at(peer, cuts, asyncio.get_running_loop().time() + _ADMIN_S)
@@ -302,7 +314,7 @@ class Duties:
         cuts: list[tuple[RegionPeer, int]] = []
         for peer in self._peers.all.values():
             group = peer.group
-            if group is None or not peer.is_initialized or peer.failure is not None:
+            if group is None or group.asleep or not peer.is_initialized or peer.failure is not None:
                 continue
             log = group.log
             begin = log.first_index() - 1

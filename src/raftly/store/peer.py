@@ -74,13 +74,13 @@ class RegionPeer:
         "group",
         "idle_ticks",
         "is_expelled",
+        "keys",
         "leaderless_ticks",
         "peer_id",
         "region",
         "sleep_round",
         "waiting",
         "written_bytes",
-        "written_keys",
     )
 
     def __init__(self, shared: Shared, region: Region, peer_id: PeerId, applied: Index = 0, term: Term = 0) -> None:
@@ -98,7 +98,8 @@ class RegionPeer:
         """It applied its own removal. It stays, and votes, until it hears that nobody can need it any more."""
         self.written_bytes = 0
         self.checked_bytes = 0  # of them, when it was last looked at for a split
-        self.written_keys = 0
+        self.keys = 0
+        """About how many there are: as many as were counted when it was last walked over, and one a write since."""
         self._shared = shared
         self._reads: Reads | None = None
         self._results: list[tuple[Entry, object]] = []  # of entries applied and not written yet
@@ -339,13 +340,14 @@ class RegionPeer:
         if isinstance(command, Write):
             result = apply_write(self._shared.round, self.region, command)
             self.written_bytes += len(data)
-            self.written_keys += len(command.ops)
+            self.keys += len(command.ops)
             return result
         region = self.region
         parts = split_region(region, command.regions) if command.version == region.epoch.version else None
         if parts is None:
             return EpochNotMatch((region,))
         self._take_region(parts[0])
+        self.keys //= len(parts)
         batch = self._shared.round.batch
         for part in parts[1:]:
             own = part.peer_on(self._shared.store_id)

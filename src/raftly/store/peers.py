@@ -205,7 +205,7 @@ class Peers:
         splits, shared.splits = shared.splits, []
         for parent, parts in splits:
             for part in parts:
-                self._on_cut_off(part, campaigns=parent.is_leader)
+                self._on_cut_off(part, parent)
         expelled, shared.expelled = shared.expelled, []
         if expelled:
             self._spawn(self._tell_expelled(expelled))
@@ -220,7 +220,7 @@ class Peers:
         for region_id, peer in expelled:
             self.send(peer.store_id, StoreMessage(Kind.GONE, region_id, peer.id))
 
-    def _on_cut_off(self, region: Region, *, campaigns: bool) -> None:
+    def _on_cut_off(self, region: Region, parent: RegionPeer) -> None:
         """A split made a region: its peer here comes to life as soon as its log is begun."""
         own = region.peer_on(self._shared.store_id)
         assert own is not None
@@ -241,6 +241,8 @@ class Peers:
         if known is not None:
             self._driver.remove_group(region.id)
         peer = self.take(region, own.id, applied)
+        peer.keys = parent.keys
+        campaigns = parent.is_leader
         self.busy.add(region.id)
         is_new = known is None and log.hard_state.is_empty()
 

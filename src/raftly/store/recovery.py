@@ -61,8 +61,8 @@ def _gap(region: Region, applied: Index, begin: Index) -> str:
     return (
         f"it has region {region.id} up to entry {applied}, and the log begins behind entry {begin}, so what lies"
         " between is lost here. Nothing was changed. If the engine's files are an older copy, put back those that"
-        " belong to this log. Else let the other replicas repair it: `raftly ctl store remove STORE` with this store's id, and"
-        " once it is drained start a store on an empty directory"
+        " belong to this log. Else let the other replicas repair it: `raftly ctl store remove STORE` with this store's"
+        " id, and once it is drained start a store on an empty directory"
     )
 
 
