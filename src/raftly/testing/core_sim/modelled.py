@@ -2,8 +2,9 @@
 
 It persists what a node accepts with a Ready at once, so these disks take no time and lose nothing, and a Ready is done
 with before the next. It knows neither joint configurations nor messages that arrive twice nor the answers that
-check-quorum gives to an older term, and its snapshots are acknowledged otherwise than ours: none of these is here. A
-group begins with one configuration entry a member. Heartbeats are rare, so that the trace has room for more.
+check-quorum gives to an older term nor candidates that ask for pre-votes and then follow again, and its snapshots are
+acknowledged otherwise than ours: none of these is here. A group begins with one configuration entry a member.
+Heartbeats are rare, so that the trace has room for more.
 """
 
 from __future__ import annotations
@@ -38,5 +39,4 @@ def modelled_config(random: Random, seed: int) -> Config:
         heartbeat_tick=random.choice((3, 5, 8)),
         max_size_per_msg=random.choice((0, 40, 1 << 20)),
         max_inflight_msgs=random.choice((1, 2, 256)),
-        pre_vote=random.random() < 0.3,
     )
