@@ -114,6 +114,7 @@ def main() -> int:
         if problem:
             print(f"without any fault this fails: {problem}", file=sys.stderr)
             return 2
+        print("without any fault all of these pass", file=sys.stderr)
     _run(todo, effort, state, options.jobs)
     outcomes = {fault.id: outcome for fault in faults if (outcome := state.outcome(fault)) is not None}
     if options.json:
