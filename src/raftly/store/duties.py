@@ -185,6 +185,11 @@ class Duties:
         self._working.add(task)
         task.add_done_callback(self._working.discard)
 
+    def _plan_soon(self, region_id: RegionId) -> None:
+        soon = asyncio.get_running_loop().time() + _SOON_S
+        if soon < self._due.get(region_id, 0.0):
+            self._plan(region_id, soon)
+
     async def _report(self, peer: RegionPeer) -> None:
         region_id = peer.region.id
         try:
@@ -192,13 +197,12 @@ class Duties:
                 report = self._make_report(peer)
                 operator = await self._placement.region_heartbeat(report)
                 if report.pending_peers or any(other.is_learner for other in report.region.peers):
-                    soon = asyncio.get_running_loop().time() + _SOON_S
-                    if soon < self._due.get(region_id, 0.0):
-                        self._plan(region_id, soon)
+                    self._plan_soon(region_id)
                 if operator is not None:
                     await self._execute(peer, operator)
         except (RaftlyError, OSError) as error:
             _log.debug("region %d: %s", region_id, error)
+            self._plan_soon(region_id)
         finally:
             self._reporting.discard(region_id)
             self._slots.release()
