@@ -24,6 +24,7 @@ __all__ = ["BatchStream"]
 _log: Final = logging.getLogger("raftly.server")
 _UNANSWERED_MAX: Final = 4096  # on one stream; a message that goes past it is still begun as a whole
 _ANSWERS_MAX: Final = 256  # in one message
+_ANSWERS_BYTES: Final = 1 << 20  # a message is full with so many, whatever its last answer added
 _TURN_COMMANDS: Final = 64  # a message with so many has the turn of the loop to itself
 
 _Request = BatchCommandsRequest.Request
@@ -65,11 +66,7 @@ class BatchStream(AsyncIterator[BatchCommandsResponse]):
                 await self._wake
             finally:
                 self._wake = None
-        taken = self._ready[:_ANSWERS_MAX]
-        del self._ready[:_ANSWERS_MAX]
-        self._unanswered -= len(taken)
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
+        taken = self._take()
         self._commands.counts.response_batch.observe(len(taken))
         message = BatchCommandsResponse(request_ids=[id_ for id_, _, _ in taken])
         for _, slot, response in taken:
@@ -77,6 +74,21 @@ class BatchStream(AsyncIterator[BatchCommandsResponse]):
             if slot:
                 getattr(answer, slot).CopyFrom(response)
         return message
+
+    def _take(self) -> list[tuple[int, str, Message]]:
+        """The answers of one message: what is ready, within bounds, but one at least."""
+        count = size = 0
+        for _, slot, response in self._ready:
+            count += 1
+            size += response.ByteSize() if slot else 0
+            if count == _ANSWERS_MAX or size >= _ANSWERS_BYTES:
+                break
+        taken = self._ready[:count]
+        del self._ready[:count]
+        self._unanswered -= count
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+        return taken
 
     def drain(self) -> None:
         """Take no more requests; the stream ends when those that were taken have been answered."""
@@ -155,7 +167,10 @@ class BatchStream(AsyncIterator[BatchCommandsResponse]):
 
 def _failed(response: Message, text: str) -> Message:
     """The answer to a command that failed: only it, and not the stream, ends in an error."""
-    return refusal(response, text) or response(region_error=errorpb_pb2.Error(message=text))
+    told = refusal(response, text)
+    if told is None and "region_error" in response.DESCRIPTOR.fields_by_name:
+        told = response(region_error=errorpb_pb2.Error(message=text))
+    return response() if told is None else told
 
 
 @cache

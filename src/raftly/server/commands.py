@@ -212,6 +212,8 @@ class Commands:
         """The response that tells of an error; raises it, or what the caller is to hear, when none does."""
         if isinstance(error, RegionError | OutcomeUnknown | DiskFull):
             self.counts.on_region_error(error.code)
+            if "region_error" not in command.response.DESCRIPTOR.fields_by_name:
+                raise RpcError(StatusCode.UNAVAILABLE, str(error)) from error
             return command.response(region_error=error_message(error, self._store_id))
         if isinstance(error, InvalidRequest | LimitExceeded):
             response = refusal(command.response, str(error))

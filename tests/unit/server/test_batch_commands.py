@@ -200,6 +200,19 @@ def test_a_client_that_takes_no_answers_is_not_read_from_past_a_bound() -> None:
     run(body())
 
 
+def test_large_answers_come_in_messages_of_their_own() -> None:
+    async def body() -> None:
+        party = Talk()
+        values = WriteBatch()
+        values.put("default", b"zk", b"v" * 400_000)
+        party.backend.engine.write(values)
+        party.send(BatchCommandsRequest(request_ids=range(7), requests=[GET] * 7), None)
+        assert [list(message.request_ids) async for message in party.stream] == [[0, 1, 2], [3, 4, 5], [6]]
+        await party.stream.aclose()
+
+    run(body())
+
+
 def test_a_client_that_is_gone_leaves_nothing_running() -> None:
     async def body() -> None:
         party = Talk()
@@ -258,6 +271,10 @@ def test_a_command_past_the_limit_is_told_that_the_server_is_busy() -> None:
         message = await anext(party.stream)
         assert list(message.request_ids) == [2]
         assert message.responses[0].RawPut.region_error.HasField("server_is_busy")
+        party.send(batch(_3=BatchCommandsRequest.Request(Empty=BatchCommandsEmptyRequest(test_id=5))))
+        message = await anext(party.stream)
+        assert answers(message) == {3: "Empty"}  # which has no place to say why it did nothing
+        assert message.responses[0].Empty.test_id == 0
         await party.stream.aclose()
 
     run(body())

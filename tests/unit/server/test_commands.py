@@ -12,6 +12,7 @@ from raftly.base.region import Peer
 from raftly.base.region_errors import NotRegionLeader
 from raftly.errors import DecodeError, DiskFull, LimitExceeded, OutcomeUnknown, RaftlyError, SyncFailed
 from raftly.proto import kvrpcpb_pb2 as pb
+from raftly.proto.tikvpb_pb2 import BatchCommandsEmptyResponse
 from raftly.rpc import RpcError, StatusCode
 from raftly.server.commands import Command, Commands, InvalidRequest, Write, refusal
 from raftly.server.contexts import Contexts
@@ -155,11 +156,15 @@ def test_what_is_wrong_with_a_request_is_its_error(form: str, error: RaftlyError
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(
     "error,status",
-    [(InvalidRequest("no"), StatusCode.INVALID_ARGUMENT), (DecodeError("v", 0, "p"), StatusCode.DATA_LOSS)],
+    [
+        (InvalidRequest("no"), StatusCode.INVALID_ARGUMENT),
+        (DecodeError("v", 0, "p"), StatusCode.DATA_LOSS),
+        (DiskFull(), StatusCode.UNAVAILABLE),
+    ],
 )
 def test_an_answer_without_a_place_for_errors_fails(form: str, error: RaftlyError, status: StatusCode) -> None:
     with pytest.raises(RpcError) as caught:
-        run(Party(form, error, pb.RawScanResponse).outcome())
+        run(Party(form, error, BatchCommandsEmptyResponse).outcome())
     assert caught.value.status is status
     assert caught.value.message == str(error)
 
