@@ -90,7 +90,7 @@ class StoreWorld:
     async def start(self) -> None:
         """Start all, and wait until every region has three peers."""
         by_id: dict[StoreId, Host] = {}
-        self._messages = MessageNetwork(by_id)
+        self._messages = MessageNetwork(by_id)  # by the stores' ids
         for number in self.hosts:
             await self.boot(number)
         await self.until(self._is_replicated, "the first region has no three peers")
