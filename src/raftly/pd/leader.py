@@ -29,7 +29,7 @@ from raftly.pd.tso import Oracle
 
 SPLITS_MAX: Final = 1000
 SETTLE_S: Final = 60.0
-"""Schedulers wait so long for all stores to be heard after a change of leader, no longer."""
+"""Schedulers wait so long for all stores and regions to be heard after a change of leader, no longer."""
 GROUPS_MAX: Final = 1000
 
 
@@ -82,9 +82,11 @@ class Leader:
 
     @property
     def is_settled(self) -> bool:
-        """Was every store heard that there is to hear, or was there time enough?"""
+        """Was every store and region heard that there is to hear, or was there time enough?"""
         if self.cluster.now_s - self._began_s > SETTLE_S:
             return True
+        if self._unsure:  # how large they are is not written down
+            return False
         return all(store.id in self._heard for store in self.cluster.stores if store.meta.state is StoreState.UP)
 
     # --- heartbeats ---

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
-from typing import Final, final
+from typing import Final, TypeAlias, final
 
 from raftly.base.heartbeats import RegionReport
 from raftly.base.operators import Operator
@@ -35,6 +35,7 @@ __all__ = ["pd_service"]
 
 _OUTBOX_MAX: Final = 1024
 _POLL_S: Final = 0.02
+_Outbox: TypeAlias = "asyncio.Queue[pb.RegionHeartbeatResponse | None]"
 
 
 def pd_service(member: Member) -> Service:
@@ -80,7 +81,8 @@ class ClusterHandlers:
             if loop.time() >= deadline:
                 raise RpcError(StatusCode.UNAVAILABLE, "no leader of the placement driver is known")
             await asyncio.sleep(_POLL_S)
-        members = [_member_message(row) for _, row in sorted(self._member.state.members.items())]
+        there = set(self._member.node.membership().value.all())  # who was removed is not
+        members = [_member_message(row) for id_, row in sorted(self._member.state.members.items()) if id_ in there]
         named = _member_message(leader)
         return pb.GetMembersResponse(header=self._edge.header(), members=members, leader=named, etcd_leader=named)
 
@@ -165,7 +167,7 @@ class Heartbeats:
     def __init__(self, edge: Edge) -> None:
         self._edge = edge
         self._member = edge.member
-        self._streams: dict[StoreId, asyncio.Queue[pb.RegionHeartbeatResponse | None]] = {}
+        self._streams: dict[StoreId, _Outbox] = {}
         edge.member.on_steps = self._push
 
     def bound(self) -> list[Bound]:
@@ -182,31 +184,25 @@ class Heartbeats:
     async def region_heartbeat(
         self, requests: AsyncIterator[pb.RegionHeartbeatRequest]
     ) -> AsyncIterator[pb.RegionHeartbeatResponse]:
-        outbox: asyncio.Queue[pb.RegionHeartbeatResponse | None] = asyncio.Queue(_OUTBOX_MAX)
+        outbox: _Outbox = asyncio.Queue(_OUTBOX_MAX)
         reading = asyncio.create_task(self._read(requests, outbox))
+        reading.add_done_callback(lambda _: _wake(outbox))
         try:
-            while (response := await outbox.get()) is not None:
-                yield response
+            while not (reading.done() and outbox.empty()):
+                response = await outbox.get()
+                if response is not None:  # None only wakes
+                    yield response
             await reading  # raises why it ended
         finally:
             reading.cancel()
             for store_id in [store_id for store_id, queue in self._streams.items() if queue is outbox]:
                 del self._streams[store_id]
 
-    async def _read(
-        self,
-        requests: AsyncIterator[pb.RegionHeartbeatRequest],
-        outbox: asyncio.Queue[pb.RegionHeartbeatResponse | None],
-    ) -> None:
-        try:
-            async for request in requests:
-                await outbox.put(await self._answer(request, outbox))
-        finally:
-            await outbox.put(None)
+    async def _read(self, requests: AsyncIterator[pb.RegionHeartbeatRequest], outbox: _Outbox) -> None:
+        async for request in requests:
+            await outbox.put(await self._answer(request, outbox))
 
-    async def _answer(
-        self, request: pb.RegionHeartbeatRequest, outbox: asyncio.Queue[pb.RegionHeartbeatResponse | None]
-    ) -> pb.RegionHeartbeatResponse:
+    async def _answer(self, request: pb.RegionHeartbeatRequest, outbox: _Outbox) -> pb.RegionHeartbeatResponse:
         empty = pb.RegionHeartbeatResponse(header=self._edge.header(), region_id=request.region.id)
         try:
             self._edge.check(request.header)
@@ -224,6 +220,11 @@ class Heartbeats:
             outbox = self._streams.get(step.leader.store_id)
             if outbox is not None and not outbox.full():
                 outbox.put_nowait(step_message(step, self._edge.header()))
+
+
+def _wake(outbox: _Outbox) -> None:
+    if not outbox.full():  # else whoever takes from it is awake
+        outbox.put_nowait(None)
 
 
 async def _soon(member: Member, report: RegionReport) -> Operator | None:

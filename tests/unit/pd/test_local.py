@@ -126,7 +126,7 @@ def test_a_new_leader_begins_with_what_was_written_down() -> None:
     run(main)
 
 
-def test_schedulers_wait_until_stores_were_heard_or_long_enough() -> None:
+def test_schedulers_wait_until_stores_and_regions_were_heard_or_long_enough() -> None:
     async def main(pd: LocalPlacement, clock: Clock) -> None:
         assert await pd.bootstrap(store(1), FIRST)
         await pd.put_store(store(2))
@@ -134,12 +134,14 @@ def test_schedulers_wait_until_stores_were_heard_or_long_enough() -> None:
         for store_id in (1, 2):
             await hear(pd, store_id)
             settled.append(pd.leader.is_settled)
+        await pd.region_heartbeat(RegionReport(FIRST, FIRST.peers[0]))
+        settled.append(pd.leader.is_settled)
         pd.restart()
         for seconds in (SETTLE_S, 1.0):
             clock.now_s += seconds
             await hear(pd, 1)
             settled.append(pd.leader.is_settled)
-        assert settled == [False, False, True, False, True]
+        assert settled == [False, False, False, True, False, True]
 
     run(main)
 
