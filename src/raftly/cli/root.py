@@ -16,9 +16,9 @@ __all__ = ["GROUPS", "raftly"]
 
 # name: (where its click command is, its line in `raftly --help`). The line is here so that help imports no group.
 GROUPS: Final = {
-    "config": ("raftly.cli.config:config", "Explain options of stores and placement drivers, and check files."),
+    "config": ("raftly.cli.config:config", "Explain the options of stores and drivers, check files."),
     "conformance": ("raftly.cli.conformance:conformance", "Run golden scripts against this Raft."),
-    "ctl": ("raftly.cli.ctl:ctl", "Look at a cluster, and tell its placement driver what to do."),
+    "ctl": ("raftly.cli.ctl:ctl", "Look at a cluster, tell its placement driver what to do."),
     "demo": ("raftly.cli.demo:demo", "Watch Raft work."),
     "kv": ("raftly.cli.kv:kv", "Read and write keys of a cluster."),
     "log": ("raftly.cli.log:log", "Show, check and repair the log of a node."),
