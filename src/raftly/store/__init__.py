@@ -19,5 +19,5 @@ Invariants:
 
 Reading order: `kv` and `ops` (what a server sees), `placement` (what the placement driver is to a store), `keys`,
 `region_state` and `command` (the bytes), `changes` and `split` (what admin commands make of a region), `apply`, `peer`,
-`store`; then `messages`, `snapshots`, `hibernation`, `compaction`, `duties`.
+`store`; then `messages`, `snapshots`, `hibernation`, `compaction`, `brake`, `duties`.
 """

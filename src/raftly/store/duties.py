@@ -128,12 +128,14 @@ class Duties:
 
     async def _store_heartbeat(self) -> None:
         capacity, available = self._usage()
+        engine = self._engine.stats()
         stats = StoreStats(
             self._meta.id,
             capacity,
             available,
-            self._engine.stats().disk_bytes + self._logs.size_bytes(),
+            engine.disk_bytes + self._logs.size_bytes(),
             len(self._shared.regions),
+            is_busy=engine.is_busy,
             interval_s=int(self._options.store_heartbeat_interval),
         )
         await self._placement.store_heartbeat(stats)

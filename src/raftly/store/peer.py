@@ -201,7 +201,9 @@ class RegionPeer:
         payload = encode_write(region.epoch.version, ops)
         if len(payload) > self._shared.options.entry_bytes_max:
             raise RaftEntryTooLarge(region.id, len(payload))
-        return self._propose(payload, deadline)
+        now = asyncio.get_running_loop().time()
+        delay = self._shared.brake.delay(now)
+        return self._propose(payload, deadline, min(delay, max(deadline - now, 0.0) / 2))
 
     def split(self, news: Sequence[NewRegion], deadline: float) -> asyncio.Future[list[object]]:
         """Cut the region at these keys; the result is the parts, this region first.
@@ -213,16 +215,31 @@ class RegionPeer:
             raise NotRegionLeader(self.region.id, self.leader)
         return self._propose(encode_split(self.region.epoch.version, news), deadline)
 
-    def _propose(self, payload: bytes, deadline: float) -> asyncio.Future[list[object]]:
+    def _propose(self, payload: bytes, deadline: float, delay: float = 0.0) -> asyncio.Future[list[object]]:
         group = self.group
         assert group is not None
-        count = len(self.waiting.places) + len(group.proposals)
+        brake = self._shared.brake
+        count = len(self.waiting.places) + len(group.proposals) + brake.waiting
         if count >= self._shared.options.calls_max:
             raise ServerIsBusy(f"{count} writes of region {self.region.id} are in flight")
-        future: asyncio.Future[list[object]] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[list[object]] = loop.create_future()
         self.idle_ticks = 0
-        group.propose(Proposal(payload, Answer(self, future), deadline))
+        proposal = Proposal(payload, Answer(self, future), deadline)
+        if delay:
+            brake.waiting += 1
+            loop.call_later(delay, self._propose_late, proposal)
+        else:
+            group.propose(proposal)
         return future
+
+    def _propose_late(self, proposal: Proposal) -> None:
+        """It has waited at the brake; meanwhile the peer may have left its group."""
+        self._shared.brake.waiting -= 1
+        if self.group is None:
+            proposal.refuse(NotRegionLeader(self.region.id))
+        elif not proposal.future.done():
+            self.group.propose(proposal)
 
     def read_now(self, ctx: RequestContext) -> EngineReader | None:
         """See `KvBackend.read_now`."""

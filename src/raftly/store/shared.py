@@ -12,6 +12,7 @@ from raftly.core.messages import MsgSnap
 from raftly.node.driver import Driver
 from raftly.node.lease_clock import LeaseClock
 from raftly.store.apply import Round
+from raftly.store.brake import Brake
 from raftly.store.options import StoreOptions
 from raftly.store.regions import RegionMap
 
@@ -43,6 +44,7 @@ class Shared:
     regions: RegionMap
     clock: LeaseClock
     sender: SnapshotSender
+    brake: Brake
     splits: list[tuple[RegionPeer, list[Region]]] = field(default_factory=list)
     """A peer, and the regions that were cut off its own."""
     changed: list[RegionPeer] = field(default_factory=list)

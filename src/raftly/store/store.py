@@ -20,6 +20,7 @@ from raftly.node.lease_clock import LeaseClock, lease_clock_of
 from raftly.storage.log_store import LogStore
 from raftly.storage.vfs import FileSystem
 from raftly.store.apply import Round
+from raftly.store.brake import Brake
 from raftly.store.checks import check_store
 from raftly.store.duties import Duties, Usage
 from raftly.store.founding import found, identify
@@ -70,7 +71,8 @@ class RegionStore:
         self._stopped = False
         self._driver = Driver(meta.id, logs, transport, DriverOptions(options.tick, clock))
         self._snapshots = Snapshots(fs, engine, cluster_id, transport, random, options)
-        self._shared = Shared(meta.id, options, self._driver, Round(engine), RegionMap(), clock, self._snapshots)
+        brake = Brake(lambda: engine.stats().is_busy)
+        self._shared = Shared(meta.id, options, self._driver, Round(engine), RegionMap(), clock, self._snapshots, brake)
         self._peers = Peers(self._shared, engine, logs, transport, random, self._spawn)
         self._snapshots.attach(self._shared, self._peers, logs, self._spawn)
         self._duties = Duties(self._shared, self._peers, placement, transport, meta, logs, engine, usage)
