@@ -41,7 +41,13 @@ it.
 
 The rows of 2B, 2C and 3B run on whole stores in the simulator. Unless a row says something else, its clients put
 numbered keys and scan their own range all the while, and every scan shows exactly what was acknowledged; then the
-faults end, and every acknowledged put is there once, in order.
+faults end, and every acknowledged put is there once, in order. A round takes three virtual seconds, and longer until
+what the row is about took place; there are two of them, where the course has three of five real seconds. Stores do not
+stop in good order for a restart: their power fails.
+
+Raftly is stricter than the course asks in four things, and the tests are of what it does: the last member of a group is
+not removed; a group of one stores an entry before it counts as committed; whoever returns to a store is a new peer; and
+a leader hands over before it is removed.
 
 """
 
