@@ -39,7 +39,7 @@ FASTEST := $(if $(filter compiled,$(FORMS)),$(BUILT))
 GOLDEN := $(wildcard tests/datadriven) $(wildcard $(addprefix ../shared/raft-conformance/,interaction quorum confchange))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit-plain unit-compiled golden-plain golden-compiled bench bench-core bench-engine bench-failover bench-log bench-memory bench-node bench-remote bench-rpc bench-start bench-store behaviours tinykv mutants soak docs clean \
+.PHONY: help run test unit-plain unit-compiled golden-plain golden-compiled bench bench-core bench-engine bench-failover bench-log bench-memory bench-node bench-regions bench-remote bench-rpc bench-start bench-store behaviours tinykv mutants soak docs clean \
         check check-format check-lint check-types check-docs format
 .DELETE_ON_ERROR:
 
@@ -100,6 +100,9 @@ bench-node: $(READY) $(FASTEST) ## commands a second of a replicated class in th
 
 bench-failover: $(READY) $(FASTEST) ## seconds without a leader after kill -9, and after SIGTERM
 	@PYTHONPATH=$(dir $(FASTEST)) $(BIN)/python bench/failover.py $(ARGS)
+
+bench-regions: $(READY) $(FASTEST) ## ten thousand regions on one store, of which a hundred are written to
+	@PYTHONPATH=$(dir $(FASTEST)) $(BIN)/python bench/regions.py $(ARGS)
 
 bench-remote: $(READY) $(FASTEST) ## the same from callers elsewhere
 	@PYTHONPATH=$(dir $(FASTEST)) $(BIN)/python bench/remote.py $(ARGS)
