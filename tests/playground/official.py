@@ -39,10 +39,13 @@ class Sync:
                 time.sleep(0.1)
                 self.client = RawClient.connect([self.endpoint])
 
+    def put(self, key: bytes) -> None:
+        self.again(lambda client: client.put(key, value_of(key)))
+
     def write(self, keys: list[bytes]) -> None:
         half = len(keys) // 2
         for key in keys[:half]:
-            self.again(lambda client, key=key: client.put(key, value_of(key)))
+            self.put(key)
         self.again(lambda client: client.batch_put({key: value_of(key) for key in keys[half:]}))
 
     def read(self, keys: list[bytes]) -> None:

@@ -181,7 +181,7 @@ def test_a_kill_of_every_process_loses_nothing(playground: Playground) -> None:
         thread.run(cluster.fill(pairs))
 
     write(100)
-    for process in list(cluster.processes.values()):
+    for process in (cluster.members()[0], cluster.stores()[0]):
         playground.settle()
         thread.run(process.kill())
         write(50)
@@ -201,30 +201,25 @@ def test_a_kill_of_every_process_loses_nothing(playground: Playground) -> None:
 
 def test_one_line_says_that_it_is_ready_and_nothing_is_left_behind(tmp_path: Path) -> None:
     command = [sys.executable, "-P", "-m", "raftly.cli"]
-    child = subprocess.Popen(
-        [*command, "playground", "--json", "--stores", "1", "--data", str(tmp_path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert child.stdout is not None
-        told = json.loads(child.stdout.readline())
-        assert (len(told["pd"]), len(told["stores"])) == (1, 1)
-        for words, said in ((["put", "k", "v"], ""), (["get", "k"], "v\n")):
-            done = subprocess.run(
-                [*command, "kv", "--pd", told["pd"][0], *words], capture_output=True, text=True, check=False
-            )
-            assert (done.returncode, done.stdout) == (0, said), done.stderr
-        children = [int(pid) for pid in Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()]
-        children += [int(pid) for task in Path(f"/proc/{child.pid}/task").iterdir()
-                     for pid in (task / "children").read_text().split()]  # fmt: skip
-        child.send_signal(signal.SIGTERM)
-        assert child.wait(SETTLE_S) == 128 + signal.SIGTERM
-        assert children
-        for pid in children:
-            with pytest.raises(ProcessLookupError):
-                os.kill(pid, 0)
-    finally:
-        child.kill()
-        child.wait()
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [*command, "playground", "--json", "--stores", "1", "--data", str(tmp_path)], stdin=pipe, stdout=pipe, text=True
+    ) as child:
+        try:
+            assert child.stdout is not None
+            told = json.loads(child.stdout.readline())
+            assert (len(told["pd"]), len(told["stores"])) == (1, 1)
+            for words, said in ((["put", "k", "v"], ""), (["get", "k"], "v\n")):
+                options = ["--timeout", str(SETTLE_S), "--pd", told["pd"][0]]
+                done = subprocess.run([*command, "kv", *options, *words], capture_output=True, text=True, check=False)
+                assert (done.returncode, done.stdout) == (0, said), done.stderr
+            tasks = Path(f"/proc/{child.pid}/task").iterdir()
+            children = [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
+            child.send_signal(signal.SIGTERM)
+            assert child.wait(SETTLE_S) == 128 + signal.SIGTERM
+        finally:
+            child.kill()
+    assert len(children) == 2
+    for pid in children:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)

@@ -1,14 +1,14 @@
 """The placement driver as a store asks and tells it, over gRPC: `store.placement.PlacementClient`.
 
-Region heartbeats go one after the other on one stream, and each answer carries at most one operator. The stream's
-answers come in their own time (TiKV's driver sends none when it has nothing to ask), so a heartbeat does not wait for
-one: it takes the operators that came since, for the region that it reports, and the rest wait for their regions.
+Region heartbeats share one stream. Our driver answers each of them at once, TiKV's only when it has something to ask;
+both send steps of their own accord too. A step that comes while nobody waits for it is kept for the region's next
+heartbeat, and `on_step` hears that there is one.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final, final
 
@@ -46,8 +46,12 @@ class GrpcPlacement:
     """Calls of one store. Raises what PdClient raises. `close` it."""
 
     def __init__(self, pd: PdClient) -> None:
+        self.on_step: Callable[[RegionId], None] = lambda _: None
         self._pd = pd
-        self._heartbeats = _Heartbeats(pd)
+        self._heartbeats = _Heartbeats(pd, self._on_early)
+
+    def _on_early(self, region_id: RegionId) -> None:
+        self.on_step(region_id)
 
     async def close(self) -> None:
         """End the stream of heartbeats, and the client that was handed in."""
@@ -164,8 +168,9 @@ class GrpcPlacement:
 class _Heartbeats:
     """The stream of region heartbeats, made again when it breaks."""
 
-    def __init__(self, pd: PdClient) -> None:
+    def __init__(self, pd: PdClient, on_step: Callable[[RegionId], None]) -> None:
         self._pd = pd
+        self._on_step = on_step
         self._stream: _Stream | None = None
         self._reading: asyncio.Task[None] | None = None
         self._opening = asyncio.Lock()
@@ -222,6 +227,7 @@ class _Heartbeats:
             asked.set_result(operator)
         elif operator is not None:
             self._early[response.region_id] = operator
+            self._on_step(response.region_id)
 
     def _fail(self, error: RaftlyError) -> None:
         for asked in self._waiting.values():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import shutil
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -31,7 +32,7 @@ from raftly.server.families import engine_families, metrics_page, process_famili
 from raftly.server.kv_server import KvServer, KvServerOptions
 from raftly.server.metrics import Families
 from raftly.server.placement_client import GrpcPlacement
-from raftly.server.process import Started, bound_address
+from raftly.server.process import Bound, Started, bound_address
 from raftly.server.raw import RawOptions
 from raftly.server.standalone import PEER, StandaloneKv
 from raftly.server.standalone_pd import standalone_pd
@@ -39,7 +40,7 @@ from raftly.server.status import Page, Pages, StatusServer, json_page
 from raftly.storage.log_store import LogOptions
 from raftly.storage.osfs import OsFs
 from raftly.store.options import StoreOptions
-from raftly.store.store import RegionStore
+from raftly.store.store import MakeTransport, RegionStore
 from raftly.transport.options import TcpOptions
 from raftly.transport.tcp import TcpTransport
 from raftly.transport.tls import PeerTls
@@ -157,7 +158,6 @@ async def start_store(config: StoreConfig) -> Started:
     clients = bound_address("address", config.address, config.advertise_address)
     peers = bound_address("peer_address", config.peer_address, config.advertise_peer_address)
     directory = Path(config.data_dir)
-    random = SplitMix64(int.from_bytes(os.urandom(8), "little"))
     async with AsyncExitStack() as undo:
         engine = open_engine(config.storage, directory / "engine")
         undo.callback(engine.close)
@@ -165,17 +165,6 @@ async def start_store(config: StoreConfig) -> Started:
         placement = GrpcPlacement(pd)
         undo.push_async_callback(placement.close)
         await _wait_for_driver(pd, config.pd)
-
-        def make_transport(cluster_id: int, store_id: int) -> TcpTransport:
-            listen = (peers.host, peers.port)
-            return TcpTransport(
-                cluster_id,
-                store_id,
-                listen,
-                {},
-                peer_tcp(config.tls, bind_senders=False),
-                advertise=split_address(peers.advertised),
-            )
 
         status = None if not config.status_address else bound_address("status_address", config.status_address)
         meta = StoreMeta(
@@ -189,9 +178,17 @@ async def start_store(config: StoreConfig) -> Started:
         (directory / "raft").mkdir(parents=True, exist_ok=True)
         fs = OsFs(directory / "raft")
         store = await RegionStore.start(
-            fs, engine, make_transport, placement, meta, store_options(config), random=random
+            fs,
+            engine,
+            _transports(config.tls, peers),
+            placement,
+            meta,
+            store_options(config),
+            random=SplitMix64(int.from_bytes(os.urandom(8), "little")),
+            usage=lambda: _usage(directory),
         )
         undo.push_async_callback(store.stop)
+        placement.on_step = store.report_soon
         server = KvServer(store, time.time, server_options(config, store.cluster_id, store.id))
         undo.push_async_callback(server.stop, config.server.drain / 2)
         await server.start(clients.host, clients.port)
@@ -204,6 +201,22 @@ async def start_store(config: StoreConfig) -> Started:
         ends = undo.pop_all()
     addresses = {"address": clients.advertised, "peer": peers.advertised, "status": meta.status_address}
     return Started(f"store {store.id}", addresses, failed, ends.aclose, config.server.drain, {"store": store.id})
+
+
+def _transports(tls: TlsSection, peers: Bound) -> MakeTransport:
+    """How a store reaches the others, once it knows who it is."""
+
+    def make(cluster_id: int, store_id: int) -> TcpTransport:
+        listen, advertise = (peers.host, peers.port), split_address(peers.advertised)
+        options = peer_tcp(tls, bind_senders=False)
+        return TcpTransport(cluster_id, store_id, listen, {}, options, advertise=advertise)
+
+    return make
+
+
+def _usage(directory: Path) -> tuple[int, int]:
+    disk = shutil.disk_usage(directory)
+    return disk.total, disk.free
 
 
 async def _wait_for_driver(pd: PdClient, addresses: Sequence[str]) -> None:

@@ -153,6 +153,11 @@ class Duties:
                 self._plan(peer.region.id, 0.0)
         self._wanted.set()
 
+    def report_soon(self, region_id: RegionId) -> None:
+        """Report a region now: the placement driver has something to ask."""
+        self._plan(region_id, 0.0)
+        self._wanted.set()
+
     def _plan(self, region_id: RegionId, when: float) -> None:
         self._due[region_id] = when
         heappush(self._order, (when, region_id))

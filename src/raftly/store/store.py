@@ -64,7 +64,6 @@ class RegionStore:
         self.options = options
         self.engine = engine
         self.cluster_id = cluster_id
-        self.failure: RaftlyError | None = None  # why this store serves nothing any more
         self._logs = logs
         self._transport = transport
         self._tasks: set[asyncio.Task[None]] = set()
@@ -186,6 +185,11 @@ class RegionStore:
     # --- what the server asks ---
 
     @property
+    def failure(self) -> RaftlyError | None:
+        """Why this store serves nothing any more, and must be stopped."""
+        return self._driver.failure
+
+    @property
     def id(self) -> StoreId:
         """This store."""
         return self.meta.id
@@ -197,6 +201,10 @@ class RegionStore:
     def peer_of(self, region_id: RegionId) -> RegionPeer | None:
         """The peer of a region that is here."""
         return self._peers.all.get(region_id)
+
+    def report_soon(self, region_id: RegionId) -> None:
+        """The placement driver has something to ask of a region that is led from here: report it now."""
+        self._duties.report_soon(region_id)
 
     def read_now(self, ctx: RequestContext) -> EngineReader | None:
         """See `KvBackend.read_now`."""

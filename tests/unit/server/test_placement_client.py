@@ -142,8 +142,11 @@ def test_a_step_for_another_region_waits_for_its_heartbeat() -> None:
     other = Operator(5, RegionEpoch(1, 1), Peer(51, 1), TransferLeader(Peer(52, 2)))
 
     async def test(driver: Driver, placement: GrpcPlacement) -> None:
+        asked: list[int] = []
+        placement.on_step = asked.append
         driver.answers = [step_message(other, OK), pb.RegionHeartbeatResponse(header=OK, region_id=2)]
         assert await placement.region_heartbeat(REPORT) is None
+        assert asked == [5]
         assert await placement.region_heartbeat(RegionReport(Region(5), Peer(51, 1))) == other
 
     run(test)
