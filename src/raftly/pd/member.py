@@ -347,8 +347,10 @@ class _Flight:
             self._task.add_done_callback(self._on_done)
         await asyncio.shield(self._task)
 
-    def _on_done(self, _: asyncio.Task[None]) -> None:
+    def _on_done(self, task: asyncio.Task[None]) -> None:
         self._task = None
+        if not task.cancelled():
+            task.exception()  # seen, also when nobody waits any more
 
     def cancel(self) -> None:
         """Give it up."""
