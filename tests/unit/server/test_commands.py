@@ -209,6 +209,8 @@ def test_a_write_that_nobody_waits_for_is_in_flight_until_it_ends() -> None:
     async def body() -> None:
         party = Party()
         party.backend.is_prompt = False
+        wrong: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, what: wrong.append(what))
         answers = [party.commands.begin(party.command, None, None) for _ in range(2)]
         for answer in answers:
             assert isinstance(answer, asyncio.Future)
@@ -219,6 +221,7 @@ def test_a_write_that_nobody_waits_for_is_in_flight_until_it_ends() -> None:
         party.backend.writing[1].set_result([None])
         await asyncio.sleep(0)
         assert party.commands.counts.in_flight == 0
+        assert wrong == []
 
     run(body())
 
