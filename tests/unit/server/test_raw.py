@@ -296,13 +296,24 @@ def test_the_checksum_of_parts_is_the_checksum_of_the_whole() -> None:
             return found.checksum, found.total_kvs, found.total_bytes
 
         assert await checksum((b"", b"001")) == (crc64(b"000"), 1, 3)
-        summing = asyncio.ensure_future(checksum((b"", b"")))
-        await asyncio.sleep(0)
-        assert not summing.done(), "others have no turn"
-        whole = await summing
+        whole = await checksum((b"", b""))
         parts = [await checksum((b"", b"250")), await checksum((b"250", b""))]
         assert whole == (parts[0][0] ^ parts[1][0], 500, parts[0][2] + parts[1][2])
         assert whole == await checksum((b"", b"250"), (b"250", b""))
+
+    run(body())
+
+
+def test_a_checksum_of_few_large_values_gives_others_a_turn() -> None:
+    async def body() -> None:
+        store = Store()
+        for key in b"abc":
+            await store.put(bytes([key]), b"x" * 20_000)
+        request = pb.RawChecksumRequest(context=CONTEXT, ranges=[pb.KeyRange()])
+        summing = asyncio.ensure_future(store.raw.checksum(request, FAR))
+        await asyncio.sleep(0)
+        assert not summing.done()
+        assert (await summing).total_kvs == 3
 
     run(body())
 
