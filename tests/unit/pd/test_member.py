@@ -1,8 +1,10 @@
-"""Members on simulated machines, under crashes, cuts and clocks that jump: timestamps and ids in the order of true time."""
+"""Members on simulated machines, under crashes, cuts and clocks that jump: numbers come in the order of true time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -53,9 +55,9 @@ class Members:
             count = self.random.choice((1, 3, 1000, 200_000))
             try:
                 member = await self.member(id_)
-                await self._ask(id_, count, lambda: self._timestamp(member, count), self.timestamps)
+                await self._ask(id_, count, partial(self._timestamp, member, count), self.timestamps)
                 few = self.random.randint(1, 5)
-                await self._ask(id_, few, lambda: member.alloc_ids(few), self.ids)
+                await self._ask(id_, few, partial(member.alloc_ids, few), self.ids)
             except (RaftlyError, HostDown, TimeoutError):
                 await asyncio.sleep(0.02)
 
@@ -104,7 +106,7 @@ class Members:
 def check_order(told: list[Answer]) -> None:
     """Numbers are given once, and whoever asked after another was told got higher ones."""
     by_number = sorted(told, key=lambda each: each[2])
-    for (_, _, _, last), (_, _, first, _) in zip(by_number, by_number[1:], strict=False):
+    for (_, _, _, last), (_, _, first, _) in pairwise(by_number):
         assert last < first, "given twice"
     highest_after = float("inf")
     for asked_at, _, first, _ in reversed(by_number):  # from the highest number down
