@@ -104,16 +104,22 @@ class _Question:
 
 @final
 class Reads:
-    """The reads of one group at one replica. Deadlines are of the loop's time, all else is measured by `clock`."""
+    """The reads of one group at one replica. Deadlines are of the loop's time, all else is measured by `clock`.
 
-    def __init__(self, group: Group, lease: float, retry: float, waiting_max: int, clock: LeaseClock) -> None:
+    Questions are numbered behind `number`. Where a replica leaves its group and joins again, its next Reads must not
+    use a number of the one before: a late answer to an old question would be taken for one to a new.
+    """
+
+    def __init__(
+        self, group: Group, lease: float, retry: float, waiting_max: int, clock: LeaseClock, number: int = 0
+    ) -> None:
         self._group = group
         self._clock = clock
         self._lease = lease
         self._retry = retry  # a question without an answer is asked again after so long
         self._waiting_max = waiting_max
         self._waiting = 0
-        self._number = 0
+        self._number = number
         self._gathering: list[_Waiter] | None = None  # ask at the end of this turn
         self._asked: dict[bytes, _Question] = {}
         self._answered: list[_Question] = []  # answered, not applied yet

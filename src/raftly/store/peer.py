@@ -267,7 +267,8 @@ class RegionPeer:
             assert self.group is not None
             options = self._shared.options
             retry = 2 * options.heartbeat_tick * options.tick
-            self._reads = Reads(self.group, options.lease, retry, options.calls_max, self._shared.clock)
+            number = self.group.config.seed  # drawn anew at every start
+            self._reads = Reads(self.group, options.lease, retry, options.calls_max, self._shared.clock, number)
             self._reads.on_applied(self.applied)
         return self._reads
 

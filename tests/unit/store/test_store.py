@@ -20,7 +20,10 @@ from raftly.base.region_errors import (
 )
 from raftly.engine.base import CF_DEFAULT, CF_LOCK
 from raftly.errors import ConfChangeError, StorageError
+from raftly.node.reads import STRONG
 from raftly.store.ops import Cas, CasResult, Delete, DeleteRange, Put
+from raftly.store.recovery import restart_items
+from raftly.store.region_state import ApplyState
 from tests.support.virtual import run
 from tests.unit.store.cluster import OPTIONS, Cluster, keys_of, soon
 
@@ -289,5 +292,35 @@ def test_the_directory_of_another_cluster_is_refused() -> None:
         cluster.placement.placement.cluster_id = 99
         with pytest.raises(StorageError, match="cluster 99"):
             await cluster.boot(0)
+
+    run(main())
+
+
+def test_a_peer_that_begins_anew_numbers_its_questions_anew() -> None:
+    """A late answer to a question of before must not be taken for one to a new question."""
+
+    async def main() -> None:
+        cluster = Cluster(1)
+        await cluster.start()
+        store, peer = await cluster.leader()
+        asked: list[int] = []
+
+        def start() -> None:
+            store._peers.start(peer)
+
+        for _ in range(2):
+            assert peer.group is not None
+            reads = peer.reads()
+            reads._lease_until = 0.0  # so that it has to ask
+            await reads.wait(STRONG, 1.0)
+            asked.append(reads._number)
+            log, applied, term = peer.group.log, ApplyState(peer.applied, peer.applied_term), peer.term
+            peer.rest("a test")
+            store._driver.remove_group(peer.region.id)
+            items = restart_items(log, peer.region, applied, term, 0)
+            store._driver.write(*items, then=start)
+            await cluster.until(lambda: peer.is_leader)
+        assert asked[0] != asked[1]
+        await cluster.stop()
 
     run(main())
