@@ -18,6 +18,7 @@ Invariants:
 6. A region in which nothing happens costs no tick, no message and no timer.
 
 Reading order: `kv` and `ops` (what a server sees), `placement` (what the placement driver is to a store), `keys`,
-`region_state` and `command` (the bytes), `changes` and `split` (what admin commands make of a region), `apply`, `peer`,
-`store`; then `messages`, `snapshots`, `hibernation`, `compaction`, `brake`, `duties`.
+`region_state` and `command` (the bytes), `changes` (what admin commands make of a region), `apply`, `checks`, `peer`
+and `shared` (one replica), `peers` (all of a store, how they come and go), `recovery`, `store`; then `snapshots` over
+`region_snapshot`, `hibernation` and `messages`, `compaction`, `split_check`, and `duties` (what is done by the clock).
 """
