@@ -35,6 +35,8 @@ _log: Final = logging.getLogger("raftly.store")
 
 _HEARTBEATS_MAX: Final = 64  # in flight
 _SOON_S: Final = 1.0  # a region with peers that catch up is reported again after so long
+_SLEEPERS: Final = 10  # times as long between reports of a region that sleeps: they would be most of what it costs
+_PHASE: Final = 0.6180339887498949  # of a turn between two regions' places in it, so that any number lies evenly
 _DOWN_S: Final = 2.0  # a peer that was heard since is not down
 _ADMIN_S: Final = 10.0
 
@@ -42,6 +44,15 @@ T = TypeVar("T")
 
 Usage: TypeAlias = Callable[[], tuple[int, int]]
 """Capacity of the disk, and what is available of it."""
+
+
+def next_turn(region_id: RegionId, now: float, interval: float) -> float:
+    """When a region is reported next if nothing happens to it, at most `interval` from now.
+
+    Each has its own place in the turn, so that those that changed together are not reported together ever after.
+    """
+    place = region_id * _PHASE % 1.0 * interval
+    return now + interval - (now - place) % interval
 
 
 @final
@@ -89,6 +100,7 @@ class Duties:
             (self._cut_logs, options.log_check_interval),
             (self._check_splits, options.split_check_interval),
             (self._settle_stale, options.stale_peer_timeout / 2),
+            (self._hasten_reports, options.region_heartbeat_interval / 4),
         ):
             self._tasks.append(loop.create_task(self._repeat(work, interval)))
         self._tasks.append(loop.create_task(self._region_heartbeats()))
@@ -185,7 +197,9 @@ class Duties:
         if region_id in self._reporting or not peer.knows_all:
             self._plan(region_id, loop.time() + self._options.tick)
             return
-        self._plan(region_id, loop.time() + self._options.region_heartbeat_interval)
+        is_asleep = peer.group is not None and peer.group.asleep
+        interval = self._options.region_heartbeat_interval * (_SLEEPERS if is_asleep else 1)
+        self._plan(region_id, next_turn(region_id, loop.time(), interval))
         await self._slots.acquire()
         self._reporting.add(region_id)
         task = loop.create_task(self._report(peer))
@@ -196,6 +210,16 @@ class Duties:
         soon = asyncio.get_running_loop().time() + _SOON_S
         if soon < self._due.get(region_id, 0.0):
             self._plan(region_id, soon)
+
+    async def _hasten_reports(self) -> None:
+        """A region that slept when its next report was planned, and does no more, does not wait so long."""
+        interval = self._options.region_heartbeat_interval
+        latest = asyncio.get_running_loop().time() + interval
+        for region_id, when in list(self._due.items()):
+            peer = self._peers.all.get(region_id) if when > latest else None
+            if peer is not None and peer.group is not None and not peer.group.asleep:
+                self._plan(region_id, next_turn(region_id, latest - interval, interval))
+        self._wanted.set()
 
     async def _report(self, peer: RegionPeer) -> None:
         region_id = peer.region.id

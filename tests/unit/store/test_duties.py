@@ -1,8 +1,16 @@
 """Duties: what a store tells of its regions, and when it looks at them."""
 
+import asyncio
+from collections import Counter
 from dataclasses import replace
 
+import pytest
+
+from raftly.base.heartbeats import RegionReport
+from raftly.base.operators import Operator
 from raftly.engine.base import CF_DEFAULT
+from raftly.pd.local import LocalPlacement
+from raftly.store.duties import next_turn
 from raftly.store.ops import Put
 from tests.support.virtual import run
 from tests.unit.store.cluster import OPTIONS, Cluster, soon
@@ -32,6 +40,48 @@ def test_keys_written_again_count_once_when_a_region_was_walked_over() -> None:
         cut_off = store.peer_of(parts[1].id)
         assert cut_off is not None
         assert (peer.keys, cut_off.keys) == (30, 30)
+        await cluster.stop()
+
+    run(main())
+
+
+def test_regions_have_their_own_places_in_a_turn() -> None:
+    turns = [next_turn(region_id, 1000.0, 60.0) for region_id in range(1, 6001)]
+    assert all(1000.0 < turn <= 1060.0 for turn in turns)
+    by_second = Counter(int(turn) for turn in turns)
+    assert len(by_second) == 60
+    assert max(by_second.values()) <= 110
+    assert next_turn(7, next_turn(7, 1000.0, 60.0), 60.0) == pytest.approx(next_turn(7, 1000.0, 60.0) + 60.0)
+
+
+def test_a_region_that_sleeps_is_seldom_reported_and_as_often_as_before_once_it_wakes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = 0
+    take = LocalPlacement.region_heartbeat
+
+    async def count(placement: LocalPlacement, report: RegionReport) -> Operator | None:
+        nonlocal told
+        told += 1
+        return await take(placement, report)
+
+    monkeypatch.setattr(LocalPlacement, "region_heartbeat", count)
+
+    async def main() -> None:
+        nonlocal told
+        cluster = Cluster(1, options=replace(OPTIONS, hibernate_ticks=5, region_heartbeat_interval=2.0))
+        await cluster.start()
+        store, peer = await cluster.leader()
+        await cluster.until(lambda: peer.group is not None and peer.group.asleep)
+        await asyncio.sleep(5.0)
+        told = 0
+        await asyncio.sleep(100.0)
+        assert 5 <= told <= 6
+        told = 0
+        for _ in range(100):
+            await store.write(cluster.context(peer), [Put(CF_DEFAULT, b"k", b"v")], soon())
+            await asyncio.sleep(0.2)
+        assert told >= 8
         await cluster.stop()
 
     run(main())
