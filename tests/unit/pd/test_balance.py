@@ -78,8 +78,8 @@ def test_leaders_are_handed_over_until_counts_differ_by_one() -> None:
     cluster = cluster_of(3)
     for n in range(7):
         cluster.regions.put(report(region(n + 1, key(n), key(n + 1), [1, 2, 3]), 1))
-    seen = []
-    while (found := balance_leader.schedule(cluster, RAND)) is not None:
+    seen: list[tuple[int, int] | None] = []
+    while len(seen) < 20 and (found := balance_leader.schedule(cluster, RAND)) is not None:
         seen.append(moved(found))
         leader = found.report.region.peer_on(found.to)
         assert leader is not None
