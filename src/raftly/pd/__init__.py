@@ -13,6 +13,6 @@ regions that the last one wrote down, and with what it hears.
 
 Reading order: `tso`, `id_alloc` (numbers); `config`, `stores`, `region_tree`, `hot`, `isolation`, `cluster` (what rules
 look at); `moves`, `operators` (what they propose, and its steps); `schedulers` (the rules); `coordinator` (which run
-when, what is under way); `gc`, `placement` (what is replicated); `leader` (all of it at the member that leads), `local`
-(the same in one process), `member` (on a node).
+when, what is under way); `gc`, `placement` (what is replicated); `leader` (all of it at the member that leads), `admin`
+(what people ask for), `local` (the same in one process), `member` (on a node).
 """
