@@ -19,6 +19,8 @@ import pathlib, sys, time
 from raftly.testing.processes import ProcessCluster
 cluster = ProcessCluster({TARGET!r}, pathlib.Path(sys.argv[1]), 2)
 cluster.start()
+while not all(process.said for process in cluster.running.values()):  # before that they know nothing of a parent
+    time.sleep(0.01)
 cluster.pause(2)
 print(*[process.pid for process in cluster.running.values()], flush=True)
 time.sleep(60)
