@@ -3,8 +3,8 @@
     python bench/regions.py [--regions 10000] [--hot 100] [--seconds 60] [--engine rocks|memory] [--stores 1|3] [--json]
 
 A process has a store with so many regions, made by splits; another one has a store with the hot ones alone. Both wait
-until all regions sleep. Then the share of a processor that the first one takes is measured, for as long as a region
-waits between two heartbeats, so that each is reported once; and its memory. Then, in turns, every hot region of either
+until all regions sleep, and as long again as a region that is awake waits between two reports. Then the share of a
+processor that the first one takes is measured, and its memory. Then, in turns, every hot region of either
 takes writes, one at a time each; the processor's time for a write tells most where other things run beside.
 
 The placement driver's rules run in the store's process and count for it; there is no gRPC. With three stores, all are
@@ -173,6 +173,7 @@ async def child(options: argparse.Namespace, root: Path) -> None:
         seconds = float(line[1])
         if line[0] == "idle":
             await stores.asleep()
+            await asyncio.sleep(options.settle)
             cpu, started = process_time(), perf_counter()
             await asyncio.sleep(seconds)
             share = (process_time() - cpu) / (perf_counter() - started)
@@ -196,7 +197,7 @@ class Child:
 
     def __init__(self, regions: int, options: argparse.Namespace) -> None:
         args = ["--child", str(regions), "--hot", str(options.hot), "--stores", str(options.stores)]
-        args += ["--engine", options.engine]
+        args += ["--engine", options.engine, "--settle", str(options.settle)]
         self._process = subprocess.Popen(
             [sys.executable, __file__, *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -265,7 +266,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--regions", type=int, default=10_000)
     parser.add_argument("--hot", type=int, default=100)
-    parser.add_argument("--seconds", type=float, default=60.0, help="of idleness")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of idleness that are measured")
+    parser.add_argument("--settle", type=float, default=60.0, help="seconds of it before that")
     parser.add_argument("--write-seconds", type=float, default=3.0, help="of each of three turns")
     parser.add_argument("--engine", choices=("rocks", "memory"), default="rocks")
     parser.add_argument("--stores", type=int, choices=(1, 3), default=1)
