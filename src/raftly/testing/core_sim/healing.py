@@ -83,7 +83,7 @@ def _operate(world: World, leader: Node) -> None:
     for id_ in members:
         leader.raw.adjust_max_inflight_msgs(id_, world.drawn.config.max_inflight_msgs)
     if any(world.nodes[id_].raft.pending_request_snapshot for id_ in members if world.nodes[id_].alive):
-        leader.compact(at_once=True)  # somebody waits for one that is new enough
+        leader.application.compact(at_once=True)  # somebody waits for one that is new enough
         leader.acted()
     if log.committed == leader.applied and leader.raft.committed_in_term():
         for node in world.nodes.values():

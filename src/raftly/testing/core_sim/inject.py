@@ -88,7 +88,7 @@ def write(world: World, node: Node, payloads: list[bytes]) -> None:
         if last:
             term = node.raft.term
             for index in range(last - len(payloads) + 1, last + 1):
-                node.waiters[index] = term
+                node.application.waiters[index] = term
     node.acted()
 
 
@@ -313,7 +313,7 @@ def _leader_lost(injector: Injector, fault: Fault) -> None:
 def _compact(injector: Injector, fault: Fault) -> None:
     node = injector.node(fault)
     if node.act():
-        node.compact()
+        node.application.compact()
         node.acted()
 
 

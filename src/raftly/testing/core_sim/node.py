@@ -7,8 +7,6 @@ finished before the next one is taken.
 
 from __future__ import annotations
 
-import struct
-from collections import deque
 from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import replace
@@ -17,7 +15,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from raftly.base.membership import ConfState
 from raftly.base.rand import SplitMix64
-from raftly.base.types import Entry, EntryType, HardState, Index, NodeId, Snapshot, SnapshotMeta, Term
+from raftly.base.types import HardState, Index, NodeId, Snapshot, SnapshotMeta, Term
 from raftly.core.config import Config, ReadOnlyOption
 from raftly.core.messages import (
     Message,
@@ -28,27 +26,23 @@ from raftly.core.messages import (
     MsgTimeoutNow,
     MsgVoteResp,
 )
-from raftly.core.proposals import decode_change
 from raftly.core.raw_node import RawNode
 from raftly.core.readindex import ReadState
 from raftly.core.ready import Ready
 from raftly.core.role import Role
-from raftly.errors import ConfChangeError, DiskFull, PeerNotFound, ProposalError, StorageError, SyncFailed
-from raftly.node.roster import advance
+from raftly.errors import DiskFull, PeerNotFound, ProposalError, StorageError, SyncFailed
 from raftly.storage.group_log import GroupLog
-from raftly.storage.items import EntriesItem, HardStateItem, Item, MembershipItem, SnapshotItem
+from raftly.storage.items import EntriesItem, HardStateItem, Item, SnapshotItem
 from raftly.storage.log_store import LogOptions, LogStore
-from raftly.testing.checks import mix
+from raftly.testing.core_sim.application import EMPTY, GROUP, Application
 from raftly.testing.core_sim.disk import PAUSE, PowerLost, fill, start_commit
 from raftly.testing.memfs import MemFs
 
 if TYPE_CHECKING:
     from raftly.testing.core_sim.world import World
 
-GROUP: Final = 1
 _CLUSTER: Final = 1
 _LEADER: Final = Role.LEADER
-_STATE: Final = struct.Struct("<Q")
 _RETRY_US: Final = 100_000  # between two attempts to write to a full disk
 _RESTART_US: Final = 50_000  # a supervisor starts a process that ended by itself so much later
 
@@ -83,7 +77,7 @@ class Node:
         founders = self._founders
         if self.id in founders and not self._modelled:
             store = self._open()
-            begin = SnapshotItem(GROUP, Snapshot(SnapshotMeta(1, 1, ConfState(founders)), _STATE.pack(0)), False)
+            begin = SnapshotItem(GROUP, Snapshot(SnapshotMeta(1, 1, ConfState(founders)), EMPTY), False)
             for _ in start_commit(store.commit([begin, HardStateItem(GROUP, HardState(1, 0, 1))])):
                 raise AssertionError("nothing makes this disk wait")
             store.close()
@@ -123,18 +117,11 @@ class Node:
         self._ready: Ready | None = None  # synchronous style: waits for the disk,
         self._ready_in_flight = False  # and it is in the write under way
         self._held: list[Message] = []  # arrived while paused
-        self._applying: deque[MsgStorageApply] = deque()  # the application is at work on these
-        self._cut: tuple[Snapshot, Index] | None = None
         self.disk_full = False
         self.transfer_term: Term = 0
-        self.waiters: dict[Index, Term] = {}
         self.questions: dict[bytes, tuple[int, Term]] = {}  # reads: asked when, while leading in which term
-        stored = self.log.snapshot_meta
-        self.applied: Index = stored.meta.index
-        self.state = _STATE.unpack(stored.data)[0] if stored.data else 0
-        self.conf = stored.meta.conf_state
-        self.log.latest_snapshot = self._to_send
-        self._conf_index = self.log.conf_index
+        self.application = Application(self, world)
+        self.log.latest_snapshot = self.application.to_send
         config = replace(self._config, id=self.id, seed=self._random.getrandbits(32), applied=self.applied)
         self.raw = RawNode(config, self.log, world.tracer)
         self.raft = self.raw.raft
@@ -146,7 +133,7 @@ class Node:
 
     def _bootstrap(self) -> None:
         """The members are in the log, and there is no snapshot that would tell of them; they stay the same."""
-        self.conf = ConfState(self._founders)
+        self.application.conf = ConfState(self._founders)
         if self.raft.term == 0:
             self.raw.bootstrap([(id_, b"") for id_ in self._founders])
             self._world.checker.look(self.raft)
@@ -346,7 +333,7 @@ class Node:
                     if isinstance(message, MsgStorageAppend):
                         self._plan_write(message)
                     elif isinstance(message, MsgStorageApply):
-                        self._hand_over(message)
+                        self.application.hand_over(message)
                     else:
                         self._post(message)
                 self._world.checker.look(self.raft, self._world.now)
@@ -368,7 +355,7 @@ class Node:
         if ready.read_states:
             self._on_reads(ready.read_states)
         if ready.snapshot is not None:
-            self._restore(ready.snapshot)
+            self.application.restore(ready.snapshot)
             self._items.append(SnapshotItem(GROUP, ready.snapshot, keeps_entries=False))
         if ready.hard_state is not None:
             self._plan_state(ready.hard_state, ready.must_sync or ready.snapshot is not None)
@@ -379,13 +366,13 @@ class Node:
     def _finish(self, ready: Ready) -> None:
         for message in ready.messages:
             self._post(message)
-        self._apply(ready.committed_entries)
+        self.application.apply(ready.committed_entries)
         self.raw.advance()
         self._world.checker.look(self.raft, self._world.now)
 
     def _plan_write(self, message: MsgStorageAppend) -> None:
         if message.snapshot is not None:
-            self._restore(message.snapshot)
+            self.application.restore(message.snapshot)
             self._items.append(SnapshotItem(GROUP, message.snapshot, keeps_entries=False))
         if message.term or message.vote or message.commit:
             state = HardState(message.term, message.vote, message.commit)
@@ -425,110 +412,26 @@ class Node:
             self.raw.report_snapshot(to, failed=failed)
             self.acted()
 
-    # --- the state machine ---
+    # --- the application ---
 
-    def _hand_over(self, message: MsgStorageApply) -> None:
-        """The application applies this at once, or takes its time."""
-        wait = self._world.drawn.apply_us
-        if wait:
-            self._applying.append(message)
-            self._world.after(wait, self._applied_later, self.starts)
-        else:
-            self._apply(message.entries)
-            for response in message.responses:
-                self.raw.step(response)
+    @property
+    def applied(self) -> Index:
+        """The newest entry that was applied."""
+        return self.application.applied
 
-    def _applied_later(self, incarnation: int) -> None:
-        if not self.alive or incarnation != self.starts:
-            return
-        wait = self.paused_until - self._world.now
-        if wait > 0:
-            self._world.after(wait, self._applied_later, incarnation)
-            return
-        message = self._applying.popleft()
-        self._apply(message.entries)
-        for response in message.responses:
-            self.raw.step(response)
-        self.acted()
+    @property
+    def state(self) -> int:
+        """A hash of all that was applied."""
+        return self.application.state
 
-    def _apply(self, entries: list[Entry]) -> None:
-        checker, raft = self._world.checker, self.raft
-        for entry in entries:
-            if entry.index <= self.applied:
-                continue  # a snapshot covered it meanwhile
-            assert entry.index == self.applied + 1, f"{entry!r} is to be applied behind {self.applied}"
-            self.applied = entry.index
-            if entry.type == EntryType.NORMAL:
-                if entry.data_bytes():
-                    self.state = mix(self.state, entry.data)
-            else:
-                self._apply_change(entry)
-            checker.applied(raft, entry, self.state)
-            if self.waiters:
-                term = self.waiters.pop(entry.index, None)
-                if term == entry.term:
-                    checker.acknowledged(raft, entry.index, term)
-                    self._world.on_acknowledged()
-        if entries:
-            self._maybe_snapshot()
+    @property
+    def conf(self) -> ConfState:
+        """The members, as of the newest entry that was applied."""
+        return self.application.conf
 
-    def _apply_change(self, entry: Entry) -> None:
-        change = decode_change(entry).as_v2()
-        is_new = entry.index > self._conf_index
-        try:
-            conf = self.raw.apply_conf_change(change) if is_new else advance(self.conf, change)
-        except ConfChangeError:
-            return  # impossible changes are skipped, by everyone alike
-        self._world.checker.configured(self.raft, entry.index, self.conf, conf)
-        if conf.voters_outgoing and any(link.cuts for link in self._world.network.links.values()):
-            self._world.rare["joint changes in a partition"] += 1
-        self.conf = conf
-        if is_new:
-            self._items.append(MembershipItem(GROUP, entry.index, conf))
-
-    def _restore(self, snapshot: Snapshot) -> None:
-        meta = snapshot.meta
-        self.applied = meta.index
-        self.state = _STATE.unpack(snapshot.data)[0]
-        self.conf = meta.conf_state
-        self._conf_index = meta.index
-        self._cut = None
-        self.waiters.clear()
-        self._world.checker.restored(self.raft, meta.index, self.state)
-
-    def _maybe_snapshot(self) -> None:
-        drawn = self._world.drawn
-        if self.applied - self.log.snapshot_meta.meta.index >= drawn.snapshot_entries:
-            self.compact()
-
-    def compact(self, *, at_once: bool = False) -> None:
-        """Make a snapshot of now, or cut the log behind one that was made before; as far as all that is durable.
-
-        With `at_once` the new snapshot does not wait until so many entries are kept behind it.
-        """
-        log = self.log
-        if self._cut is None or at_once:
-            term = self.raft.log.term_or_none(self.applied)
-            if term is None or self.applied <= log.snapshot_meta.meta.index:
-                return
-            snapshot = Snapshot(SnapshotMeta(self.applied, term, self.conf), _STATE.pack(self.state))
-            self._cut = (snapshot, self.applied + (0 if at_once else self._world.drawn.entries_kept))
-        snapshot, due = self._cut
-        index = snapshot.meta.index
-        known = self.raft.log.applied
-        if due <= known and log.first_index() <= index <= log.last_index():
-            self._cut = None
-            self._items.append(SnapshotItem(GROUP, snapshot, keeps_entries=True))
-            self._world.checker.counts["compactions"] += 1
-
-    def _to_send(self, to: NodeId) -> Snapshot | None:
-        """The snapshot that the log stands on, or one of now for somebody whom that does not know."""
-        stored = self.log.snapshot_meta
-        conf = stored.meta.conf_state
-        if to in conf.voters or to in conf.learners or to in conf.voters_outgoing:
-            return stored
-        term = self.raft.log.term_or_none(self.applied)
-        return None if term is None else Snapshot(SnapshotMeta(self.applied, term, self.conf), _STATE.pack(self.state))
+    def write(self, item: Item) -> None:
+        """Add something to the next write."""
+        self._items.append(item)
 
     # --- reads ---
 
