@@ -10,7 +10,7 @@
     2 SPLIT    new regions to the end:  u32 size, key   u64 region id   u32 count, that many peer ids (u64)
 
     change     the context of a change of peers:  u8 version 1   u64 conf_ver for which it was proposed
-               peers to the end, those that are new:  u64 peer id   u64 store id
+               peers to the end, of each change but removals:  u64 peer id   u64 store id
 
 Little-endian. An empty payload is a leader's first entry. A command of a version that is unknown stops the peer: it
 must not go on otherwise than replicas that know it.
