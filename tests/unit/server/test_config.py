@@ -41,8 +41,8 @@ def test_sizes_and_durations_are_read(tmp_path: Path) -> None:
 
 def test_flags_count_more_than_the_file(tmp_path: Path) -> None:
     path = written(tmp_path, 'data_dir = "file"\n[log]\nlevel = "error"\nformat = "json"')
-    config = read_config(StoreConfig, path, {"data_dir": "flag", "log.level": "debug", "raft.tick": "30ms"})
-    assert (config.data_dir, config.log.level, config.log.format, config.raft.tick) == ("flag", "debug", "json", 0.03)
+    config = read_config(StoreConfig, path, {"data_dir": "flag", "log.level": "debug", "raft.tick": "60ms"})
+    assert (config.data_dir, config.log.level, config.log.format, config.raft.tick) == ("flag", "debug", "json", 0.06)
 
 
 @pytest.mark.parametrize(
