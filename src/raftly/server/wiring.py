@@ -30,6 +30,7 @@ from raftly.rpc import ClientTls, Limits, ServerTls
 from raftly.server.config import StorageSection, StoreConfig, TlsSection
 from raftly.server.families import engine_families, metrics_page, process_families, region_families, rpc_families
 from raftly.server.kv_server import KvServer, KvServerOptions
+from raftly.server.layout import settle_layout
 from raftly.server.metrics import Families
 from raftly.server.placement_client import GrpcPlacement
 from raftly.server.process import Bound, Started, bound_address
@@ -161,6 +162,7 @@ async def start_store(config: StoreConfig) -> Started:
     async with AsyncExitStack() as undo:
         engine = open_engine(config.storage, directory / "engine")
         undo.callback(engine.close)
+        await settle_layout(engine, enable_ttl=config.storage.ttl)
         pd = PdClient(config.pd, tls=client_tls(config.tls))
         placement = GrpcPlacement(pd)
         undo.push_async_callback(placement.close)
@@ -296,6 +298,7 @@ async def start_standalone(config: StoreConfig) -> Started:
     bound = bound_address("address", config.address, config.advertise_address)
     engine = open_engine(config.storage, Path(config.data_dir) / "engine")
     try:
+        await settle_layout(engine, enable_ttl=config.storage.ttl)
         backend = StandaloneKv(engine, on_failure)
         options = server_options(config, STANDALONE_CLUSTER, PEER.store_id)
         driver = standalone_pd(STANDALONE_CLUSTER, bound.advertised)

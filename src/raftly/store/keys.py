@@ -5,6 +5,7 @@
                             0x02 u64 region id       region state     (big-endian: regions in order of their ids)
                             0x03 u64 region id       apply state
                             0x04                     the first region, as long as the cluster has not begun with it
+                            0x05                     how values are laid out (server.layout)
 
 The prefix leaves room beside users' keys, as in TiKV, and an end for the range of all of them.
 """
@@ -20,6 +21,7 @@ DATA_PREFIX: Final = b"z"
 DATA_END: Final = b"{"  # above every data key
 IDENT_KEY: Final = b"\x01"
 PREPARED_KEY: Final = b"\x04"
+LAYOUT_KEY: Final = b"\x05"
 REGION_STATE_LO: Final = b"\x02"
 REGION_STATE_HI: Final = b"\x03"
 
