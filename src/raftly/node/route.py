@@ -46,6 +46,7 @@ from raftly.transport.dial import Backoff
 from raftly.transport.options import Address
 
 _TIMER_ERROR_S: Final = 1e-6  # loops round, and a timer may be so much early
+_LEARN_S: Final = 2.0  # between two looks at who is a member
 _HOPS_MAX: Final = 3  # hints that are followed in a row, without a pause
 _FOR_GOOD: Final = {"CLUSTER", "CERTIFICATE", "VERSION", "FEATURES"}  # refusals that waiting does not end
 
@@ -133,6 +134,7 @@ class Route:
         self._deadlines = Deadlines()
         self._silent_until: dict[Address, float] = {}  # did not answer in time, so others are asked until then
         self._learning: set[asyncio.Task[None]] = set()
+        self._learn_at = 0.0  # not before
         self._closed = False
 
     @property
@@ -227,6 +229,8 @@ class Route:
             self._lost(address, trying, garbled)
         else:
             trying.reached = True
+            if loop.time() >= self._learn_at:
+                self._begin_to_learn(channel)
             return response
         if trying.unknown and effect is Effect.EACH_TIME:
             raise self._end(trying, effect)
@@ -326,15 +330,21 @@ class Route:
 
     async def _dial(self, address: Address) -> Channel:
         channel = self._channels[address] = await self._dialer.dial(address)
-        learning = asyncio.get_running_loop().create_task(self._learn(channel))
-        self._learning.add(learning)
-        learning.add_done_callback(self._learning.discard)
+        self._begin_to_learn(channel)
         return channel
 
     def _on_dialed(self, address: Address, task: asyncio.Task[Channel]) -> None:
         self._dialing.pop(address, None)
         if not task.cancelled():
             task.exception()  # seen, also when nobody waits any more
+
+    def _begin_to_learn(self, channel: Channel) -> None:
+        """With every connection, and now and then: all members may be replaced while one of them goes on answering."""
+        loop = asyncio.get_running_loop()
+        self._learn_at = loop.time() + _LEARN_S
+        learning = loop.create_task(self._learn(channel))
+        self._learning.add(learning)
+        learning.add_done_callback(self._learning.discard)
 
     async def _learn(self, channel: Channel) -> None:
         """Ask a node for the members."""

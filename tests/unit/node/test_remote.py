@@ -425,6 +425,28 @@ def test_members_are_changed_from_outside() -> None:
     run(main())
 
 
+def test_a_caller_that_stays_connected_hears_who_came_and_went() -> None:
+    """All that it knew may be gone by the time its connection closes (found by a simulated run of whole nodes)."""
+
+    async def main() -> None:
+        async with Nodes() as nodes:
+            serve(nodes)
+            leader = await nodes.leader()
+            async with caller(nodes, leader.config.id) as remote:
+                await remote.call(Register.set, "a", 1)
+                await asyncio.sleep(0.1)
+                addresses = [memory_address(id_) for id_ in nodes.ids]
+                assert sorted(remote._shared.route.addresses) == addresses
+                gone = nodes.others(leader)[0].config.id
+                await leader.remove(gone)
+                await asyncio.sleep(3)
+                await remote.call(Register.set, "a", 2)
+                await asyncio.sleep(0.1)
+                assert set(addresses) - set(remote._shared.route.addresses) == {memory_address(gone)}
+
+    run(main())
+
+
 @pytest.mark.parametrize(
     "text,address",
     [("localhost:1", ("localhost", 1)), ("10.0.0.1:65535", ("10.0.0.1", 65535)), ("[::1]:4001", ("::1", 4001))],
