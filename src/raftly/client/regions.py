@@ -28,6 +28,7 @@ from raftly.rpc import ClientTls, Limits, Method, RpcError
 __all__ = ["TOP", "Attempt", "ClientOptions", "Kind", "Regions"]
 
 TOP: Final = b"\xff" * 8193  # above every key that a store takes
+_LOOK_UP_S: Final = 0.5  # for the address of a store that may have moved
 
 ANSWER_BYTES_MAX: Final = 64 << 20
 MISSING: Final = frozenset({"REGION_NOT_FOUND", "NOT_BOOTSTRAPPED", "REGIONS_NOT_CONTAIN_ALL_KEY_RANGE"})
@@ -135,6 +136,7 @@ class Regions:
         self._rng: Final = rng or Random()  # noqa: S311 - jitter is no secret
         self._channels = Channels(tls=options.tls, limits=Limits(message_bytes_max=ANSWER_BYTES_MAX))
         self._addresses: dict[StoreId, str] = {}
+        self._doubted: set[StoreId] = set()  # those of them that may be old
         self._closed = False
 
     async def close(self) -> None:
@@ -182,11 +184,19 @@ class Regions:
         return placed
 
     async def _address(self, store_id: StoreId, attempt: Attempt) -> str:
-        address = self._addresses.get(store_id)
-        if address is None:
-            store = await self.pd.get_store(store_id, timeout_s=attempt.left())
-            address = self._addresses[store_id] = store.address
-        return address
+        known = self._addresses.get(store_id)
+        if known is not None and store_id not in self._doubted:
+            return known
+        patience = attempt.left() if known is None else min(attempt.left(), _LOOK_UP_S)
+        try:
+            store = await self.pd.get_store(store_id, timeout_s=patience)
+        except NotDone:
+            if known is None:
+                raise
+            return known  # the placement driver does not answer; a store seldom moves
+        self._doubted.discard(store_id)
+        self._addresses[store_id] = store.address
+        return store.address
 
     # --- sending ----------------------------------------------------------------------------------------------------
 
@@ -227,6 +237,7 @@ class Regions:
             await self._on_region_error(response.region_error, route, attempt)
             return None
         self.cache.on_served(route)
+        self._doubted.discard(route.leader.store_id)
         return response
 
     async def _on_rpc_error(self, error: RpcError, route: Route, attempt: Attempt) -> None:
@@ -236,7 +247,7 @@ class Regions:
             attempt.on_lost(error)
         if self._closed:
             raise ClientClosed from error
-        self._addresses.pop(route.leader.store_id, None)
+        self._doubted.add(route.leader.store_id)
         await attempt.wait(self.cache.on_connection_lost(route), error)
 
     async def _on_region_error(self, message: errorpb_pb2.Error, route: Route, attempt: Attempt) -> None:
@@ -249,6 +260,6 @@ class Regions:
         if error.retry is Retry.NEVER:
             raise error
         if isinstance(error, StoreNotMatch):
-            self._addresses.pop(route.leader.store_id, None)
+            self._doubted.add(route.leader.store_id)
         advised = error.backoff_ms / 1000 if isinstance(error, ServerIsBusy) else 0.0
         await attempt.wait(self.cache.on_error(route, error), error, at_least=advised)
