@@ -130,6 +130,22 @@ def test_a_store_that_goes_away_is_left_without_the_driver_knowing() -> None:
     run(test)
 
 
+def test_a_store_that_comes_back_is_found_where_it_was_while_the_driver_is_away() -> None:
+    async def test(cluster: FakeCluster, client: RawClient) -> None:
+        await client.put(b"k", b"v")
+        await cluster.stores[1].stop()
+        cluster.regions[2].leader = 3
+        await client.put(b"k", b"w")
+        await cluster.stores[1].start()
+        assert cluster.pd is not None
+        await cluster.pd.stop(grace_s=0.0)
+        cluster.pd = None
+        cluster.regions[2].leader = 1
+        assert await client.get(b"k") == b"w"
+
+    run(test, ClientOptions(timeout_s=30.0))
+
+
 def test_a_lost_answer_is_asked_for_again_but_for_a_swap() -> None:
     async def test(cluster: FakeCluster, client: RawClient) -> None:
         cluster.stores[1].lost_answers = 1
