@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, final
 
+from raftly.demo.live.typed import read_typed
 from raftly.playground.cluster import Refused
 
 __all__ = ["COMMANDS", "Command", "help_lines", "parse"]
@@ -64,23 +63,16 @@ def parse(line: str) -> Command | None:
     Raises:
         Refused: with what was expected.
     """
-    try:
-        words = shlex.split(line, comments=True)
-    except ValueError:
-        raise Refused('a quotation mark is missing: put KEY "a value of several words"') from None
-    if not words:
+    typed = read_typed(line, COMMANDS, ALIASES, Refused)
+    if typed is None:
         return None
-    name = ALIASES.get(words[0].lower(), words[0].lower())
-    form = COMMANDS.get(name)
-    if form is None:
-        near = difflib.get_close_matches(name, [*COMMANDS, *ALIASES], n=1)
-        meant = f" Did you mean `{near[0]}`?" if near else ""
-        raise Refused(f"there is no command `{words[0]}`.{meant} `help` lists them all")
-    if name in {"kill", "pause", "stop", "remove", "log", "resume", "restart"} and len(words) == 3:
-        words[1:] = ["-".join(words[1:])]  # `kill store 1`
-    if not form.least <= len(words) - 1 <= form.most:
+    name, words = typed
+    form = COMMANDS[name]
+    if name in {"kill", "pause", "stop", "remove", "log", "resume", "restart"} and len(words) == 2:
+        words = ["-".join(words)]  # `kill store 1`
+    if not form.least <= len(words) <= form.most:
         raise Refused(f"it is typed like this: {form.usage}")
-    return Command(name, tuple(words[1:]))
+    return Command(name, tuple(words))
 
 
 def help_lines() -> list[str]:

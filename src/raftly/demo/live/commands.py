@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
-import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, final
 
 from raftly.base.types import NodeId
+from raftly.demo.live.typed import read_typed
 from raftly.errors import RaftlyError
 
 LEADER: Final = 0  # instead of a node: whoever leads when the command is carried out
@@ -51,19 +50,12 @@ def parse(line: str) -> Command | None:
     Raises:
         Refused: with what was expected.
     """
-    try:
-        words = shlex.split(line, comments=True)
-    except ValueError:
-        raise Refused('a quotation mark is missing: put KEY "a value of several words"') from None
-    if not words:
+    typed = read_typed(line, FORMS, ALIASES, Refused)
+    if typed is None:
         return None
-    name = ALIASES.get(words[0].lower(), words[0].lower())
-    form = FORMS.get(name)
-    if form is None:
-        near = difflib.get_close_matches(name, [*FORMS, *ALIASES], n=1)
-        meant = f" Did you mean `{near[0]}`?" if near else ""
-        raise Refused(f"there is no command `{words[0]}`.{meant} `help` lists them all")
-    return form.parse(name, words[1:])
+    name, words = typed
+    form = FORMS[name]
+    return form.parse(name, words)
 
 
 def _usage(name: str) -> Refused:
