@@ -5,6 +5,7 @@
                             0x02 u64 region id       region state     (big-endian: regions in order of their ids)
                             0x03 u64 region id       apply state
                             0x04                     the first region, as long as the cluster has not begun with it
+                            0x05 u64 region id       merge state
 
 The prefix leaves room beside users' keys, as in TiKV, and an end for the range of all of them.
 """
@@ -44,3 +45,8 @@ def region_state_key(region_id: RegionId) -> bytes:
 def apply_state_key(region_id: RegionId) -> bytes:
     """Where a region's applied index is."""
     return _ID.pack(3, region_id)
+
+
+def merge_state_key(region_id: RegionId) -> bytes:
+    """Where is what a region's peer needs to know for merges."""
+    return _ID.pack(5, region_id)

@@ -45,6 +45,14 @@ class Shared:
     clock: LeaseClock
     sender: SnapshotSender
     brake: Brake
+    peers: dict[RegionId, RegionPeer] = field(default_factory=dict)
+    """Every peer of the store."""
+    merging: dict[RegionId, RegionPeer] = field(default_factory=dict)
+    """Those whose region is a source."""
+    absorbed: list[RegionPeer] = field(default_factory=list)
+    """Peers that ended in a merge: their regions are part of others."""
+    stalled: list[RegionPeer] = field(default_factory=list)
+    """Peers that have met a commit whose source is not here."""
     splits: list[tuple[RegionPeer, list[Region]]] = field(default_factory=list)
     """A peer, and the regions that were cut off its own."""
     changed: list[RegionPeer] = field(default_factory=list)
