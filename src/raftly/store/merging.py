@@ -183,9 +183,8 @@ def prepare_merge(peer: RegionPeer, target: Region, deadline: float) -> asyncio.
     beside = shared.peers.get(target.id)
     if beside is None or beside.merging is not None or beside.region.epoch != target.epoch:
         raise ServerIsBusy(f"region {target.id} is not here as it was when the merge was planned")
-    if any(
-        other.merging is not None and other.merging.target.id == peer.region.id for other in shared.merging.values()
-    ):
+    targets = {other.merging.target.id for other in shared.merging.values() if other.merging is not None}
+    if peer.region.id in targets:
         raise ServerIsBusy(f"another region is being merged into region {peer.region.id}")
     if problem := problem_with_merge(peer.region, beside.region):
         raise ServerIsBusy(problem)

@@ -42,9 +42,16 @@ async def lead_together(cluster: Cluster) -> None:
 
 
 async def prepare(source: RegionPeer, target: RegionPeer) -> None:
-    done = prepare_merge(source, target.region, soon())
-    assert done is not None
-    await done
+    until = soon()
+    while source.merging is None:
+        try:
+            done = prepare_merge(source, target.region, until)
+        except ServerIsBusy:
+            assert soon(0.0) < until
+            await asyncio.sleep(0.1)
+            continue
+        assert done is not None
+        await done
 
 
 async def merged(cluster: Cluster) -> None:
