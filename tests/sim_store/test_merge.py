@@ -12,6 +12,7 @@ from raftly.engine.memory import MemoryEngine
 from raftly.node.group import Group
 from raftly.store.kv import RequestContext
 from raftly.store.merging import Merges, prepare_merge
+from raftly.store.messages import Kind, StoreMessage
 from raftly.store.ops import Put
 from raftly.store.peer import RegionPeer
 from raftly.store.peers import Peers
@@ -237,7 +238,25 @@ def test_a_store_that_jumped_over_merge_and_split_knows_nothing_and_says_nothing
         assert heir.group is not None
         group = heir.group
         await world.until(lambda: group.log.first_index() > 60, "the log is not cut")
+        deaf = [True]
+        send = Peers.send
+
+        def send_all_but_merged(peers: Peers, to: int, message: StoreMessage) -> None:
+            if not deaf or message.kind is not Kind.MERGED:
+                send(peers, to, message)
+
+        monkeypatch.setattr(Peers, "send", send_all_but_merged)
         await world.boot(late[0])
+        back = world.running[late[0]]
+        await asyncio.sleep(3.0)
+        left = back.peer_of(source_id)
+        came = back.peer_of(heir.region.id)
+        assert left is not None
+        assert left.merging is not None
+        assert came is not None
+        assert came.region == heir.region
+        assert not came.region.overlaps(left.region)
+        deaf.clear()
         await world.settle()
         assert all(store.peer_of(source_id) is None for store in world.running.values())
         assert not refused

@@ -2,13 +2,18 @@
 
 import asyncio
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from raftly.base.operators import ChangeKind, PeerChange
+from raftly.base.region import Region
 from raftly.base.region_errors import EpochNotMatch, ProposalInMergingMode, ServerIsBusy
+from raftly.base.types import Entry
 from raftly.engine.base import CF_DEFAULT
-from raftly.store.merging import Merges, prepare_merge
+from raftly.errors import Corruption
+from raftly.store.merging import Merges, missing_entries, prepare_merge
 from raftly.store.ops import Put
 from raftly.store.peer import RegionPeer
 from raftly.store.region_state import PeerState, get_region_state
@@ -263,3 +268,26 @@ def test_what_may_not_be_merged_now_is_refused() -> None:
         await cluster.stop()
 
     run(main())
+
+
+class Log:
+    """The entries of a source's own log; those behind `agreed` are of a leader that was overtaken."""
+
+    def __init__(self, agreed: int, last: int) -> None:
+        self.held = [Entry(5 if index <= agreed else 4, index, data=b"%d" % index) for index in range(6, last + 1)]
+
+    def entries(self, lo: int, hi: int, _: int) -> list[Entry]:
+        return [entry for entry in self.held if lo <= entry.index < hi]
+
+
+@pytest.mark.parametrize("applied", range(5, 13))
+def test_a_source_takes_what_it_acknowledged_from_its_log_and_the_rest_from_the_commit(applied: int) -> None:
+    source: Any = SimpleNamespace(applied=applied, group=SimpleNamespace(log=Log(9, 11)), region=Region(1))
+    found = missing_entries(source, [Entry(5, index, data=b"%d" % index) for index in (10, 11, 12)])
+    assert [(entry.term, entry.index) for entry in found] == [(5, index) for index in range(applied + 1, 13)]
+
+
+def test_a_source_that_lacks_what_it_acknowledged_stops_the_target() -> None:
+    source: Any = SimpleNamespace(applied=5, group=SimpleNamespace(log=Log(7, 7)), region=Region(1))
+    with pytest.raises(Corruption, match="acknowledged"):
+        missing_entries(source, [Entry(5, 10)])
