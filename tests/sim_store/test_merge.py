@@ -227,6 +227,7 @@ def test_a_store_that_jumped_over_merge_and_split_knows_nothing_and_says_nothing
         first, _, _ = await leader_of(world, b"a")
         late = [number for number in sorted(world.running) if number != first]
         kept = world.running[first]
+        await world.hosts[late[0]].run(world.running[late[0]].engine.sync())
         world.hosts[late[0]].kill()
         monkeypatch.setattr(Merges, "look", look)
         monkeypatch.setattr(Merges, "_refuse", lambda _, source, __: refused.append(source.region.id))
