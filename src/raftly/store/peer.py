@@ -21,7 +21,6 @@ from raftly.base.region_errors import (
     ReadIndexNotReady,
     RegionNotFound,
     ServerIsBusy,
-    StaleCommand,
 )
 from raftly.base.types import NO_NODE, Entry, EntryType, Index, Snapshot, Term
 from raftly.core.messages import MsgSnap
@@ -29,14 +28,14 @@ from raftly.core.raw_node import RawNode
 from raftly.core.readindex import ReadState
 from raftly.core.role import Role
 from raftly.core.status import SoftState
-from raftly.errors import ConfChangeError, DropReason, NotLeader, OutcomeUnknown, ProposalDropped, RaftlyError
-from raftly.node.errors import Busy, ChangePending, NodeStopped, ReadTimeout
+from raftly.errors import ConfChangeError, NotLeader, OutcomeUnknown, RaftlyError
+from raftly.node.errors import ChangePending
 from raftly.node.group import Group, Proposal
 from raftly.node.reads import FOLLOWER, STRONG, Reads
 from raftly.node.roster import change_of
 from raftly.node.waiting import Waiting
-from raftly.store.apply import apply_write
-from raftly.store.changes import problem_with_changes, singles_of, split_region, with_members
+from raftly.store.apply import apply_split, apply_write
+from raftly.store.changes import problem_with_changes, singles_of, with_members
 from raftly.store.checks import Standing, check_epoch, check_keys, check_request
 from raftly.store.command import (
     Commit,
@@ -62,10 +61,9 @@ from raftly.store.merging import (
 )
 from raftly.store.ops import Op
 from raftly.store.reader import EngineReader
-from raftly.store.region_state import FIRST_INDEX, FIRST_TERM, PeerState, RegionState, put_apply_state, put_region_state
-from raftly.store.shared import Answer, Shared
+from raftly.store.region_state import PeerState, RegionState, put_region_state
+from raftly.store.shared import OVERTAKEN, Answer, Shared, explain
 
-_OVERTAKEN: Final = -1  # in place of a leader: the entry of another took the place of this one
 _NORMAL: Final = EntryType.NORMAL
 _LEADER: Final = Role.LEADER
 
@@ -119,16 +117,12 @@ class RegionPeer:
         self.keys = 0
         """About how many there are: as many as were counted when it was last walked over, and one a write since."""
         self.shared = shared
-        self.began = FROM_BIRTH
-        """The region's epoch when a snapshot gave this peer its keys."""
+        self.began = FROM_BIRTH  # the region's epoch when a snapshot gave this peer its keys
         self.merging: Merging | None = None
         self.log_floor: Index | None = None  # it proposed to merge: the log behind this entry stays
-        self.is_absorbed = False
-        """It ended in a merge, this round; nothing is applied any more."""
-        self.is_merged = False
-        """Another store has said that its region is part of another one."""
-        self.stalled_by: RegionId | None = None
-        """A region without whose peer it cannot apply its next entry."""
+        self.is_absorbed = False  # it ended in a merge, this round: nothing is applied any more
+        self.is_merged = False  # another store has said that its region is part of another one
+        self.stalled_by: RegionId | None = None  # a region without whose peer it cannot apply its next entry
         self._reads: Reads | None = None
         self._results: list[tuple[Entry, object]] = []  # of entries applied and not written yet
         self._leading = False
@@ -192,8 +186,7 @@ class RegionPeer:
         check_request(ctx, self.standing(), needs_leader=needs_leader)
         if ctx.epoch.version != self.region.epoch.version:
             check_epoch(ctx, self.region, self.shared.regions.next_to(self.region))
-        if self.merging is not None:  # whatever lease or read index says: another region may have its keys by now
-            raise ProposalInMergingMode(self.region.id)
+        refuse_while_merging(self)  # whatever lease or read index says: another region may have its keys by now
 
     def check_admin(self, ctx: RequestContext) -> None:
         """May this peer be asked to change its region?
@@ -202,24 +195,6 @@ class RegionPeer:
             RegionError: no.
         """
         self._check(ctx, needs_leader=True)
-
-    def explain(self, error: Exception) -> Exception:
-        """An error of the layers below, as a region's callers expect it."""
-        if isinstance(error, NotLeader):
-            if error.leader_id == _OVERTAKEN:
-                return StaleCommand()
-            return NotRegionLeader(self.region.id, self.region.peer(error.leader_id))
-        if isinstance(error, ProposalDropped):
-            if error.reason is DropReason.TRANSFERRING:
-                return NotRegionLeader(self.region.id)
-            return ServerIsBusy(str(error))
-        if isinstance(error, ReadTimeout):
-            return ReadIndexNotReady(self.region.id, str(error))
-        if isinstance(error, Busy):
-            return ServerIsBusy(str(error))
-        if isinstance(error, NodeStopped):
-            return NotRegionLeader(self.region.id)
-        return error
 
     # --- what callers do ---
 
@@ -288,7 +263,7 @@ class RegionPeer:
         try:
             await self.reads().wait(FOLLOWER if ctx.replica_read else STRONG, within)
         except RaftlyError as error:
-            raise self.explain(error) from error
+            raise explain(error, self.region) from error
         self._check(ctx, needs_leader=False)  # the region may have changed meanwhile
         return EngineReader(self.shared.round.engine, self.region)
 
@@ -353,7 +328,7 @@ class RegionPeer:
         try:
             group.act(lambda raw: self._propose_now(raw, proposal))
         except RaftlyError as error:
-            future.set_exception(self.explain(error))
+            future.set_exception(explain(error, self.region))
         return future
 
     def _propose_now(self, raw: RawNode, proposal: Proposal) -> None:
@@ -408,7 +383,7 @@ class RegionPeer:
         waiting = self.waiting
         if waiting.places:
             for entry, result in results:
-                waiting.resolve(entry, result, _OVERTAKEN)
+                waiting.resolve(entry, result, OVERTAKEN)
         if self._reads is not None:
             self._reads.on_applied(self.applied)
 
@@ -427,20 +402,7 @@ class RegionPeer:
             return apply_prepare(self, command, index)
         if isinstance(command, Commit):
             return apply_commit(self, command)
-        region = self.region
-        parts = split_region(region, command.regions) if command.version == region.epoch.version else None
-        if parts is None:
-            return EpochNotMatch((region,))
-        self.take_region(parts[0])
-        self.keys //= len(parts)
-        batch = self.shared.round.batch
-        for part in parts[1:]:
-            own = part.peer_on(self.shared.store_id)
-            assert own is not None
-            put_region_state(batch, RegionState(PeerState.NORMAL, own.id, part))
-            put_apply_state(batch, part.id, FIRST_INDEX, FIRST_TERM)
-        self.shared.splits.append((self, parts[1:]))
-        return list(parts)
+        return apply_split(self, command)
 
     def take_region(self, region: Region) -> None:
         """The region is another one now: in memory at once, in the engine with the round."""
@@ -513,9 +475,7 @@ class RegionPeer:
     def is_quiet(self) -> bool:
         """Does nobody wait for anything here, and is nothing under way?"""
         group = self.group
-        if group is None or group.dirty or self.waiting.places or self.failure is not None:
-            return False
-        if self.merging is not None:
+        if group is None or group.dirty or self.waiting.places or self.failure is not None or self.merging is not None:
             return False
         return self._reads is None or self._reads.is_idle
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, final
+from typing import TYPE_CHECKING, Final, Protocol, final
 
 from raftly.base.region import Peer, Region, RegionId, StoreId
+from raftly.base.region_errors import NotRegionLeader, ReadIndexNotReady, ServerIsBusy, StaleCommand
 from raftly.base.types import NodeId, Snapshot
 from raftly.core.messages import MsgSnap
+from raftly.errors import DropReason, NotLeader, ProposalDropped
 from raftly.node.driver import Driver
+from raftly.node.errors import Busy, NodeStopped, ReadTimeout
 from raftly.node.lease_clock import LeaseClock
 from raftly.store.apply import Round
 from raftly.store.brake import Brake
@@ -18,6 +21,8 @@ from raftly.store.regions import RegionMap
 
 if TYPE_CHECKING:
     from raftly.store.peer import RegionPeer
+
+OVERTAKEN: Final = -1  # in place of a leader: the entry of another took the place of this one
 
 
 class SnapshotSender(Protocol):
@@ -88,4 +93,23 @@ class Answer:
 
     def set_exception(self, exception: Exception, /) -> None:
         """See `Waiter.set_exception`."""
-        self.future.set_exception(self._peer.explain(exception))
+        self.future.set_exception(explain(exception, self._peer.region))
+
+
+def explain(error: Exception, region: Region) -> Exception:
+    """An error of the layers below, as a region's callers expect it."""
+    if isinstance(error, NotLeader):
+        if error.leader_id == OVERTAKEN:
+            return StaleCommand()
+        return NotRegionLeader(region.id, region.peer(error.leader_id))
+    if isinstance(error, ProposalDropped):
+        if error.reason is DropReason.TRANSFERRING:
+            return NotRegionLeader(region.id)
+        return ServerIsBusy(str(error))
+    if isinstance(error, ReadTimeout):
+        return ReadIndexNotReady(region.id, str(error))
+    if isinstance(error, Busy):
+        return ServerIsBusy(str(error))
+    if isinstance(error, NodeStopped):
+        return NotRegionLeader(region.id)
+    return error
