@@ -13,6 +13,8 @@ from raftly.base.region_errors import EpochNotMatch, ProposalInMergingMode, Serv
 from raftly.base.types import Entry
 from raftly.engine.base import CF_DEFAULT
 from raftly.errors import Corruption
+from raftly.pd.admin import merge_region
+from raftly.pd.operators import PlanEnd
 from raftly.store.merging import Merges, missing_entries, prepare_merge
 from raftly.store.ops import Put
 from raftly.store.peer import RegionPeer
@@ -28,7 +30,7 @@ async def two_regions(cluster: Cluster) -> None:
     context = cluster.context(peer)
     await store.write(context, [Put(CF_DEFAULT, key, key) for key in (b"a", b"z")], soon())
     await store.split(context, [b"m"], soon())
-    await cluster.until(lambda: all(len(other.regions()) == 2 for other in cluster.running()))
+    await cluster.until(lambda: sum(len(other.regions()) for other in cluster.running()) == 6)
     await cluster.leader(b"z")
 
 
@@ -265,6 +267,23 @@ def test_what_may_not_be_merged_now_is_refused() -> None:
             with pytest.raises(ServerIsBusy):
                 prepare_merge(source, wrong, soon())
         assert source.merging is None
+        await cluster.stop()
+
+    run(main())
+
+
+def test_the_driver_has_two_regions_merged_and_knows_when_it_is_done() -> None:
+    async def main() -> None:
+        cluster = Cluster(4)
+        await two_regions(cluster)
+        _, source = await cluster.leader(b"a")
+        _, target = await cluster.leader(b"z")
+        await cluster.until(lambda: len(list(cluster.placement.leader.cluster.regions)) == 2)
+        plan = merge_region(cluster.placement.leader, source.region.id, target.region.id)
+        await cluster.until(lambda: plan.end is not PlanEnd.RUNNING)
+        assert plan.end is PlanEnd.SUCCESS
+        (report,) = cluster.placement.leader.cluster.regions
+        assert report.region.id == target.region.id
         await cluster.stop()
 
     run(main())
