@@ -15,6 +15,7 @@ from raftly.engine.base import CF_DEFAULT
 from raftly.errors import Corruption
 from raftly.pd.admin import merge_region
 from raftly.pd.operators import PlanEnd
+from raftly.store.command import Commit, encode_commit
 from raftly.store.merging import Merges, missing_entries, prepare_merge
 from raftly.store.ops import Put
 from raftly.store.peer import RegionPeer
@@ -171,6 +172,33 @@ def test_a_target_that_changed_is_not_merged_into_and_the_source_goes_on(monkeyp
         assert source.region.epoch.version == version + 2
         await store.write(cluster.context(source), [Put(CF_DEFAULT, b"b", b"v")], soon())
         await cluster.until(lambda: all(peer.region == source.region for _, peer in cluster.peers(b"a")))
+        await cluster.stop()
+
+    run(main())
+
+
+def test_a_commit_behind_a_change_of_the_target_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was proposed in time, and came late: the source may have been told already that it never counts."""
+
+    async def main() -> None:
+        cluster = Cluster()
+        await two_regions(cluster)
+        monkeypatch.setattr(Merges, "look", lambda _: None)
+        _, source = await cluster.leader(b"a")
+        other, target = await cluster.leader(b"z")
+        epoch = target.region.epoch
+        await prepare(source, target)
+        await cluster.until(lambda: all(peer.merging is not None for _, peer in cluster.peers(b"a")))
+        await other.split(cluster.context(target), [b"t"], soon())
+        merging = source.merging
+        assert merging is not None
+        assert source.group is not None
+        entries = source.group.log.entries(merging.min_index + 1, merging.index + 1, 1 << 30)
+        late = Commit(epoch.version, epoch.conf_ver, merging.index, source.region, entries)
+        with pytest.raises(EpochNotMatch):
+            await target.propose_now(encode_commit(late), soon())
+        assert source.merging == merging
+        assert len(cluster.running()[0].regions()) == 3
         await cluster.stop()
 
     run(main())
