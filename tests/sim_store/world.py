@@ -28,6 +28,8 @@ from raftly.pd.local import LocalPlacement
 from raftly.storage.log_store import LogOptions
 from raftly.store.keys import data_end_key, data_key
 from raftly.store.kv import RequestContext
+from raftly.store.merge import problem_with_merge
+from raftly.store.merging import prepare_merge
 from raftly.store.options import StoreOptions
 from raftly.store.peer import RegionPeer
 from raftly.store.store import RegionStore
@@ -70,6 +72,7 @@ class StoreWorld:
         self.options = options
         self.running: dict[StoreId, RegionStore] = {}  # by the number of their host
         self.wanted: set[StoreId] = set()  # hosts that are to run
+        self.prepared = 0  # merges
         self._messages: MessageNetwork | None = None
         self._epochs: dict[tuple[int, int, RegionId, int], RegionEpoch] = {}
         for number, host in self.hosts.items():
@@ -206,7 +209,7 @@ class StoreWorld:
     async def trouble(self, random: Random, seconds: float) -> None:
         """One thing after the other goes wrong; at the end all is healed."""
         until = self.world.now + seconds
-        acts = (self._crash, self._cut, self._lose, self._move_leader, self._move_peer, self._split)
+        acts = (self._crash, self._cut, self._lose, self._move_leader, self._move_peer, self._split, self._merge)
         while self.world.now < until:
             with suppress(RaftlyError, HostDown):
                 await random.choice(acts)(random)
@@ -290,3 +293,27 @@ class StoreWorld:
                 await store.split(ctx, keys, asyncio.get_running_loop().time() + 3.0)
 
             await host.run(split())
+
+    async def _merge(self, random: Random) -> None:
+        """A region becomes part of a neighbour that has its peers on the same stores."""
+        found = self._some_leader(random)
+        if found is None:
+            return
+        host, peer = found
+        store = next(store for store in self.running.values() if store.id == peer.own().store_id)
+        beside = [
+            region
+            for region in store.regions()
+            if region.id != peer.region.id and not problem_with_merge(peer.region, region)
+        ]
+        if not beside:
+            return
+        target = random.choice(beside)
+
+        async def merge() -> None:
+            done = prepare_merge(peer, target, asyncio.get_running_loop().time() + 3.0)
+            if done is not None:
+                await done
+                self.prepared += 1
+
+        await host.run(merge())

@@ -276,6 +276,8 @@ class Plan:
         """Did the region change otherwise than this plan would have it?"""
         region = report.region
         if region.epoch.version != self.region.epoch.version:
+            if isinstance(self.steps[min(self.current, len(self.steps) - 1)], Merge):
+                return region.epoch.version != self.region.epoch.version + 1  # it is prepared; one more: rolled back
             return not isinstance(self.steps[min(self.current, len(self.steps) - 1)], Split)
         known = {peer.id for peer in self.region.peers} | self.added
         if any(peer.id not in known for peer in region.peers):

@@ -6,16 +6,27 @@ result says so. Each command lies in one batch with the applied index behind it,
 
 from __future__ import annotations
 
-from typing import Final, Protocol, final
+from typing import TYPE_CHECKING, Final, Protocol, final
 
 from raftly.base.region import Region, RegionId
 from raftly.base.region_errors import EpochNotMatch
 from raftly.base.types import Index, Term
 from raftly.engine.base import Engine, WriteBatch
-from raftly.store.command import Write
+from raftly.store.changes import split_region
+from raftly.store.command import Split, Write
 from raftly.store.keys import DATA_PREFIX, data_end_key, data_key
 from raftly.store.ops import Cas, Delete, DeleteRange, Op, Put, compare
-from raftly.store.region_state import put_apply_state
+from raftly.store.region_state import (
+    FIRST_INDEX,
+    FIRST_TERM,
+    PeerState,
+    RegionState,
+    put_apply_state,
+    put_region_state,
+)
+
+if TYPE_CHECKING:
+    from raftly.store.peer import RegionPeer
 
 BATCH_BYTES_MAX: Final = 256 << 10
 """A batch that is larger, or has more changes than the next, goes to the engine before the round ends: the engine holds
@@ -112,6 +123,24 @@ def apply_write(round_: Round, region: Region, command: Write) -> list[object] |
             continue
         results.append(None)
     return results
+
+
+def apply_split(peer: RegionPeer, command: Split) -> list[object] | EpochNotMatch:
+    """Cut the region; its parts, itself first. The store brings the others to life when the round is written."""
+    region, shared = peer.region, peer.shared
+    parts = split_region(region, command.regions) if command.version == region.epoch.version else None
+    if parts is None:
+        return EpochNotMatch((region,))
+    peer.take_region(parts[0])
+    peer.keys //= len(parts)
+    batch = shared.round.batch
+    for part in parts[1:]:
+        own = part.peer_on(shared.store_id)
+        assert own is not None
+        put_region_state(batch, RegionState(PeerState.NORMAL, own.id, part))
+        put_apply_state(batch, part.id, FIRST_INDEX, FIRST_TERM)
+    shared.splits.append((peer, parts[1:]))
+    return list(parts)
 
 
 def delete_range(batch: WriteBatch, region: Region, cf: str, lo: bytes, hi: bytes) -> None:

@@ -8,6 +8,11 @@
                  4 CAS            u32 size, value   u8 flags: 1 expects a value, 2 values carry expiries   u64 now_s
                                   u32 size, expected value
     2 SPLIT    new regions to the end:  u32 size, key   u64 region id   u32 count, that many peer ids (u64)
+    3 PREPARE  u64 conf_ver for which it was proposed   u64 index up to which all members have the log
+               the target (`base.region`)
+    4 COMMIT   u64 conf_ver of the target   u64 index of the PREPARE   the source behind it (`base.region`)
+               the source's last entries up to that index, to the end:  u64 term   u32 size, payload
+    5 ROLLBACK u64 index of the PREPARE
 
     change     the context of a change of peers:  u8 version 1   u64 conf_ver for which it was proposed
                peers to the end, of each change but removals:  u64 peer id   u64 store id
@@ -25,7 +30,8 @@ from struct import error as struct_error
 from typing import Final, TypeAlias, final
 
 from raftly.base.heartbeats import NewRegionIds
-from raftly.base.region import Peer
+from raftly.base.region import Peer, Region, decode_region, encode_region
+from raftly.base.types import Entry, Index
 from raftly.engine.base import DATA_CFS
 from raftly.errors import DecodeError
 from raftly.store.ops import Cas, Delete, DeleteRange, Op, Put
@@ -40,8 +46,12 @@ _ID: Final = Struct("<Q")
 _CHANGE: Final = Struct("<BQ")
 _PEER: Final = Struct("<QQ")
 
-_WRITE: Final = 1
-_SPLIT: Final = 2
+_PLACE: Final = Struct("<QQ")
+_ENTRY: Final = Struct("<QI")
+
+KIND_AT: Final = 1  # the byte of a command that says its kind
+WRITE: Final = 1
+_SPLIT, _PREPARE, _COMMIT, _ROLLBACK = 2, 3, 4, 5
 _PUT, _DELETE, _DELETE_RANGE, _CAS_OP = 1, 2, 3, 4
 _EXPECTS: Final = 1
 _HAS_TTL: Final = 2
@@ -75,12 +85,44 @@ class Split:
     regions: list[NewRegion]
 
 
-Command: TypeAlias = Write | Split
+@final
+@dataclass(slots=True)
+class Prepare:
+    """The region is to become part of `target`."""
+
+    version: int
+    conf_ver: int
+    min_index: Index
+    target: Region
+
+
+@final
+@dataclass(slots=True)
+class Commit:
+    """`source`, which is prepared since the entry at `index`, becomes part of the region; its last entries."""
+
+    version: int
+    conf_ver: int
+    index: Index
+    source: Region
+    entries: list[Entry]
+
+
+@final
+@dataclass(slots=True)
+class Rollback:
+    """The region, which is prepared since the entry at `index`, stays."""
+
+    version: int
+    index: Index
+
+
+Command: TypeAlias = Write | Split | Prepare | Commit | Rollback
 
 
 def encode_write(version: int, ops: Sequence[Op]) -> bytes:
     """A WRITE."""
-    out = [_HEAD.pack(_VERSION, _WRITE, version)]
+    out = [_HEAD.pack(_VERSION, WRITE, version)]
     for op in ops:
         if type(op) is Put:
             key = op.key
@@ -109,6 +151,27 @@ def encode_split(version: int, regions: Sequence[NewRegion]) -> bytes:
     return b"".join(out)
 
 
+def encode_prepare(command: Prepare) -> bytes:
+    """A PREPARE."""
+    head = _HEAD.pack(_VERSION, _PREPARE, command.version)
+    return head + _PLACE.pack(command.conf_ver, command.min_index) + encode_region(command.target)
+
+
+def encode_commit(command: Commit) -> bytes:
+    """A COMMIT."""
+    out = [_HEAD.pack(_VERSION, _COMMIT, command.version), _PLACE.pack(command.conf_ver, command.index)]
+    out.append(encode_region(command.source))
+    for entry in command.entries:
+        payload = entry.data
+        out += (_ENTRY.pack(entry.term, len(payload)), payload)
+    return b"".join(out)
+
+
+def encode_rollback(command: Rollback) -> bytes:
+    """A ROLLBACK."""
+    return _HEAD.pack(_VERSION, _ROLLBACK, command.version) + _ID.pack(command.index)
+
+
 def decode_command(data: bytes) -> Command:
     """What an entry says.
 
@@ -119,10 +182,17 @@ def decode_command(data: bytes) -> Command:
         version, kind, region_version = _HEAD.unpack_from(data)
         if version != _VERSION:
             raise DecodeError(_WHAT, 0, f"version {version} is unknown to this release")
-        if kind == _WRITE:
+        if kind == WRITE:
             return Write(region_version, _decode_ops(data, _HEAD.size))
         if kind == _SPLIT:
             return Split(region_version, _decode_regions(data, _HEAD.size))
+        if kind == _PREPARE:
+            return _decode_prepare(region_version, data)
+        if kind == _COMMIT:
+            return _decode_commit(region_version, data)
+        if kind == _ROLLBACK:
+            _check_end(data, _HEAD.size + _ID.size)
+            return Rollback(region_version, _ID.unpack_from(data, _HEAD.size)[0])
     except (struct_error, IndexError) as error:
         raise DecodeError(_WHAT, 0, str(error)) from None
     raise DecodeError(_WHAT, 1, f"kind {kind} is unknown to this release")
@@ -166,6 +236,34 @@ def _decode_regions(data: bytes, at: int) -> list[NewRegion]:
         at += _ID.size * count
         regions.append(NewRegion(key, NewRegionIds(region_id, ids)))
     return regions
+
+
+def _decode_prepare(version: int, data: bytes) -> Prepare:
+    conf_ver, min_index = _PLACE.unpack_from(data, _HEAD.size)
+    target, end = decode_region(data, _HEAD.size + _PLACE.size)
+    _check_end(data, end)
+    return Prepare(version, conf_ver, min_index, target)
+
+
+def _decode_commit(version: int, data: bytes) -> Commit:
+    conf_ver, index = _PLACE.unpack_from(data, _HEAD.size)
+    source, at = decode_region(data, _HEAD.size + _PLACE.size)
+    entries: list[Entry] = []
+    while at < len(data):
+        term, size = _ENTRY.unpack_from(data, at)
+        payload, at = _cut(data, at + _ENTRY.size, size)
+        entries.append(Entry(term, data=payload))
+    first = index + 1 - len(entries)
+    if first < 1:
+        raise DecodeError(_WHAT, at, f"{len(entries)} entries up to {index} cannot be")
+    for position, entry in enumerate(entries):
+        entry.index = first + position
+    return Commit(version, conf_ver, index, source, entries)
+
+
+def _check_end(data: bytes, end: int) -> None:
+    if end != len(data):
+        raise DecodeError(_WHAT, end, f"{len(data) - end} bytes behind its end")
 
 
 def _sized(data: bytes, at: int) -> tuple[bytes, int]:

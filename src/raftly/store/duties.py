@@ -23,6 +23,7 @@ from raftly.storage.log_store import LogStore
 from raftly.store.command import NewRegion
 from raftly.store.compaction import cut_at
 from raftly.store.keys import data_end_key, data_key
+from raftly.store.merging import prepare_merge
 from raftly.store.peer import RegionPeer
 from raftly.store.peers import Peers
 from raftly.store.placement import PlacementClient
@@ -100,6 +101,7 @@ class Duties:
             (self._cut_logs, options.log_check_interval),
             (self._check_splits, options.split_check_interval),
             (self._settle_stale, options.stale_peer_timeout / 2),
+            (self._look_at_merges, 2 * options.tick),
             (self._hasten_reports, options.region_heartbeat_interval / 4),
         ):
             self._tasks.append(loop.create_task(self._repeat(work, interval)))
@@ -290,7 +292,12 @@ class Duties:
             if keys:
                 await self.split_at(peer, keys, deadline)
         else:
-            _log.info("region %d: this store cannot merge regions yet", region.id)
+            done = prepare_merge(peer, step.target, deadline)
+            if done is not None:
+                await done
+
+    async def _look_at_merges(self) -> None:
+        self._peers.merges.look()
 
     # --- splits ---
 
@@ -359,6 +366,9 @@ class Duties:
             slowest = min((member.match for _, member in raft.tracker.peers), default=0) if peer.is_leader else None
             size = sum(size for _, _, _, size in log.places.segments(begin + 1, peer.applied + 1))
             index = cut_at(self._options, begin, peer.applied, size, slowest)
+            floor = peer.log_floor if peer.merging is None else peer.merging.min_index
+            if index is not None and floor is not None:
+                index = min(index, floor)
             if index is not None and index > begin:
                 cuts.append((peer, index))
         if not cuts:
@@ -380,6 +390,9 @@ class Duties:
         for peer in list(self._peers.all.values()):
             if peer.leaderless_ticks < patience:
                 continue
+            if peer.is_merged:
+                await self._settle_merged(peer)
+                continue
             known = await self._placement.region_by_id(peer.region.id)
             if known is None or self._peers.all.get(peer.region.id) is not peer:
                 continue
@@ -387,3 +400,12 @@ class Duties:
             is_newer = region.epoch.conf_ver > peer.region.epoch.conf_ver
             if region.peer(peer.peer_id) is None and (is_newer or peer.is_expelled):
                 self._peers.remove(peer)
+
+    async def _settle_merged(self, peer: RegionPeer) -> None:
+        """Its region is part of another one. It goes if that one has no peer here, which would need its keys."""
+        known = await self._placement.region_by_key(peer.region.start_key)
+        if known is None or self._peers.all.get(peer.region.id) is not peer:
+            return
+        heir = known[0]
+        if heir.epoch.version > peer.region.epoch.version and heir.peer_on(self._meta.id) is None:
+            self._peers.remove(peer)

@@ -6,6 +6,7 @@
                             0x03 u64 region id       apply state
                             0x04                     the first region, as long as the cluster has not begun with it
                             0x05                     how values are laid out (server.layout)
+                            0x06 u64 region id       merge state
 
 The prefix leaves room beside users' keys, as in TiKV, and an end for the range of all of them.
 """
@@ -46,3 +47,8 @@ def region_state_key(region_id: RegionId) -> bytes:
 def apply_state_key(region_id: RegionId) -> bytes:
     """Where a region's applied index is."""
     return _ID.pack(3, region_id)
+
+
+def merge_state_key(region_id: RegionId) -> bytes:
+    """Where is what a region's peer needs to know for merges."""
+    return _ID.pack(6, region_id)

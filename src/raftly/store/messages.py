@@ -4,8 +4,10 @@
     1 GONE     the peer is no member of the region any more, for good (index 0)
     2 SLEEP    to the peer: nothing happens in the region, your log ends at index as mine does, so sleep
     3 ASLEEP   from the peer: it sleeps, with a log that ends at index
+    4 MERGED   to the peer: its region is part of another one, for good
+    5 REFUSED  to the peer: the merge that was prepared at index will never count, so roll it back
 
-Little-endian. Messages of another version are ignored: none is needed for safety.
+Little-endian. Messages of another version, or of a kind not known, are ignored: none is needed for safety.
 """
 
 from __future__ import annotations
@@ -31,6 +33,8 @@ class Kind(IntEnum):
     GONE = 1
     SLEEP = 2
     ASLEEP = 3
+    MERGED = 4
+    REFUSED = 5
 
 
 @final

@@ -12,15 +12,15 @@ from typing import Final, final
 
 from raftly.base.membership import ConfChangeTransition, ConfChangeV2
 from raftly.base.operators import ChangeKind, PeerChange
-from raftly.base.region import Peer, PeerId, Region
+from raftly.base.region import Peer, PeerId, Region, RegionId
 from raftly.base.region_errors import (
     EpochNotMatch,
     NotRegionLeader,
+    ProposalInMergingMode,
     RaftEntryTooLarge,
     ReadIndexNotReady,
     RegionNotFound,
     ServerIsBusy,
-    StaleCommand,
 )
 from raftly.base.types import NO_NODE, Entry, EntryType, Index, Snapshot, Term
 from raftly.core.messages import MsgSnap
@@ -28,17 +28,20 @@ from raftly.core.raw_node import RawNode
 from raftly.core.readindex import ReadState
 from raftly.core.role import Role
 from raftly.core.status import SoftState
-from raftly.errors import ConfChangeError, DropReason, NotLeader, OutcomeUnknown, ProposalDropped, RaftlyError
-from raftly.node.errors import Busy, ChangePending, NodeStopped, ReadTimeout
+from raftly.errors import ConfChangeError, NotLeader, OutcomeUnknown, RaftlyError
+from raftly.node.errors import ChangePending
 from raftly.node.group import Group, Proposal
 from raftly.node.reads import FOLLOWER, STRONG, Reads
 from raftly.node.roster import change_of
 from raftly.node.waiting import Waiting
-from raftly.store.apply import apply_write
-from raftly.store.changes import problem_with_changes, singles_of, split_region, with_members
+from raftly.store.apply import apply_split, apply_write
+from raftly.store.changes import problem_with_changes, singles_of, with_members
 from raftly.store.checks import Standing, check_epoch, check_keys, check_request
 from raftly.store.command import (
+    Commit,
     NewRegion,
+    Prepare,
+    Rollback,
     Write,
     decode_change,
     decode_command,
@@ -48,12 +51,19 @@ from raftly.store.command import (
 )
 from raftly.store.hibernation import SleepRound
 from raftly.store.kv import RequestContext
+from raftly.store.merge import FROM_BIRTH, Merging
+from raftly.store.merging import (
+    SourceMissing,
+    apply_commit,
+    apply_prepare,
+    apply_rollback,
+    refuse_while_merging,
+)
 from raftly.store.ops import Op
 from raftly.store.reader import EngineReader
-from raftly.store.region_state import FIRST_INDEX, FIRST_TERM, PeerState, RegionState, put_apply_state, put_region_state
-from raftly.store.shared import Answer, Shared
+from raftly.store.region_state import PeerState, RegionState, put_region_state
+from raftly.store.shared import OVERTAKEN, Answer, Shared, explain
 
-_OVERTAKEN: Final = -1  # in place of a leader: the entry of another took the place of this one
 _NORMAL: Final = EntryType.NORMAL
 _LEADER: Final = Role.LEADER
 
@@ -66,19 +76,25 @@ class RegionPeer:
         "_leading",
         "_reads",
         "_results",
-        "_shared",
         "applied",
         "applied_term",
+        "began",
         "checked_bytes",
         "failure",
         "group",
         "idle_ticks",
+        "is_absorbed",
         "is_expelled",
+        "is_merged",
         "keys",
         "leaderless_ticks",
+        "log_floor",
+        "merging",
         "peer_id",
         "region",
+        "shared",
         "sleep_round",
+        "stalled_by",
         "waiting",
         "written_bytes",
     )
@@ -100,14 +116,20 @@ class RegionPeer:
         self.checked_bytes = 0  # of them, when it was last looked at for a split
         self.keys = 0
         """About how many there are: as many as were counted when it was last walked over, and one a write since."""
-        self._shared = shared
+        self.shared = shared
+        self.began = FROM_BIRTH  # the region's epoch when a snapshot gave this peer its keys
+        self.merging: Merging | None = None
+        self.log_floor: Index | None = None  # it proposed to merge: the log behind this entry stays
+        self.is_absorbed = False  # it ended in a merge, this round: nothing is applied any more
+        self.is_merged = False  # another store has said that its region is part of another one
+        self.stalled_by: RegionId | None = None  # a region without whose peer it cannot apply its next entry
         self._reads: Reads | None = None
         self._results: list[tuple[Entry, object]] = []  # of entries applied and not written yet
         self._leading = False
 
     def start(self, seed: int, *, new: bool = False) -> Group:
         """Take part, from what the log and the engine hold. `new`: this peer never took part before."""
-        shared = self._shared
+        shared = self.shared
         config = shared.options.core(self.peer_id, self.applied, seed)
         homes = {peer.id: peer.store_id for peer in self.region.peers}
         group = self.group = shared.driver.add_group(self.region.id, config, self, homes)
@@ -152,7 +174,7 @@ class RegionPeer:
 
     def own(self) -> Peer:
         """Itself, as the region has it."""
-        return self.region.peer(self.peer_id) or Peer(self.peer_id, self._shared.store_id)
+        return self.region.peer(self.peer_id) or Peer(self.peer_id, self.shared.store_id)
 
     def standing(self) -> Standing:
         """For the checks."""
@@ -163,7 +185,8 @@ class RegionPeer:
             raise RegionNotFound(self.region.id)
         check_request(ctx, self.standing(), needs_leader=needs_leader)
         if ctx.epoch.version != self.region.epoch.version:
-            check_epoch(ctx, self.region, self._shared.regions.next_to(self.region))
+            check_epoch(ctx, self.region, self.shared.regions.next_to(self.region))
+        refuse_while_merging(self)  # whatever lease or read index says: another region may have its keys by now
 
     def check_admin(self, ctx: RequestContext) -> None:
         """May this peer be asked to change its region?
@@ -173,24 +196,6 @@ class RegionPeer:
         """
         self._check(ctx, needs_leader=True)
 
-    def explain(self, error: Exception) -> Exception:
-        """An error of the layers below, as a region's callers expect it."""
-        if isinstance(error, NotLeader):
-            if error.leader_id == _OVERTAKEN:
-                return StaleCommand()
-            return NotRegionLeader(self.region.id, self.region.peer(error.leader_id))
-        if isinstance(error, ProposalDropped):
-            if error.reason is DropReason.TRANSFERRING:
-                return NotRegionLeader(self.region.id)
-            return ServerIsBusy(str(error))
-        if isinstance(error, ReadTimeout):
-            return ReadIndexNotReady(self.region.id, str(error))
-        if isinstance(error, Busy):
-            return ServerIsBusy(str(error))
-        if isinstance(error, NodeStopped):
-            return NotRegionLeader(self.region.id)
-        return error
-
     # --- what callers do ---
 
     def write(self, ctx: RequestContext, ops: Sequence[Op], deadline: float) -> asyncio.Future[list[object]]:
@@ -199,10 +204,10 @@ class RegionPeer:
         region = self.region
         check_keys(region, ops)
         payload = encode_write(region.epoch.version, ops)
-        if len(payload) > self._shared.options.entry_bytes_max:
+        if len(payload) > self.shared.options.entry_bytes_max:
             raise RaftEntryTooLarge(region.id, len(payload))
         now = asyncio.get_running_loop().time()
-        delay = self._shared.brake.delay(now)
+        delay = self.shared.brake.delay(now)
         return self._propose(payload, deadline, min(delay, max(deadline - now, 0.0) / 2))
 
     def split(self, news: Sequence[NewRegion], deadline: float) -> asyncio.Future[list[object]]:
@@ -213,14 +218,15 @@ class RegionPeer:
         """
         if not self.is_leader:
             raise NotRegionLeader(self.region.id, self.leader)
+        refuse_while_merging(self)
         return self._propose(encode_split(self.region.epoch.version, news), deadline)
 
     def _propose(self, payload: bytes, deadline: float, delay: float = 0.0) -> asyncio.Future[list[object]]:
         group = self.group
         assert group is not None
-        brake = self._shared.brake
+        brake = self.shared.brake
         count = len(self.waiting.places) + len(group.proposals) + brake.waiting
-        if count >= self._shared.options.calls_max:
+        if count >= self.shared.options.calls_max:
             raise ServerIsBusy(f"{count} writes of region {self.region.id} are in flight")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[list[object]] = loop.create_future()
@@ -235,7 +241,7 @@ class RegionPeer:
 
     def _propose_late(self, proposal: Proposal) -> None:
         """It has waited at the brake; meanwhile the peer may have left its group."""
-        self._shared.brake.waiting -= 1
+        self.shared.brake.waiting -= 1
         if self.group is None:
             proposal.refuse(NotRegionLeader(self.region.id))
         elif not proposal.future.done():
@@ -246,7 +252,7 @@ class RegionPeer:
         self._check(ctx, needs_leader=not ctx.replica_read)
         if self._reads is not None and self._reads.by_lease():
             self.idle_ticks = 0
-            return EngineReader(self._shared.round.engine, self.region)
+            return EngineReader(self.shared.round.engine, self.region)
         return None
 
     async def read(self, ctx: RequestContext, deadline: float) -> EngineReader:
@@ -257,18 +263,18 @@ class RegionPeer:
         try:
             await self.reads().wait(FOLLOWER if ctx.replica_read else STRONG, within)
         except RaftlyError as error:
-            raise self.explain(error) from error
+            raise explain(error, self.region) from error
         self._check(ctx, needs_leader=False)  # the region may have changed meanwhile
-        return EngineReader(self._shared.round.engine, self.region)
+        return EngineReader(self.shared.round.engine, self.region)
 
     def reads(self) -> Reads:
         """Made when the first read comes: most regions of a store have none."""
         if self._reads is None:
             assert self.group is not None
-            options = self._shared.options
+            options = self.shared.options
             retry = 2 * options.heartbeat_tick * options.tick
             number = self.group.config.seed  # drawn anew at every start
-            self._reads = Reads(self.group, options.lease, retry, options.calls_max, self._shared.clock, number)
+            self._reads = Reads(self.group, options.lease, retry, options.calls_max, self.shared.clock, number)
             self._reads.on_applied(self.applied)
         return self._reads
 
@@ -294,6 +300,7 @@ class RegionPeer:
         group = self.group
         if group is None or not self.is_leader:
             raise NotRegionLeader(self.region.id, self.leader)
+        refuse_while_merging(self)
         if not changes:
             return None  # the leader leaves a joint state by itself
         singles = singles_of(self.region, changes)
@@ -310,6 +317,26 @@ class RegionPeer:
         self.idle_ticks = 0
         group.act(lambda raw: self._propose_change(raw, change, proposal))
         return future
+
+    def propose_now(self, payload: bytes, deadline: float) -> asyncio.Future[list[object]]:
+        """Give a command its place in the log of this leader at once: nothing comes between it and what was there."""
+        group = self.group
+        assert group is not None
+        future: asyncio.Future[list[object]] = asyncio.get_running_loop().create_future()
+        proposal = Proposal(payload, Answer(self, future), deadline)
+        self.idle_ticks = 0
+        try:
+            group.act(lambda raw: self._propose_now(raw, proposal))
+        except RaftlyError as error:
+            future.set_exception(explain(error, self.region))
+        return future
+
+    def _propose_now(self, raw: RawNode, proposal: Proposal) -> None:
+        if raw.raft.role is not _LEADER:
+            raise NotLeader(raw.raft.leader)
+        index = raw.propose(proposal.payload)
+        proposal.term = raw.raft.term
+        self.waiting.place(index, [proposal])
 
     def _propose_change(self, raw: RawNode, change: ConfChangeV2, proposal: Proposal) -> None:
         index = raw.propose_conf_change(change)
@@ -330,7 +357,9 @@ class RegionPeer:
 
     def on_committed(self, entries: list[Entry]) -> None:
         """See `GroupHandler.on_committed`."""
-        self._shared.round.begin(self)
+        if self.is_absorbed or self.stalled_by is not None:
+            return
+        self.shared.round.begin(self)
         results = self._results
         for entry in entries:
             if self.is_expelled:
@@ -339,7 +368,12 @@ class RegionPeer:
             if entry.type is not _NORMAL:
                 result = self._apply_change(entry)
             elif data := entry.data:
-                result = self._apply(data)
+                try:
+                    result = self._apply(data, entry.index)
+                except SourceMissing as missing:
+                    self.stalled_by = missing.region_id
+                    self.shared.stalled.append(self)
+                    break
             self.applied, self.applied_term = entry.index, entry.term
             results.append((entry, result))
 
@@ -349,39 +383,34 @@ class RegionPeer:
         waiting = self.waiting
         if waiting.places:
             for entry, result in results:
-                waiting.resolve(entry, result, _OVERTAKEN)
+                waiting.resolve(entry, result, OVERTAKEN)
         if self._reads is not None:
             self._reads.on_applied(self.applied)
 
-    def _apply(self, data: bytes) -> object:
+    def _apply(self, data: bytes, index: Index) -> object:
         command = decode_command(data)
+        if isinstance(command, Rollback):
+            return apply_rollback(self, command)
+        if self.merging is not None:  # on every replica alike
+            return ProposalInMergingMode(self.region.id)
         if isinstance(command, Write):
-            result = apply_write(self._shared.round, self.region, command)
+            result = apply_write(self.shared.round, self.region, command)
             self.written_bytes += len(data)
             self.keys += len(command.ops)
             return result
-        region = self.region
-        parts = split_region(region, command.regions) if command.version == region.epoch.version else None
-        if parts is None:
-            return EpochNotMatch((region,))
-        self._take_region(parts[0])
-        self.keys //= len(parts)
-        batch = self._shared.round.batch
-        for part in parts[1:]:
-            own = part.peer_on(self._shared.store_id)
-            assert own is not None
-            put_region_state(batch, RegionState(PeerState.NORMAL, own.id, part))
-            put_apply_state(batch, part.id, FIRST_INDEX, FIRST_TERM)
-        self._shared.splits.append((self, parts[1:]))
-        return list(parts)
+        if isinstance(command, Prepare):
+            return apply_prepare(self, command, index)
+        if isinstance(command, Commit):
+            return apply_commit(self, command)
+        return apply_split(self, command)
 
-    def _take_region(self, region: Region) -> None:
+    def take_region(self, region: Region) -> None:
         """The region is another one now: in memory at once, in the engine with the round."""
         self.region = region
         self.is_expelled = region.peer(self.peer_id) is None
-        self._shared.regions.put(region)
-        put_region_state(self._shared.round.batch, RegionState(PeerState.NORMAL, self.peer_id, region))
-        self._shared.changed.append(self)
+        self.shared.regions.put(region)
+        put_region_state(self.shared.round.batch, RegionState(PeerState.NORMAL, self.peer_id, region))
+        self.shared.changed.append(self)
 
     def _apply_change(self, entry: Entry) -> object:
         group = self.group
@@ -389,6 +418,8 @@ class RegionPeer:
         change = change_of(entry)
         conf_ver, stores = decode_change(change.context)
         region = self.region
+        if self.merging is not None:
+            return ProposalInMergingMode(region.id)
         if change.changes and conf_ver != region.epoch.conf_ver:
             return EpochNotMatch((region,))
         try:
@@ -399,9 +430,9 @@ class RegionPeer:
         nodes = group.nodes
         assert nodes is not None
         nodes.update({peer.id: peer.store_id for peer in after.peers})
-        self._take_region(after)
+        self.take_region(after)
         if self.is_leader:
-            self._shared.expelled += [(region.id, peer) for peer in region.peers if after.peer(peer.id) is None]
+            self.shared.expelled += [(region.id, peer) for peer in region.peers if after.peer(peer.id) is None]
         return [after]
 
     def on_snapshot(self, snapshot: Snapshot) -> None:
@@ -410,15 +441,17 @@ class RegionPeer:
 
     def on_send_snapshot(self, message: MsgSnap) -> None:
         """See `GroupHandler.on_send_snapshot`."""
-        self._shared.sender.send(self, message)
+        self.shared.sender.send(self, message)
 
     def on_soft_state(self, state: SoftState) -> None:
         """See `GroupHandler.on_soft_state`."""
         self.idle_ticks = 0
         leading = state.role is _LEADER
         if leading and not self._leading:
-            self._shared.changed.append(self)
+            self.shared.changed.append(self)
         self._leading = leading
+        if not leading:
+            self.log_floor = None  # whoever leads now keeps the log, if the proposal is in it
 
     def on_read_states(self, states: list[ReadState]) -> None:
         """See `GroupHandler.on_read_states`."""
@@ -435,14 +468,14 @@ class RegionPeer:
             self.waiting.on_tick(now)
         if self._reads is not None:
             self._reads.on_tick(now)
-        if 0 < self._shared.options.hibernate_ticks <= self.idle_ticks and self._leading:
-            self._shared.drowsy.append(self)
+        if 0 < self.shared.options.hibernate_ticks <= self.idle_ticks and self._leading:
+            self.shared.drowsy.append(self)
 
     @property
     def is_quiet(self) -> bool:
         """Does nobody wait for anything here, and is nothing under way?"""
         group = self.group
-        if group is None or group.dirty or self.waiting.places or self.failure is not None:
+        if group is None or group.dirty or self.waiting.places or self.failure is not None or self.merging is not None:
             return False
         return self._reads is None or self._reads.is_idle
 

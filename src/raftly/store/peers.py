@@ -22,11 +22,12 @@ from raftly.engine.base import CF_RAFT, DATA_CFS, Engine, WriteBatch
 from raftly.errors import RaftlyError
 from raftly.node.driver import Driver
 from raftly.node.group import Group
-from raftly.storage.items import Item, RemovedItem
+from raftly.storage.items import Item, MembershipItem, RemovedItem
 from raftly.storage.log_store import LogStore
 from raftly.store.apply import delete_range
 from raftly.store.hibernation import SleepRound, may_follow_to_sleep, may_lead_to_sleep, others_of
-from raftly.store.keys import apply_state_key
+from raftly.store.keys import apply_state_key, merge_state_key
+from raftly.store.merging import Merges
 from raftly.store.messages import STORE_GROUP, Kind, StoreMessage, from_wire, to_wire
 from raftly.store.peer import RegionPeer
 from raftly.store.recovery import is_begun, recovery_items, restart_items
@@ -35,7 +36,9 @@ from raftly.store.region_state import (
     PeerState,
     RegionState,
     all_region_states,
+    conf_state_of,
     get_apply_state,
+    get_merge_state,
     put_region_state,
 )
 from raftly.store.shared import Shared
@@ -61,11 +64,16 @@ class Peers:
         random: RandomSource,
         spawn: Callable[[Coroutine[object, object, None]], None],
     ) -> None:
-        self.all: dict[RegionId, RegionPeer] = {}
+        self.all = shared.peers
         self.busy: set[RegionId] = set()
         """Regions whose peer is being made, destroyed, or given the keys of a snapshot: it is in no group."""
         self.on_round_end: Callable[[], None] = lambda: None
+        self.merges = Merges(shared, transport)
         self._tombstones: dict[RegionId, PeerId] = {}
+        self._merged: set[RegionId] = set()
+        """Of the tombstones, those of regions that are part of others."""
+        self._stalled: dict[RegionId, list[RegionPeer]] = {}
+        """By the region whose peer they wait for."""
         self._shared = shared
         self._driver: Driver = shared.driver
         self._engine = engine
@@ -87,8 +95,10 @@ class Peers:
         for state in all_region_states(self._engine):
             region = state.region
             log = self._logs.group(region.id)
-            if state.state is PeerState.TOMBSTONE:
+            if state.state in (PeerState.TOMBSTONE, PeerState.MERGED):
                 self._tombstones[region.id] = state.peer_id
+                if state.state is PeerState.MERGED:
+                    self._merged.add(region.id)
                 if is_begun(log):
                     items.append(RemovedItem(region.id))
             elif state.state is PeerState.APPLYING:
@@ -96,7 +106,11 @@ class Peers:
             else:
                 applied = get_apply_state(self._engine, region.id)
                 items += recovery_items(log, region, applied)
-                self.take(region, state.peer_id, applied)
+                peer = self.take(region, state.peer_id, applied)
+                merge = get_merge_state(self._engine, region.id)
+                peer.began, peer.merging = merge.began, merge.merging
+                if merge.merging is not None:
+                    self._shared.merging[region.id] = peer
         return items, applying
 
     def take(self, region: Region, peer_id: PeerId, applied: ApplyState) -> RegionPeer:
@@ -111,8 +125,24 @@ class Peers:
             self.start(peer)
 
     def start(self, peer: RegionPeer, *, new: bool = False) -> Group:
-        """Take a peer under way."""
-        return peer.start(self._random.below(1 << 62), new=new)
+        """Take a peer under way, and then those that waited for it."""
+        group = peer.start(self._random.below(1 << 62), new=new)
+        for waiting in self._stalled.pop(peer.region.id, []):
+            if self.all.get(waiting.region.id) is waiting:
+                self._begin_anew(waiting)
+        return group
+
+    def _begin_anew(self, peer: RegionPeer) -> None:
+        """Apply again from where it stopped, when all that it had to write is written."""
+        region = peer.region
+
+        def begin() -> None:
+            self.busy.discard(region.id)
+            if self.all.get(region.id) is peer and peer.failure is None:
+                peer.stalled_by = None
+                self.start(peer)
+
+        self._driver.write(MembershipItem(region.id, peer.applied, conf_state_of(region)), then=begin)
 
     # --- messages ---
 
@@ -129,7 +159,11 @@ class Peers:
     def _on_named(self, from_: StoreId, region_id: RegionId, message: Message) -> None:
         """Somebody believes that a peer is here which is not."""
         peer = self.all.get(region_id)
-        if region_id in self.busy or message.to <= self._tombstones.get(region_id, 0):
+        if message.to <= self._tombstones.get(region_id, 0):
+            if region_id in self._merged and region_id not in self.busy:
+                self.send(from_, StoreMessage(Kind.MERGED, region_id, message.from_))
+            return
+        if region_id in self.busy:
             return
         if peer is None:
             self._create(from_, region_id, message)
@@ -168,6 +202,10 @@ class Peers:
             return
         elif message.kind is Kind.SLEEP:
             self._on_sleep(from_, peer, message)
+        elif message.kind is Kind.MERGED:
+            peer.is_merged = True  # its keys may be needed here: it stays until somebody has them
+        elif message.kind is Kind.REFUSED:
+            self.merges.on_refused(peer, message.index)
         else:
             self.remove(peer)
 
@@ -200,6 +238,8 @@ class Peers:
             drowsy, shared.drowsy = shared.drowsy, []
             for sleeper in drowsy:
                 self._lead_to_sleep(sleeper)
+        if shared.absorbed or shared.stalled:
+            self._end_merges()
         if not (shared.splits or shared.expelled or shared.removed):
             return
         splits, shared.splits = shared.splits, []
@@ -213,6 +253,43 @@ class Peers:
         for gone in removed:
             if self.all.get(gone.region.id) is gone:
                 self.destroy(gone)
+
+    def _end_merges(self) -> None:
+        """What commits have left to be done with the peers of sources."""
+        shared = self._shared
+        absorbed, shared.absorbed = shared.absorbed, []
+        for peer in absorbed:
+            peer.on_written()  # those who wait for what it applied last
+            self.forget_absorbed(peer)
+        stalled, shared.stalled = shared.stalled, []
+        for peer in stalled:
+            source_id = peer.stalled_by
+            assert source_id is not None
+            _log.info("region %d waits for the keys of region %d", peer.region.id, source_id)
+            self.busy.add(peer.region.id)
+            self._driver.remove_group(peer.region.id)
+            if peer.group is not None:
+                peer.group.refuse_queued()
+            peer.rest(f"it waits for the keys of region {source_id}")
+            source = self.all.get(source_id)
+            if source is not None and source.is_initialized and source.group is not None:
+                self._begin_anew(peer)  # it has come meanwhile
+            else:
+                self._stalled.setdefault(source_id, []).append(peer)
+
+    def forget_absorbed(self, peer: RegionPeer) -> None:
+        """A peer whose region is part of another one here, by the engine: nothing of it is left but its log."""
+        region_id = peer.region.id
+        self._driver.remove_group(region_id)
+        if peer.group is not None:
+            peer.group.refuse_queued()
+        self.all.pop(region_id, None)
+        self.busy.add(region_id)
+        self._tombstones[region_id] = max(peer.peer_id, self._tombstones.get(region_id, 0))
+        self._merged.add(region_id)
+        peer.close(RegionNotFound(region_id))
+        _log.info("region %d is part of another one; peer %d is no more", region_id, peer.peer_id)
+        self._spawn(self._forget_log(region_id))
 
     async def _tell_expelled(self, expelled: list[tuple[RegionId, Peer]]) -> None:
         """Tell peers that they are members no more, now that a crash here cannot undo it."""
@@ -269,6 +346,7 @@ class Peers:
     def _bury(self, batch: WriteBatch, region: Region, peer_id: PeerId) -> None:
         put_region_state(batch, RegionState(PeerState.TOMBSTONE, peer_id, region))
         batch.delete(CF_RAFT, apply_state_key(region.id))
+        batch.delete(CF_RAFT, merge_state_key(region.id))
         self._tombstones[region.id] = peer_id
 
     # --- sleep ---
@@ -317,6 +395,7 @@ class Peers:
         shared.round.leave(peer)
         del self.all[region.id]
         shared.regions.remove(region.id)
+        shared.merging.pop(region.id, None)
         self.busy.add(region.id)
         batch = shared.round.batch
         if peer.is_initialized:

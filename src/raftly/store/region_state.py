@@ -3,6 +3,9 @@
     ident          u8 version 1   u64 cluster id   u64 store id   u64 number of this directory
     region state   u8 version 1   u8 state   u64 peer id, the newest that this store had   region (`base.region`)
     apply state    u8 version 1   u64 index   u64 term
+    merge state    u8 version 1   u64 conf_ver, u64 version at which a snapshot gave the peer its keys (0, 0: none did)
+                   while it is a source:  u64 index of the PREPARE   u64 index up to which all have the log
+                   the target (`base.region`)
 
 Little-endian.
 """
@@ -16,7 +19,7 @@ from struct import error as struct_error
 from typing import Final, final
 
 from raftly.base.membership import ConfState
-from raftly.base.region import PeerId, PeerRole, Region, StoreId, decode_region, encode_region
+from raftly.base.region import PeerId, PeerRole, Region, RegionEpoch, StoreId, decode_region, encode_region
 from raftly.base.types import Index, SnapshotMeta, Term
 from raftly.engine.base import CF_RAFT, Reader, WriteBatch
 from raftly.errors import DecodeError
@@ -25,13 +28,17 @@ from raftly.store.keys import (
     REGION_STATE_HI,
     REGION_STATE_LO,
     apply_state_key,
+    merge_state_key,
     region_state_key,
 )
+from raftly.store.merge import FROM_BIRTH, Merging
 
 _VERSION: Final = 1
 _IDENT: Final = Struct("<BQQQ")
 _STATE: Final = Struct("<BBQ")
 _APPLY: Final = Struct("<BQQ")
+_MERGE: Final = Struct("<BQQ")
+_MERGING: Final = Struct("<QQ")
 
 FIRST_INDEX: Final = 5
 """A region's log begins behind this index, so that index 0 always means: nothing yet. As in TiKV."""
@@ -44,6 +51,7 @@ class PeerState(IntEnum):
     NORMAL = 0
     APPLYING = 1  # its keys are being replaced by those of a snapshot that is complete on disk
     TOMBSTONE = 2  # it is gone for good
+    MERGED = 64  # and its region too: it is part of another one (ours; raft_serverpb has no such state)
 
 
 @final
@@ -73,6 +81,15 @@ class ApplyState:
 
     index: Index = FIRST_INDEX
     term: Term = FIRST_TERM
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class MergeState:
+    """What a peer needs to know for merges. See `merge.is_refused`."""
+
+    began: RegionEpoch = FROM_BIRTH
+    merging: Merging | None = None
 
 
 def conf_state_of(region: Region) -> ConfState:
@@ -176,6 +193,40 @@ def get_apply_state(reader: Reader, region_id: int) -> ApplyState:
     version, index, term = _unpack(_APPLY, "apply state", data or b"")
     _check_version("apply state", version)
     return ApplyState(index, term)
+
+
+def put_merge_state(batch: WriteBatch, region_id: int, state: MergeState) -> None:
+    """Keep it; nothing is kept of what is as at the birth of a region."""
+    if state == MergeState():
+        batch.delete(CF_RAFT, merge_state_key(region_id))
+        return
+    data = _MERGE.pack(_VERSION, state.began.conf_ver, state.began.version)
+    merging = state.merging
+    if merging is not None:
+        data += _MERGING.pack(merging.index, merging.min_index) + encode_region(merging.target)
+    batch.put(CF_RAFT, merge_state_key(region_id), data)
+
+
+def get_merge_state(reader: Reader, region_id: int) -> MergeState:
+    """What a peer knows for merges.
+
+    Raises:
+        DecodeError: of another version, or damaged.
+    """
+    data = reader.get(CF_RAFT, merge_state_key(region_id))
+    if data is None:
+        return MergeState()
+    what = "merge state"
+    version, conf_ver, range_version = _unpack(_MERGE, what, data)
+    _check_version(what, version)
+    began = RegionEpoch(conf_ver, range_version)
+    if len(data) == _MERGE.size:
+        return MergeState(began)
+    index, min_index = _unpack(_MERGING, what, data[_MERGE.size :])
+    target, end = decode_region(data, _MERGE.size + _MERGING.size)
+    if end != len(data):
+        raise DecodeError(what, end, f"{len(data) - end} bytes behind its end")
+    return MergeState(began, Merging(index, min_index, target))
 
 
 def _unpack(struct: Struct, what: str, data: bytes) -> tuple[int, ...]:

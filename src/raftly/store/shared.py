@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, final
+from typing import TYPE_CHECKING, Final, Protocol, final
 
 from raftly.base.region import Peer, Region, RegionId, StoreId
+from raftly.base.region_errors import NotRegionLeader, ReadIndexNotReady, ServerIsBusy, StaleCommand
 from raftly.base.types import NodeId, Snapshot
 from raftly.core.messages import MsgSnap
+from raftly.errors import DropReason, NotLeader, ProposalDropped
 from raftly.node.driver import Driver
+from raftly.node.errors import Busy, NodeStopped, ReadTimeout
 from raftly.node.lease_clock import LeaseClock
 from raftly.store.apply import Round
 from raftly.store.brake import Brake
@@ -18,6 +21,8 @@ from raftly.store.regions import RegionMap
 
 if TYPE_CHECKING:
     from raftly.store.peer import RegionPeer
+
+OVERTAKEN: Final = -1  # in place of a leader: the entry of another took the place of this one
 
 
 class SnapshotSender(Protocol):
@@ -45,6 +50,14 @@ class Shared:
     clock: LeaseClock
     sender: SnapshotSender
     brake: Brake
+    peers: dict[RegionId, RegionPeer] = field(default_factory=dict)
+    """Every peer of the store."""
+    merging: dict[RegionId, RegionPeer] = field(default_factory=dict)
+    """Those whose region is a source."""
+    absorbed: list[RegionPeer] = field(default_factory=list)
+    """Peers that ended in a merge: their regions are part of others."""
+    stalled: list[RegionPeer] = field(default_factory=list)
+    """Peers that have met a commit whose source is not here."""
     splits: list[tuple[RegionPeer, list[Region]]] = field(default_factory=list)
     """A peer, and the regions that were cut off its own."""
     changed: list[RegionPeer] = field(default_factory=list)
@@ -80,4 +93,23 @@ class Answer:
 
     def set_exception(self, exception: Exception, /) -> None:
         """See `Waiter.set_exception`."""
-        self.future.set_exception(self._peer.explain(exception))
+        self.future.set_exception(explain(exception, self._peer.region))
+
+
+def explain(error: Exception, region: Region) -> Exception:
+    """An error of the layers below, as a region's callers expect it."""
+    if isinstance(error, NotLeader):
+        if error.leader_id == OVERTAKEN:
+            return StaleCommand()
+        return NotRegionLeader(region.id, region.peer(error.leader_id))
+    if isinstance(error, ProposalDropped):
+        if error.reason is DropReason.TRANSFERRING:
+            return NotRegionLeader(region.id)
+        return ServerIsBusy(str(error))
+    if isinstance(error, ReadTimeout):
+        return ReadIndexNotReady(region.id, str(error))
+    if isinstance(error, Busy):
+        return ServerIsBusy(str(error))
+    if isinstance(error, NodeStopped):
+        return NotRegionLeader(region.id)
+    return error

@@ -17,14 +17,14 @@ What a file holds is in `region_snapshot`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, final
 
 from raftly.base.rand import RandomSource
 from raftly.base.region import Region, RegionId
 from raftly.base.types import NO_NODE, NodeId, Snapshot, SnapshotMeta
 from raftly.core.messages import MsgSnap
-from raftly.engine.base import Engine, WriteBatch
+from raftly.engine.base import CF_RAFT, Engine, WriteBatch
 from raftly.engine.base import Snapshot as EngineSnapshot
 from raftly.errors import Corruption, DecodeError, RaftlyError, SnapshotOutOfDate, TransferFailed
 from raftly.node.snapshot_files import SLICE_BYTES, FileSource
@@ -32,16 +32,19 @@ from raftly.storage.items import Item
 from raftly.storage.log_store import LogStore
 from raftly.storage.snapshot import RateLimit, SnapshotReader, SnapshotStore
 from raftly.storage.vfs import FileSystem
+from raftly.store.keys import apply_state_key
 from raftly.store.options import StoreOptions
 from raftly.store.peer import RegionPeer
 from raftly.store.recovery import restart_items
 from raftly.store.region_snapshot import check_region, clear_region, ingest_region, write_region
 from raftly.store.region_state import (
     ApplyState,
+    MergeState,
     PeerState,
     RegionState,
     meta_of,
     put_apply_state,
+    put_merge_state,
     put_region_state,
 )
 from raftly.store.shared import Shared
@@ -102,8 +105,8 @@ class Snapshots:
 
     def latest(self, peer: RegionPeer, to: NodeId) -> Snapshot | None:
         """What could be sent to a member now: see `GroupLog.latest_snapshot`."""
-        if peer.region.peer(to) is None:
-            return None
+        if peer.region.peer(to) is None or peer.merging is not None:
+            return None  # whoever lacks entries of a source is given them with the commit
         return Snapshot(meta_of(peer.region, ApplyState(peer.applied, peer.applied_term)))
 
     def send(self, peer: RegionPeer, message: MsgSnap) -> None:
@@ -129,6 +132,8 @@ class Snapshots:
         home = peer.region.peer(message.to)
         if home is None or not peer.is_leader:
             raise TransferFailed(message.to, "it is no member any more, or this peer does not lead")
+        if peer.merging is not None:
+            raise TransferFailed(message.to, "the region is being merged")
         region = peer.region
         meta = meta_of(region, ApplyState(peer.applied, peer.applied_term))
         keys = self._engine.snapshot()
@@ -227,6 +232,13 @@ class Snapshots:
             raise TransferFailed(from_, "the peer has changed meanwhile")
         overlapping = self._shared.regions.overlapping(region)
         own = region.peer(peer.peer_id)
+        heirless = [self._peers.all[other.id] for other in overlapping]
+        if own is not None and heirless and all(other.is_merged for other in heirless):
+            overlapping = []  # they are part of this region, or were of one that is
+        else:
+            for other in heirless:
+                if other.group is not None:  # it asks the others, and is told if it is merged
+                    self._shared.driver.wake(other.group)
         if overlapping or own is None or own.store_id != self._shared.store_id:
             problem = f"region {overlapping[0].id} has its keys" if overlapping else "the peer is not in the snapshot"
             raise TransferFailed(from_, problem)
@@ -238,8 +250,11 @@ class Snapshots:
         peer.rest("a snapshot takes the place of the entries")
         old = peer.region
         peer.region = region
+        peer.began, peer.merging = region.epoch, None
+        self._shared.merging.pop(region_id, None)
         applied = ApplyState(meta.index, meta.term)
-        await self._ingest(RegionState(PeerState.APPLYING, peer.peer_id, region), old, applied, reader)
+        state = RegionState(PeerState.APPLYING, peer.peer_id, region)
+        await self._ingest(state, old, applied, reader, heirless)
         items = restart_items(self._logs.group(region_id), region, applied, *promised)
         begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -255,8 +270,17 @@ class Snapshots:
         self._shared.driver.write(*items, then=begin)
         await begun
 
-    async def _ingest(self, state: RegionState, old: Region, applied: ApplyState, reader: SnapshotReader) -> None:
+    async def _ingest(
+        self,
+        state: RegionState,
+        old: Region,
+        applied: ApplyState,
+        reader: SnapshotReader,
+        merged: Sequence[RegionPeer] = (),
+    ) -> None:
         """Replace the keys. The file is durable; before the first key changes so is the word that it is being applied.
+
+        `merged`: peers of regions that are part of this one; with that word they are no more.
 
         Raises:
             Corruption: the file is damaged; the peer cannot go on.
@@ -266,9 +290,20 @@ class Snapshots:
         batch = WriteBatch()
         put_region_state(batch, state)
         put_apply_state(batch, region.id, applied.index, applied.term)
+        put_merge_state(batch, region.id, MergeState(region.epoch))
+        for gone in merged:
+            clear_region(gone.region, batch)
+            put_region_state(batch, RegionState(PeerState.MERGED, gone.peer_id, gone.region))
+            batch.delete(CF_RAFT, apply_state_key(gone.region.id))
+            gone.is_absorbed = True
+            self._shared.merging.pop(gone.region.id, None)
+            self._shared.regions.remove(gone.region.id)
+            self._shared.round.leave(gone)
         if old.peers:
             clear_region(old, batch)  # it may have held more, which others may get from now on
         self._engine.write(batch)
+        for gone in merged:
+            self._peers.forget_absorbed(gone)
         self._shared.regions.put(region)
         await self._engine.sync()
         await ingest_region(self._engine, reader.chunks())
@@ -297,6 +332,6 @@ class Snapshots:
         finally:
             reader.close()
         files.remove(applied.index)
-        self._peers.take(region, state.peer_id, applied)
+        self._peers.take(region, state.peer_id, applied).began = region.epoch
         hard = log.hard_state
         return restart_items(log, region, applied, hard.term, hard.vote)

@@ -188,3 +188,13 @@ def test_region_runs_plans_from_start_to_end() -> None:
             running.do(made.ask(at))
         else:
             pytest.fail(f"{made} does not end")
+
+
+@pytest.mark.parametrize("version,overtaken", [(1, False), (2, False), (3, True)])
+def test_a_region_that_is_prepared_for_its_merge_is_not_overtaken_and_one_that_was_rolled_back_is(
+    version: int, overtaken: bool
+) -> None:
+    merge = Plan(PlanKind.MERGE, THREE, (Merge(region(2, b"m", b"", [1, 2, 3])),), locked=(2,))
+    assert THREE.epoch.version == 1
+    epoch = RegionEpoch(THREE.epoch.conf_ver, version)
+    assert merge.is_overtaken(report(replace(THREE, epoch=epoch))) is overtaken
