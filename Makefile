@@ -122,7 +122,7 @@ bench-rpc: $(READY) ## CPU a call of raftly.rpc beside grpcio
 soak: $(READY) $(FASTEST) ## an hour of fresh seeds of the simulator (SOAK_SEEDS, SOAK_MINUTES); report to build/soak.md
 	@mkdir -p build
 	@PYTHONPATH=$(dir $(FASTEST)) $(BIN)/raftly sim run --seeds $(SOAK_SEEDS) --minutes $(SOAK_MINUTES) \
-	  --full-share 0.22 --seconds 36 --report build/soak.md $(ARGS)
+	  --full-share 0.21 --report build/soak.md $(ARGS)
 
 behaviours: $(READY) ## write docs/behaviours.md from the tests; fails when a behaviour has none
 	@$(BIN)/python -m tools.behaviours --write

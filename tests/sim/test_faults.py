@@ -63,6 +63,12 @@ def test_a_run_that_never_ends_is_ended_by_its_budget() -> None:
     assert outcome.problem.startswith("OutOfEvents")
 
 
+def test_a_longer_run_may_take_more_events() -> None:
+    """A soak with 36 seconds a run called one of five busy nodes endless that was not."""
+    assert Options(seconds=60.0).budget == 3 * Options(seconds=20.0).budget == 3 * Options(seconds=1.0).budget
+    assert Options(seconds=60.0, events_max=1_000).budget == 1_000
+
+
 def test_a_cluster_that_is_not_healed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Network, "heal", lambda self: self.cut(list(self.links)))
     outcome = run(1, Options("calm", seconds=1.0))

@@ -13,6 +13,7 @@ from raftly.testing.core_sim.modelled import modelled_config
 TICK_US: Final = 20_000
 """Microseconds between two ticks of a clock that is right."""
 CLOCK_RATE_MAX: Final = 1.1
+EVENTS_A_SECOND: Final = 20_000
 
 
 @final
@@ -27,9 +28,15 @@ class Options:
     """Virtual time for the script; healing comes on top."""
     rate: float = 60.0
     """Client events a second, about."""
-    events_max: int = 400_000
+    events_max: int = 0
+    """A run that needs more does not converge; 0: what twenty seconds of it, or all of `seconds`, may need."""
     modelled: bool = False
     """Made of what the TLA+ specification of etcd-io/raft knows: `raftly.testing.core_sim.modelled`."""
+
+    @property
+    def budget(self) -> int:
+        """Events that the run may take."""
+        return self.events_max or int(EVENTS_A_SECOND * max(self.seconds, 20.0))
 
 
 @final

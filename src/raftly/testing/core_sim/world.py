@@ -88,7 +88,7 @@ class World:
             OutOfEvents: too much happened.
         """
         heap, pop = self._heap, heapq.heappop
-        events, last = self.events, self.options.events_max
+        events, last = self.events, self.options.budget
         digest = self.digest
         recorder = self.recorder
         try:

@@ -27,6 +27,7 @@ T = TypeVar("T")
 LIVENESS_S: Final = 15.0
 """When all is healed a write is answered within so many virtual seconds, and the replicas are equal within as many."""
 _START_S: Final = 60.0
+_EVENTS_A_SECOND: Final = 250_000
 _POLL_S: Final = 0.05
 _LAST_CALLS: Final = 16
 
@@ -60,7 +61,8 @@ class RunOptions:
     """Virtual time for faults; start and healing come on top."""
     messages: bool = False
     """Raft's messages do not go over TCP: `SimCluster`."""
-    events_max: int = 5_000_000
+    events_max: int = 0
+    """A run that needs more does not converge; 0: what twenty seconds of it, or all of `seconds`, may need."""
     checks: bool = True
     """Judge every turn: `Watch`."""
     client: ClientOptions = field(default_factory=ClientOptions)
@@ -151,7 +153,7 @@ class Run(Generic[T]):
             world.run(
                 self._script(),
                 within=_START_S + options.seconds + 10 * LIVENESS_S,
-                events_max=options.events_max,
+                events_max=options.events_max or int(_EVENTS_A_SECOND * max(options.seconds, 20.0)),
             )
             if self.model is not None:
                 judge(self.history.operations, self.model)
