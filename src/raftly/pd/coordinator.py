@@ -71,7 +71,12 @@ class Coordinator:
         if plan is None or not plan.kind.is_urgent:
             urgent = self._look_at(report, plan)
             plan = urgent or plan
-        return None if plan is None else plan.ask(report)
+        return None if plan is None else self.ask(plan, report)
+
+    def ask(self, plan: Plan, report: RegionReport) -> Operator | None:
+        """What to ask a region's leader for now; None: wait."""
+        successor = self.cluster.successor(report, report.leader) if plan.unseats_leader(report) else None
+        return plan.ask(report, successor)
 
     def on_displaced(self, displaced: RegionReport, by: RegionReport) -> None:
         """A region is no more, another one has its range."""

@@ -138,7 +138,7 @@ class Leader:
     def next_step(self, plan: Plan) -> Operator | None:
         """What to ask a region's leader for now, by what is known of it."""
         report = self.cluster.regions.by_id(plan.region_id)
-        return None if report is None else plan.ask(report)
+        return None if report is None else self.coordinator.ask(plan, report)
 
     # --- what goes into the log ---
 

@@ -117,6 +117,8 @@ class Swap:
     def ask(self, report: RegionReport) -> Step | None:
         if is_joint(report.region):
             return ChangePeers()
+        if report.leader.id == self.demoted.id:
+            return None  # it hands over first: `Plan.ask`
         return ChangePeers(
             (
                 PeerChange(ChangeKind.ADD_VOTER, _as_voter(self.promoted)),
@@ -158,8 +160,8 @@ class RemovePeer:
         return report.region.peer(self.peer.id) is None
 
     def ask(self, report: RegionReport) -> Step | None:
-        if report.leader.id == self.peer.id and len(report.region.peers) == 1:
-            return None  # never the last one
+        if report.leader.id == self.peer.id:
+            return None  # it hands over first: `Plan.ask`
         return ChangePeers((PeerChange(ChangeKind.REMOVE, self.peer),))
 
     def __str__(self) -> str:
@@ -288,15 +290,25 @@ class Plan:
             return region.peer_on(step.store_id) is None
         return gone is not None and region.peer(gone.id) is None
 
+    def unseats_leader(self, report: RegionReport) -> bool:
+        """Does its step take the vote of who leads now? Leadership may come to any voter in the middle of a plan."""
+        step = self.steps[self.current]
+        going = step.demoted if isinstance(step, Swap) else step.peer if isinstance(step, RemovePeer) else None
+        return going is not None and going.id == report.leader.id and not is_joint(report.region)
+
     def is_late(self, config: ScheduleConfig, now_s: float) -> bool:
         """Does its step take too long?"""
         step = self.steps[min(self.current, len(self.steps) - 1)]
         bound_s = config.step_timeout_s if step.moves_data else config.transfer_timeout_s
         return now_s - self.step_began_s > bound_s
 
-    def ask(self, report: RegionReport) -> Operator | None:
-        """What to ask the region's leader for now; None: wait."""
-        step = self.steps[self.current].ask(report)
+    def ask(self, report: RegionReport, successor: StoreId | None = None) -> Operator | None:
+        """What to ask the region's leader for now; None: wait.
+
+        `successor`: the store to hand over to if the step `unseats_leader`; None: there is none, so it waits.
+        """
+        first = None if successor is None or not self.unseats_leader(report) else Transfer(successor)
+        step = (first or self.steps[self.current]).ask(report)
         return None if step is None else Operator(report.region.id, report.region.epoch, report.leader, step)
 
     def __str__(self) -> str:

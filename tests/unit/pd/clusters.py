@@ -101,6 +101,7 @@ class RunningRegion:
                 peers.pop(change.peer.id, None)
             elif change.kind is ChangeKind.ADD_LEARNER:
                 known = peers.get(change.peer.id)
+                assert change.peer.id != self.leader, "a leader hands over before its vote is taken"
                 peers[change.peer.id] = Peer(change.peer.id, change.peer.store_id, PeerRole.LEARNER)
                 if known is None:
                     assert all(peer.store_id != change.peer.store_id for peer in self.region.peers)
