@@ -8,7 +8,7 @@ other; the entries are framed before the clock runs, since a leader does that on
 `busy`: a second task keeps the loop busy in slices of 100 microseconds. All take turns within a round; the median of
 the rounds is given, and of each round's ratio to raw.
 
-A thread under a busy loop may wait for the GIL for seconds: the loop gives it up for a moment with every poll, too short
+A thread may wait for the GIL of a busy loop for seconds: the loop gives it up for a moment with every poll, too short
 for the thread to take it, and often enough that the thread never asks for it. So a case ends by the clock, not by a
 count, and the loop's other work with it, or the commit that waits might never end.
 """
