@@ -138,6 +138,14 @@ COMMANDS: list[tuple[Command, bytes]] = [
             "04 00 01000000 6b 01000000 6e 03 0300000000000000 02000000 6565",
         ),
     ),
+    (
+        Write(1, [Cas(CF_DEFAULT, b"k", b"ee", None, 3, has_ttl=True), Cas(CF_WRITE, b"k", b"", None)]),
+        packed(
+            "01 01 0100000000000000",
+            "05 00 01000000 6b 03 0300000000000000 02000000 6565",
+            "05 02 01000000 6b 01 0000000000000000 00000000",
+        ),
+    ),
     (Write(1, []), packed("01 01 0100000000000000")),
     (
         Split(2, [NewRegion(b"g", NewRegionIds(9, (10, 11))), NewRegion(b"mm", NewRegionIds(12, (13,)))]),
@@ -150,7 +158,7 @@ COMMANDS: list[tuple[Command, bytes]] = [
 ]
 
 
-@pytest.mark.parametrize("command,written", COMMANDS, ids=["ops", "cas", "nothing", "split"])
+@pytest.mark.parametrize("command,written", COMMANDS, ids=["ops", "cas", "cas-delete", "nothing", "split"])
 def test_a_command(command: Command, written: bytes) -> None:
     encoded = (
         encode_write(command.version, command.ops)

@@ -192,12 +192,11 @@ class RawKv:
         return Write(self._contexts.of(request.context), ops)
 
     def compare_and_swap(self, request: pb.RawCASRequest) -> Write:
-        """Put a value if the key has the one that the caller expects; tells what it had."""
-        if request.delete:
-            raise InvalidRequest("compare and delete is not served: compare and swap is")
+        """Put a value, or take the key away, if it has the value that the caller expects; tells what it had."""
+        cf, key = _cf(request.cf), self._key(request.key)
         expected = None if request.previous_not_exist else request.previous_value
-        put = self._put(_cf(request.cf), request.key, request.value, request.ttl)
-        op = Cas(put.cf, put.key, expected, put.value, self._now_s(), self._has_ttl)
+        value = None if request.delete else self._put(cf, key, request.value, request.ttl).value
+        op = Cas(cf, key, expected, value, self._now_s(), self._has_ttl)
         return Write(self._contexts.of(request.context), (op,), _swapped)
 
     # --- keys and values ---------------------------------------------------------------------------------------------

@@ -144,7 +144,9 @@ class StandaloneKv:
     def _compare(self, op: Cas, batch: WriteBatch) -> object:
         key = data_key(op.key)
         result = compare(op, self._value_after(batch, op.cf, key))
-        if result.succeeded:
+        if result.succeeded and op.value is None:
+            batch.delete(op.cf, key)
+        elif result.succeeded:
             batch.put(op.cf, key, op.value)
         return result
 

@@ -118,7 +118,10 @@ def apply_write(round_: Round, region: Region, command: Write) -> list[object] |
             assert type(op) is Cas
             result = compare(op, _value_before(round_.engine, command.ops, results, position, op))
             if result.succeeded:
-                batch.put(op.cf, DATA_PREFIX + op.key, op.value)
+                if op.value is None:
+                    batch.delete(op.cf, DATA_PREFIX + op.key)
+                else:
+                    batch.put(op.cf, DATA_PREFIX + op.key, op.value)
             results.append(result)
             continue
         results.append(None)

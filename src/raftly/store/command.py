@@ -7,6 +7,7 @@
                  3 DELETE_RANGE   u32 size, end of the range
                  4 CAS            u32 size, value   u8 flags: 1 expects a value, 2 values carry expiries   u64 now_s
                                   u32 size, expected value
+                 5 CAS_DELETE     as CAS, without the value
     2 SPLIT    new regions to the end:  u32 size, key   u64 region id   u32 count, that many peer ids (u64)
     3 PREPARE  u64 conf_ver for which it was proposed   u64 index up to which all members have the log
                the target (`base.region`)
@@ -52,7 +53,7 @@ _ENTRY: Final = Struct("<QI")
 KIND_AT: Final = 1  # the byte of a command that says its kind
 WRITE: Final = 1
 _SPLIT, _PREPARE, _COMMIT, _ROLLBACK = 2, 3, 4, 5
-_PUT, _DELETE, _DELETE_RANGE, _CAS_OP = 1, 2, 3, 4
+_PUT, _DELETE, _DELETE_RANGE, _CAS_OP, _CAS_DELETE = 1, 2, 3, 4, 5
 _EXPECTS: Final = 1
 _HAS_TTL: Final = 2
 _CF_NUMBERS: Final = {cf: number for number, cf in enumerate(DATA_CFS)}
@@ -136,8 +137,10 @@ def encode_write(version: int, ops: Sequence[Op]) -> bytes:
             assert type(op) is Cas
             flags = (op.expected is not None) * _EXPECTS | op.has_ttl * _HAS_TTL
             expected = op.expected or b""
-            head = _OP.pack(_CAS_OP, _CF_NUMBERS[op.cf], len(op.key))
-            out += (head, op.key, _SIZE.pack(len(op.value)), op.value)
+            kind = _CAS_DELETE if op.value is None else _CAS_OP
+            out += (_OP.pack(kind, _CF_NUMBERS[op.cf], len(op.key)), op.key)
+            if op.value is not None:
+                out += (_SIZE.pack(len(op.value)), op.value)
             out += (_CAS.pack(flags, op.now_s), _SIZE.pack(len(expected)), expected)
     return b"".join(out)
 
@@ -209,18 +212,29 @@ def _decode_ops(data: bytes, at: int) -> list[Op]:
         if kind == _DELETE:
             ops.append(Delete(cf, key))
             continue
+        if kind == _CAS_DELETE:
+            op, at = _decode_cas(data, at, cf, key, None)
+            ops.append(op)
+            continue
         value, at = _sized(data, at)
         if kind == _PUT:
             ops.append(Put(cf, key, value))
         elif kind == _DELETE_RANGE:
             ops.append(DeleteRange(cf, key, value))
         elif kind == _CAS_OP:
-            flags, now_s = _CAS.unpack_from(data, at)
-            expected, at = _sized(data, at + _CAS.size)
-            ops.append(Cas(cf, key, expected if flags & _EXPECTS else None, value, now_s, bool(flags & _HAS_TTL)))
+            op, at = _decode_cas(data, at, cf, key, value)
+            ops.append(op)
         else:
             raise DecodeError(_WHAT, at, f"op {kind} is unknown to this release")
     return ops
+
+
+def _decode_cas(data: bytes, at: int, cf: str, key: bytes, value: bytes | None) -> tuple[Cas, int]:
+    flags, now_s = _CAS.unpack_from(data, at)
+    if flags > _EXPECTS | _HAS_TTL:
+        raise DecodeError(_WHAT, at, f"flags {flags:#x} of a CAS are unknown to this release")
+    expected, at = _sized(data, at + _CAS.size)
+    return Cas(cf, key, expected if flags & _EXPECTS else None, value, now_s, bool(flags & _HAS_TTL)), at
 
 
 def _decode_regions(data: bytes, at: int) -> list[NewRegion]:

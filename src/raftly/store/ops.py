@@ -44,7 +44,7 @@ class DeleteRange:
 @final
 @dataclass(slots=True)
 class Cas:
-    """Put `value` if the key has the value `expected` (None: no value). Result: a CasResult.
+    """Put `value` (None: take the key away) if the key has the value `expected` (None: no value). Result: a CasResult.
 
     `expected` is without the expiry, `value` is stored as it is given. What expired by `now_s` is not there.
     """
@@ -52,7 +52,7 @@ class Cas:
     cf: str
     key: bytes
     expected: bytes | None
-    value: bytes
+    value: bytes | None
     now_s: int = 0
     has_ttl: bool = False
 
@@ -63,7 +63,7 @@ Op: TypeAlias = Put | Delete | DeleteRange | Cas
 @final
 @dataclass(frozen=True, slots=True)
 class CasResult:
-    """Was the value put, and what was there before, without its expiry (None: nothing)."""
+    """Was it done, and what was there before, without its expiry (None: nothing)."""
 
     succeeded: bool
     previous: bytes | None

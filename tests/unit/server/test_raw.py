@@ -270,8 +270,35 @@ def test_compare_and_swap(enable_ttl: bool) -> None:
             assert await swap(b"3", previous_value=b"2", ttl=5) == (True, False, b"2")
             store.clock.now_s += 5
             assert await swap(b"4", previous_not_exist=True) == (True, True, b"")
-        with pytest.raises(InvalidRequest):
-            await swap(b"", delete=True)
+
+    run(body())
+
+
+@pytest.mark.parametrize("enable_ttl", [True, False])
+def test_compare_and_delete(enable_ttl: bool) -> None:
+    async def body() -> None:
+        store = Store(enable_ttl=enable_ttl)
+
+        async def delete(**fields: Any) -> tuple[bool, bool, bytes]:
+            request = pb.RawCASRequest(context=CONTEXT, key=b"k", delete=True, **fields)
+            response = await store.do(store.raw.compare_and_swap(request))
+            return response.succeed, response.previous_not_exist, response.previous_value
+
+        await store.put(b"k", b"1")
+        assert await delete(previous_value=b"0") == (False, False, b"1")
+        assert await delete(previous_not_exist=True) == (False, False, b"1")
+        assert await store.get(b"k") == b"1"
+        assert await delete(previous_value=b"1") == (True, False, b"1")
+        assert await store.get(b"k") is None
+        assert not store.engine.scan("default", b"", b"", 9)
+        assert await delete(previous_value=b"1") == (False, True, b"")
+        assert await delete(previous_not_exist=True) == (True, True, b"")
+        if enable_ttl:
+            await store.put(b"k", b"2", ttl=5)
+            store.clock.now_s += 5
+            assert await delete(previous_value=b"2") == (False, True, b"")
+            assert await delete(previous_not_exist=True) == (True, True, b"")
+            assert not store.engine.scan("default", b"", b"", 9)
 
     run(body())
 

@@ -178,6 +178,11 @@ def test_ops_happen_in_order_and_compare_with_those_before_them() -> None:
                 Delete("default", b"a"),
                 Cas("default", b"a", None, b"6"),
                 Cas("write", b"a", None, b"7"),
+                Cas("lock", b"a", b"7", None),
+                Put("lock", b"a", b"8"),
+                Cas("lock", b"a", b"8", None),
+                Cas("lock", b"a", None, b"9"),
+                Cas("lock", b"a", b"9", None),
             ],
             FAR,
         )
@@ -190,11 +195,17 @@ def test_ops_happen_in_order_and_compare_with_those_before_them() -> None:
             None,
             CasResult(True, None),
             CasResult(True, None),
+            CasResult(False, None),
+            None,
+            CasResult(True, b"8"),
+            CasResult(True, None),
+            CasResult(True, b"9"),
         ]
         reader = kv.read_now(CONTEXT)
         assert reader is not None
         assert reader.scan("default", b"", b"", 9) == [(b"a", b"6")]
         assert reader.scan("write", b"", b"", 9) == [(b"a", b"7")]
+        assert reader.scan("lock", b"", b"", 9) == []
 
     run(body())
 

@@ -29,7 +29,7 @@ ops: st.SearchStrategy[Op] = st.one_of(
     st.builds(Put, cfs, some, some),
     st.builds(Delete, cfs, some),
     st.builds(DeleteRange, cfs, some, some),
-    st.builds(Cas, cfs, some, st.none() | some, some, numbers, st.booleans()),
+    st.builds(Cas, cfs, some, st.none() | some, st.none() | some, numbers, st.booleans()),
 )
 news = st.builds(NewRegion, some, st.builds(NewRegionIds, numbers, st.lists(numbers, max_size=5).map(tuple)))
 
@@ -80,7 +80,13 @@ def test_a_truncated_write_is_refused(cut: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"\x02\x01" + bytes(8), b"\x01\x09" + bytes(8), b"\x01\x01" + bytes(8) + b"\x07" + bytes(5)]
+    "data",
+    [
+        b"\x02\x01" + bytes(8),
+        b"\x01\x09" + bytes(8),
+        b"\x01\x01" + bytes(8) + b"\x07" + bytes(9),
+        b"\x01\x01" + bytes(8) + b"\x05" + bytes(5) + b"\x04" + bytes(12),
+    ],
 )
 def test_what_a_later_release_writes_is_refused(data: bytes) -> None:
     with pytest.raises(DecodeError):

@@ -71,6 +71,11 @@ def test_ops_of_one_write_see_each_other_and_compare() -> None:
                 Cas(CF_DEFAULT, b"k", b"4", b"5"),
                 DeleteRange(CF_DEFAULT, b"", b""),
                 Cas(CF_DEFAULT, b"k", None, b"6"),
+                Cas(CF_DEFAULT, b"k", b"5", None),
+                Cas(CF_DEFAULT, b"k", b"6", None),
+                Cas(CF_DEFAULT, b"k", None, b"7"),
+                Put(CF_DEFAULT, b"m", b"1"),
+                Cas(CF_DEFAULT, b"m", b"1", None),
             ],
             soon(),
         )
@@ -81,8 +86,12 @@ def test_ops_of_one_write_see_each_other_and_compare() -> None:
             CasResult(True, None),
             CasResult(True, b"4"),
             CasResult(True, None),
+            CasResult(False, b"6"),
+            CasResult(True, b"6"),
+            CasResult(True, None),
+            CasResult(True, b"1"),
         ]
-        assert (await store.read(cluster.context(peer), soon())).get(CF_DEFAULT, b"k") == b"6"
+        assert (await store.read(cluster.context(peer), soon())).scan(CF_DEFAULT, b"", b"", 9) == [(b"k", b"7")]
         await cluster.stop()
 
     run(main())
