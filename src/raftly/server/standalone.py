@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Final, final
 
 from raftly.base.region import Peer, Region
 from raftly.base.region_errors import ReadIndexNotReady, RegionNotFound, ServerIsBusy
 from raftly.engine.base import DELETE, DELETE_RANGE, PUT, Engine, WriteBatch
 from raftly.errors import DiskFull, OutcomeUnknown, StorageError
+from raftly.node.group import Waiter
 from raftly.store.checks import Standing, check_epoch, check_request, check_store
 from raftly.store.keys import data_end_key, data_key
 from raftly.store.kv import RequestContext
@@ -39,6 +41,7 @@ class StandaloneKv:
     def __init__(self, engine: Engine, on_failure: Callable[[StorageError], None]) -> None:
         self._engine = engine
         self._on_failure = on_failure
+        self._tasks: set[asyncio.Future[list[object]]] = set()  # of writes; nobody else holds them
         self._waiting: list[asyncio.Future[bool]] = []  # for what is written to be durable: is it?
         self._syncing: asyncio.Task[None] | None = None
         self._failure: StorageError | None = None
@@ -74,6 +77,20 @@ class StandaloneKv:
             self._fail(error)
             raise OutcomeUnknown from error
         return self._written(results, deadline)
+
+    def submit(self, ctx: RequestContext, ops: Sequence[Op], deadline: float, waiter: Waiter) -> None:
+        """As KvBackend says."""
+        task = asyncio.ensure_future(self.write(ctx, ops, deadline))
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._on_written, waiter))
+
+    def _on_written(self, waiter: Waiter, task: asyncio.Future[list[object]]) -> None:
+        self._tasks.discard(task)
+        error = OutcomeUnknown() if task.cancelled() else task.exception()
+        if isinstance(error, Exception):
+            waiter.set_exception(error)
+        else:
+            waiter.set_result(task.result())
 
     async def stop(self) -> None:
         """Wait until all that was written is durable, or will never be."""

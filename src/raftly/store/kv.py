@@ -12,6 +12,7 @@ from typing import Protocol, final
 from raftly.base.region import Peer, Region, RegionEpoch, RegionId
 from raftly.base.types import Term
 from raftly.engine.base import KeyValue
+from raftly.node.group import Waiter
 from raftly.store.ops import Op
 
 
@@ -88,6 +89,10 @@ class KvBackend(Protocol):
         Raises:
             RegionError: the request is for somebody else, or later; ReadIndexNotReady when nobody confirmed in time.
         """
+        ...
+
+    def submit(self, ctx: RequestContext, ops: Sequence[Op], deadline: float, waiter: Waiter) -> None:
+        """As `write`, without a future: the waiter is told in the turn that knows, of errors too."""
         ...
 
     def write(self, ctx: RequestContext, ops: Sequence[Op], deadline: float) -> Awaitable[list[object]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final, final
+from typing import Any, Final, final
 
 from raftly.base.membership import ConfChangeTransition, ConfChangeV2
 from raftly.base.operators import ChangeKind, PeerChange
@@ -30,7 +30,7 @@ from raftly.core.role import Role
 from raftly.core.status import SoftState
 from raftly.errors import ConfChangeError, NotLeader, OutcomeUnknown, RaftlyError
 from raftly.node.errors import ChangePending
-from raftly.node.group import Group, Proposal
+from raftly.node.group import Group, Proposal, Waiter
 from raftly.node.reads import FOLLOWER, STRONG, Reads
 from raftly.node.roster import change_of
 from raftly.node.waiting import Waiting
@@ -198,8 +198,8 @@ class RegionPeer:
 
     # --- what callers do ---
 
-    def write(self, ctx: RequestContext, ops: Sequence[Op], deadline: float) -> asyncio.Future[list[object]]:
-        """See `KvBackend.write`."""
+    def submit(self, ctx: RequestContext, ops: Sequence[Op], deadline: float, waiter: Waiter) -> None:
+        """See `KvBackend.submit`."""
         self._check(ctx, needs_leader=True)
         region = self.region
         check_keys(region, ops)
@@ -208,7 +208,7 @@ class RegionPeer:
             raise RaftEntryTooLarge(region.id, len(payload))
         now = asyncio.get_running_loop().time()
         delay = self.shared.brake.delay(now)
-        return self._propose(payload, deadline, min(delay, max(deadline - now, 0.0) / 2))
+        self._propose(payload, deadline, waiter, min(delay, max(deadline - now, 0.0) / 2))
 
     def split(self, news: Sequence[NewRegion], deadline: float) -> asyncio.Future[list[object]]:
         """Cut the region at these keys; the result is the parts, this region first.
@@ -219,25 +219,24 @@ class RegionPeer:
         if not self.is_leader:
             raise NotRegionLeader(self.region.id, self.leader)
         refuse_while_merging(self)
-        return self._propose(encode_split(self.region.epoch.version, news), deadline)
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._propose(encode_split(self.region.epoch.version, news), deadline, future)
+        return future
 
-    def _propose(self, payload: bytes, deadline: float, delay: float = 0.0) -> asyncio.Future[list[object]]:
+    def _propose(self, payload: bytes, deadline: float, waiter: Waiter, delay: float = 0.0) -> None:
         group = self.group
         assert group is not None
         brake = self.shared.brake
         count = len(self.waiting.places) + len(group.proposals) + brake.waiting
         if count >= self.shared.options.calls_max:
             raise ServerIsBusy(f"{count} writes of region {self.region.id} are in flight")
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[list[object]] = loop.create_future()
         self.idle_ticks = 0
-        proposal = Proposal(payload, Answer(self, future), deadline)
+        proposal = Proposal(payload, Answer(self, waiter), deadline)
         if delay:
             brake.waiting += 1
-            loop.call_later(delay, self._propose_late, proposal)
+            asyncio.get_running_loop().call_later(delay, self._propose_late, proposal)
         else:
             group.propose(proposal)
-        return future
 
     def _propose_late(self, proposal: Proposal) -> None:
         """It has waited at the brake; meanwhile the peer may have left its group."""
@@ -312,7 +311,7 @@ class RegionPeer:
         newcomers = [change.peer for change in changes if change.kind is not ChangeKind.REMOVE]
         context = encode_change(self.region.epoch.conf_ver, newcomers)
         change = ConfChangeV2(singles, ConfChangeTransition.AUTO, context)
-        future: asyncio.Future[list[object]] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         proposal = Proposal(b"", Answer(self, future), deadline)
         self.idle_ticks = 0
         group.act(lambda raw: self._propose_change(raw, change, proposal))
@@ -322,7 +321,7 @@ class RegionPeer:
         """Give a command its place in the log of this leader at once: nothing comes between it and what was there."""
         group = self.group
         assert group is not None
-        future: asyncio.Future[list[object]] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         proposal = Proposal(payload, Answer(self, future), deadline)
         self.idle_ticks = 0
         try:

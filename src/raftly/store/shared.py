@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol, final
 
@@ -13,6 +12,7 @@ from raftly.core.messages import MsgSnap
 from raftly.errors import DropReason, NotLeader, ProposalDropped
 from raftly.node.driver import Driver
 from raftly.node.errors import Busy, NodeStopped, ReadTimeout
+from raftly.node.group import Waiter
 from raftly.node.lease_clock import LeaseClock
 from raftly.store.apply import Round
 from raftly.store.brake import Brake
@@ -72,28 +72,28 @@ class Shared:
 
 @final
 class Answer:
-    """A future, with errors as a region's callers expect them. See `Waiter`."""
+    """Who waits, and hears of errors as a region's callers expect them. See `Waiter`."""
 
-    __slots__ = ("_peer", "future")
+    __slots__ = ("_peer", "_waiter")
 
-    def __init__(self, peer: RegionPeer, future: asyncio.Future[list[object]]) -> None:
+    def __init__(self, peer: RegionPeer, waiter: Waiter) -> None:
         self._peer = peer
-        self.future = future
+        self._waiter = waiter
 
     def done(self) -> bool:
         """See `Waiter.done`."""
-        return self.future.done()
+        return self._waiter.done()
 
     def set_result(self, result: object, /) -> None:
         """See `Waiter.set_result`; an exception is a result too."""
         if isinstance(result, Exception):
-            self.future.set_exception(result)
+            self._waiter.set_exception(result)
         else:
-            self.future.set_result(result)  # type: ignore[arg-type]
+            self._waiter.set_result(result)
 
     def set_exception(self, exception: Exception, /) -> None:
         """See `Waiter.set_exception`."""
-        self.future.set_exception(explain(exception, self._peer.region))
+        self._waiter.set_exception(explain(exception, self._peer.region))
 
 
 def explain(error: Exception, region: Region) -> Exception:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final, TypeAlias, final
+from typing import Any, Final, TypeAlias, final
 
 from raftly.base.rand import RandomSource
 from raftly.base.region import Region, RegionId, StoreId
@@ -16,6 +16,7 @@ from raftly.base.store_meta import StoreMeta
 from raftly.engine.base import Engine
 from raftly.errors import RaftlyError, StorageError
 from raftly.node.driver import Driver, DriverOptions
+from raftly.node.group import Waiter
 from raftly.node.lease_clock import LeaseClock, lease_clock_of
 from raftly.storage.log_store import LogStore
 from raftly.storage.vfs import FileSystem
@@ -216,7 +217,13 @@ class RegionStore:
 
     def write(self, ctx: RequestContext, ops: Sequence[Op], deadline: float) -> asyncio.Future[list[object]]:
         """See `KvBackend.write`."""
-        return self._find(ctx).write(ctx, ops, deadline)
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._find(ctx).submit(ctx, ops, deadline, future)
+        return future
+
+    def submit(self, ctx: RequestContext, ops: Sequence[Op], deadline: float, waiter: Waiter) -> None:
+        """See `KvBackend.submit`."""
+        self._find(ctx).submit(ctx, ops, deadline, waiter)
 
     async def split(self, ctx: RequestContext, keys: Sequence[bytes], deadline: float) -> list[Region]:
         """Split a region at these keys, on a client's word; the parts, in order.
