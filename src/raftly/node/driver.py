@@ -62,13 +62,13 @@ class Driver:
         self.node_id = node_id
         self.tracer = tracer
         self.groups: dict[int, Group] = {}
+        self.awake: dict[int, Group] = {}  # those that are ticked
         self.peer_errors = 0  # messages refused
         self.disk_full: DiskFull | None = None  # while the disk is full
         self.failure: RaftlyError | None = None  # the disk broke
         self.counts = DriverCounts()
         self.contacts = Contacts()
         self.owner: GroupsOwner | None = None  # who has many groups; set before `start`
-        self._awake: dict[int, Group] = {}  # the groups that are ticked
         self._store = store
         self._transport = transport
         self._options = options or DriverOptions()
@@ -103,7 +103,7 @@ class Driver:
     def remove_group(self, id_: int) -> None:
         """Let a group go; its log stays."""
         self.groups.pop(id_, None)
-        self._awake.pop(id_, None)
+        self.awake.pop(id_, None)
 
     async def start(self) -> None:
         """Begin to tick, to receive and to write.
@@ -161,13 +161,13 @@ class Driver:
         """A group has something to do."""
         if group.asleep and self.groups.get(group.id) is group:
             group.asleep = False
-            self._awake[group.id] = group
+            self.awake[group.id] = group
         self._mark(group)
 
     def sleep(self, group: Group) -> None:
         """Tick a group no more, until something comes for it, or a connection to a member closes."""
         group.asleep = True
-        self._awake.pop(group.id, None)
+        self.awake.pop(group.id, None)
 
     def _mark(self, group: Group) -> None:
         if not group.dirty:
@@ -204,7 +204,7 @@ class Driver:
 
     def _unreachable(self, node: NodeId) -> None:
         self.contacts.on_lost(node)
-        for group in self._awake.values():
+        for group in self.awake.values():
             for peer in group.ids_on(node):
                 group.raw.report_unreachable(peer)
                 self._mark(group)
@@ -229,7 +229,7 @@ class Driver:
         self.contacts.on_tick()
         # What has arrived is looked at first, so a heartbeat that waited is not taken for a silent leader.
         self._run_round()
-        for group in list(self._awake.values()):
+        for group in list(self.awake.values()):
             try:
                 group.raw.tick()
                 group.handler.on_tick(now)
@@ -290,7 +290,7 @@ class Driver:
         if self.groups.pop(group.id, None) is not None:
             for message in last_words(group):
                 self._post(group, message)
-            self._awake.pop(group.id, None)
+            self.awake.pop(group.id, None)
             group.refuse_queued()
             group.handler.on_failed(error)
 
@@ -462,7 +462,7 @@ class Driver:
         if self._writing_since is None or self._gave_way:
             return
         waited = now - self._writing_since
-        if any(waited > group.config.election_tick * self._options.tick_interval for group in self._awake.values()):
+        if any(waited > group.config.election_tick * self._options.tick_interval for group in self.awake.values()):
             self._gave_way = True
             self._give_way()
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
 from heapq import heappop, heappush
+from math import ceil
 from typing import Final, TypeAlias, TypeVar, final
 
 from raftly.base.heartbeats import DownPeer, RegionReport, StoreStats
@@ -37,6 +38,7 @@ _log: Final = logging.getLogger("raftly.store")
 _HEARTBEATS_MAX: Final = 64  # in flight
 _SOON_S: Final = 1.0  # a region with peers that catch up is reported again after so long
 _SLEEPERS: Final = 10  # times as long between reports of a region that sleeps: they would be most of what it costs
+_TOGETHER_S: Final = 0.5  # reports of regions that sleep are made so far apart, with all that are due by then
 _PHASE: Final = 0.6180339887498949  # of a turn between two regions' places in it, so that any number lies evenly
 _DOWN_S: Final = 2.0  # a peer that was heard since is not down
 _ADMIN_S: Final = 10.0
@@ -201,7 +203,8 @@ class Duties:
             return
         is_asleep = peer.group is not None and peer.group.asleep
         interval = self._options.region_heartbeat_interval * (_SLEEPERS if is_asleep else 1)
-        self._plan(region_id, next_turn(region_id, loop.time(), interval))
+        turn = next_turn(region_id, loop.time(), interval)
+        self._plan(region_id, ceil(turn / _TOGETHER_S) * _TOGETHER_S if is_asleep else turn)
         await self._slots.acquire()
         self._reporting.add(region_id)
         task = loop.create_task(self._report(peer))
@@ -217,9 +220,8 @@ class Duties:
         """A region that slept when its next report was planned, and does no more, does not wait so long."""
         interval = self._options.region_heartbeat_interval
         latest = asyncio.get_running_loop().time() + interval
-        for region_id, when in list(self._due.items()):
-            peer = self._peers.all.get(region_id) if when > latest else None
-            if peer is not None and peer.group is not None and not peer.group.asleep:
+        for region_id in list(self._shared.driver.awake):
+            if self._due.get(region_id, 0.0) > latest:
                 self._plan(region_id, next_turn(region_id, latest - interval, interval))
         self._wanted.set()
 
@@ -332,12 +334,9 @@ class Duties:
             options.region_max_bytes, options.region_split_bytes, options.region_max_keys, options.region_split_keys
         )
         for peer in list(self._peers.all.values()):
+            if (peer.written_bytes - peer.checked_bytes) * 16 < options.region_split_bytes or not peer.is_leader:
+                continue
             region = peer.region
-            if not peer.is_leader:
-                continue
-            written = peer.written_bytes - peer.checked_bytes
-            if written * 16 < options.region_split_bytes:
-                continue
             size = self._engine.approximate_bytes(data_key(region.start_key), data_end_key(region.end_key))
             if size < options.region_max_bytes and peer.keys < options.region_max_keys:
                 continue
@@ -354,9 +353,9 @@ class Duties:
     async def _cut_logs(self) -> None:
         """Cut what is applied, once the engine is known to have it on disk."""
         cuts: list[tuple[RegionPeer, int]] = []
-        for peer in self._peers.all.values():
-            group = peer.group
-            if group is None or group.asleep or not peer.is_initialized or peer.failure is not None:
+        for region_id, group in self._shared.driver.awake.items():
+            peer = self._peers.all.get(region_id)
+            if peer is None or peer.group is not group or not peer.is_initialized or peer.failure is not None:
                 continue
             log = group.log
             begin = log.first_index() - 1
