@@ -15,7 +15,15 @@ __all__ = ["config"]
 
 @click.group()
 def config() -> None:
-    """Explain the options of stores and of the placement driver, and check files of them."""
+    """Explain the options of stores and of the placement driver, and check files of them.
+
+    \b
+    raftly config explain store > store.toml   all options with their defaults, to edit
+    raftly config check store.toml             what is wrong with it
+    raftly store --config store.toml
+
+    Exit code 0: all is well. 1: a file is wrong, and it says where. 2: a wrong command line.
+    """  # noqa: D301 - the escape keeps the lines below it as they are
 
 
 @config.command()
@@ -55,7 +63,8 @@ def explain(kind: str | None, *, as_json: bool) -> None:
 @config.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--kind", type=click.Choice(["store", "pd"]), help="What it is for; else it is found out.")
-def check(file: Path, kind: str | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="One object.")
+def check(file: Path, kind: str | None, *, as_json: bool) -> None:
     """Is every option in FILE known, and within its bounds? Exit code 0: yes. 1: no, and it says what to correct."""
     from raftly.server.config import KINDS, PdConfig, StoreConfig, read_config
 
@@ -65,9 +74,17 @@ def check(file: Path, kind: str | None) -> None:
             _ = read_config(StoreConfig, file) if one == "store" else read_config(PdConfig, file)
         except ConfigError as error:
             problems[one] = error
+            continue
+        if as_json:
+            print_json({"ok": True, "kind": one})
         else:
             click.echo(f"{file} is a configuration of {'a store' if one == 'store' else 'the placement driver'}")
-            return
-    for one, problem in problems.items():
-        click.echo(f"{file}, as one of {one}: {problem}", err=True)
+        return
+    if as_json:
+        print_json({"ok": False, "problems": {one: str(problem) for one, problem in problems.items()}})
+    elif len(told := set(map(str, problems.values()))) == 1:
+        click.echo(f"{file}: {told.pop()}", err=True)
+    else:
+        for one, problem in problems.items():
+            click.echo(f"{file}, as one of {one}: {problem}", err=True)
     sys.exit(1)

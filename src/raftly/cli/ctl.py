@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
-from raftly.cli.kv import BYTES, PD
+from raftly.cli.cluster import BYTES, ClusterGroup, connected, run, where_is, where_options
 from raftly.cli.output import print_json, print_table
+from raftly.client.errors import PlacementRefused
 from raftly.client.text import shown_key
-from raftly.errors import RaftlyError
 
 if TYPE_CHECKING:
     from raftly.client.pd import PdClient, PlacedRegion
@@ -20,47 +18,62 @@ if TYPE_CHECKING:
 __all__ = ["ctl"]
 
 
-@click.group()
-@click.option("--pd", default=PD, envvar="RAFTLY_PD", show_default=True, metavar="HOST:PORT,...",
-              help="The placement driver; also in RAFTLY_PD.")  # fmt: skip
-@click.option("--timeout", default=10.0, show_default=True, metavar="SECONDS", help="Of a request, retries included.")
-@click.option("--json", "as_json", is_flag=True, help="JSON; keys in hex.")
-@click.pass_context
-def ctl(ctx: click.Context, pd: str, timeout: float, *, as_json: bool) -> None:
+@click.group(cls=ClusterGroup, params=where_options())
+def ctl() -> None:
     """Look at a cluster, and tell its placement driver what to do.
 
-    What only looks works with TiKV's placement driver too. Exit code 0: done. 1: not done, and it says why.
-    """
-    ctx.obj = (pd.split(","), timeout, as_json)
+    \b
+    raftly ctl store                            who is there, and who was not heard of lately
+    raftly ctl region --key fruit/apple         where a key is
+    raftly ctl region split fruit/m             let a region begin there
+    raftly ctl region transfer-leader 12 3      region 12 is led by store 3
+    raftly ctl store remove 2                   move everything away from store 2
+    raftly ctl operator                         what is under way
+    raftly ctl region --json | jq '.[].leader'
+
+    Keys are text, or 0x and hex digits. What only looks works with TiKV's placement driver too.
+
+    Exit code 0: done. 1: not done, and it says why. 2: a wrong command line.
+    """  # noqa: D301 - the escape keeps the lines below it as they are
 
 
 def _run(ctx: click.Context, work: Callable[[PdClient, bool], Awaitable[None]]) -> None:
     from raftly.client import PdClient
 
-    endpoints, timeout, as_json = ctx.obj
+    where = where_is(ctx)
 
-    async def main() -> None:
-        async with await PdClient.connect(endpoints, timeout_s=timeout) as pd:
-            await work(pd, as_json)
+    async def main() -> int:
+        async with connected(where, lambda: PdClient.connect(where.endpoints, timeout_s=where.timeout_s)) as pd:
+            await work(pd, where.as_json)
+        return 0
 
+    run(where, main)
+
+
+async def _ask(pd: PdClient, do: str, **arguments: object) -> dict[str, object]:
+    """What our own placement driver answers.
+
+    Raises:
+        click.ClickException: it is another's.
+    """
     try:
-        asyncio.run(main())
-    except RaftlyError as error:
-        if as_json:
-            print_json({"error": error.code, "message": str(error)})
-            sys.exit(1)
-        raise
+        answer = await pd.admin(do, arguments)
+    except PlacementRefused as error:
+        if error.kind != "UNIMPLEMENTED":
+            raise
+        raise click.ClickException("this placement driver is not raftly's: it can be looked at, not told") from error
+    return answer if isinstance(answer, dict) else {}
 
 
 def _tell(ctx: click.Context, do: str, **arguments: object) -> None:
     """Have the placement driver do something, and say what it answers."""
 
     async def work(pd: PdClient, as_json: bool) -> None:
-        answer = await pd.admin(do, arguments)
+        answer = await _ask(pd, do, **arguments)
         if as_json:
             print_json(answer)
         else:
-            plan = answer.get("plan") if isinstance(answer, dict) else None
+            plan = answer.get("plan")
             click.echo(f"begun: {plan}" if plan else "done")
 
     _run(ctx, work)
@@ -72,7 +85,7 @@ def state(ctx: click.Context) -> None:
     """All that the placement driver knows, as JSON."""
 
     async def work(pd: PdClient, as_json: bool) -> None:
-        print_json(await pd.admin("state"))
+        print_json(await _ask(pd, "state"))
 
     _run(ctx, work)
 
@@ -103,17 +116,22 @@ def member(ctx: click.Context) -> None:
 @ctl.group(invoke_without_command=True)
 @click.pass_context
 def store(ctx: click.Context) -> None:
-    """The stores; what follows tells what to do with one."""
+    """The stores: what they are meant for, and whether they live.
+
+    Its state: up; disconnected, when nothing was heard of it for a while (others lead instead); down, when that lasts
+    (its replicas are made anew elsewhere); offline, to be removed; tombstone, removed.
+    """
     if ctx.invoked_subcommand is not None:
         return
 
     async def work(pd: PdClient, as_json: bool) -> None:
         stores = await pd.get_all_stores(tombstones=True)
         regions = await pd.scan_regions()
+        heard = await _heard(pd)
         rows = [
             (
                 one.id,
-                one.state.name.lower(),
+                *heard.get(one.id, (one.state.name.lower(), None)),
                 sum(placed.leader is not None and placed.leader.store_id == one.id for placed in regions),
                 sum(placed.region.peer_on(one.id) is not None for placed in regions),
                 one.address,
@@ -122,21 +140,35 @@ def store(ctx: click.Context) -> None:
             )
             for one in stores
         ]
-        columns = ("id", "state", "leads", "regions", "address", "status", "labels")
+        columns = ("id", "state", "silent_s", "leads", "regions", "address", "status", "labels")
         if as_json:
             print_json([dict(zip(columns, row, strict=True)) for row in rows])
             return
         labels = [",".join(f"{name}={value}" for name, value in sorted(row[-1].items())) or "-" for row in rows]
-        print_table(columns, [[*row[:-1], label] for row, label in zip(rows, labels, strict=True)])
+        print_table(columns, [[*map(_or_dash, row[:-1]), label] for row, label in zip(rows, labels, strict=True)])
 
     _run(ctx, work)
+
+
+async def _heard(pd: PdClient) -> dict[int, tuple[object, object]]:
+    """By store: its state, and for how many seconds nothing was heard of it. Nothing from a driver of TiKV's."""
+    try:
+        told = await pd.admin("state")
+    except PlacementRefused:
+        return {}
+    stores = told.get("stores", {}) if isinstance(told, dict) else {}
+    return {one["id"]: (one.get("liveness"), one.get("silent_s")) for one in stores.values()}
+
+
+def _or_dash(cell: object) -> object:
+    return "-" if cell in {None, ""} else cell
 
 
 @store.command("remove")
 @click.argument("store", type=int)
 @click.pass_context
 def remove_store(ctx: click.Context, store: int) -> None:
-    """Let STORE give away all that it holds; then it is gone for good, and may be stopped."""
+    """Move everything away from STORE. Then it is gone for good, a tombstone, and may be stopped."""
     _tell(ctx, "remove-store", store=store)
 
 
@@ -153,15 +185,27 @@ def restore_store(ctx: click.Context, store: int) -> None:
 
 @ctl.group(invoke_without_command=True)
 @click.option("--key", type=BYTES, metavar="KEY", help="Only the one that holds it.")
-@click.option("--limit", type=int, default=0, metavar="N", help="The first so many.")
+@click.option("--id", "id_", type=click.IntRange(min=1), metavar="N", help="Only this one.")
+@click.option("--limit", type=click.IntRange(min=0), default=0, metavar="N", help="The first so many.")
 @click.pass_context
-def region(ctx: click.Context, key: bytes | None, limit: int) -> None:
-    """The regions; what follows tells what to do with one."""
+def region(ctx: click.Context, key: bytes | None, id_: int | None, limit: int) -> None:
+    """The regions, in the order of their keys.
+
+    \b
+    raftly ctl region                    all
+    raftly ctl region --key fruit/apple  the one that holds it
+    raftly ctl region --id 12
+    """  # noqa: D301 - the escape keeps the lines below it as they are
     if ctx.invoked_subcommand is not None:
         return
 
     async def work(pd: PdClient, as_json: bool) -> None:
-        found = [await pd.get_region(key)] if key is not None else await pd.scan_regions(limit=limit)
+        if id_ is not None:
+            found = [await _region_by_id(pd, id_)]
+        elif key is not None:
+            found = [await pd.get_region(key)]
+        else:
+            found = await pd.scan_regions(limit=limit)
         if as_json:
             print_json([_region_object(placed) for placed in found])
             return
@@ -171,12 +215,21 @@ def region(ctx: click.Context, key: bytes | None, limit: int) -> None:
     _run(ctx, work)
 
 
+async def _region_by_id(pd: PdClient, id_: int) -> PlacedRegion:
+    try:
+        return await pd.get_region_by_id(id_)
+    except PlacementRefused as error:
+        if error.kind != "REGION_NOT_FOUND":
+            raise
+        raise click.ClickException(f"there is no region {id_}; `raftly ctl region` lists them") from error
+
+
 def _region_object(placed: PlacedRegion) -> dict[str, object]:
     region = placed.region
     return {
         "id": region.id,
-        "start_key": region.start_key.hex(),
-        "end_key": region.end_key.hex(),
+        "start_key": shown_key(region.start_key),
+        "end_key": shown_key(region.end_key),
         "conf_ver": region.epoch.conf_ver,
         "version": region.epoch.version,
         "leader": placed.leader.store_id if placed.leader else None,
@@ -205,7 +258,7 @@ def _region_row(placed: PlacedRegion) -> Sequence[object]:
 @click.argument("key", type=BYTES)
 @click.pass_context
 def split(ctx: click.Context, key: bytes) -> None:
-    """Let a region begin at KEY; waits until one does, 10 seconds at most."""
+    """Let a region begin at KEY. Waits until one does, 10 seconds at most."""
 
     async def work(pd: PdClient, as_json: bool) -> None:
         ids = await pd.split_regions([key])
@@ -285,13 +338,13 @@ def scatter(ctx: click.Context, regions: tuple[int, ...]) -> None:
 @ctl.group(invoke_without_command=True)
 @click.pass_context
 def operator(ctx: click.Context) -> None:
-    """What is being done with regions; what follows is about one of them."""
+    """What is being done with regions."""
     if ctx.invoked_subcommand is not None:
         return
 
     async def work(pd: PdClient, as_json: bool) -> None:
-        told = await pd.admin("state")
-        plans = told.get("operators", []) if isinstance(told, dict) else []
+        plans = (await _ask(pd, "state")).get("operators", [])
+        assert isinstance(plans, list)
         if as_json:
             print_json(plans)
             return

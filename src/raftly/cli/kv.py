@@ -2,104 +2,97 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from raftly.cli.cluster import BYTES, ClusterGroup, connected, run, where_is, where_options
 from raftly.cli.output import print_json, print_table
 from raftly.client.text import shown_key
-from raftly.errors import RaftlyError
 
 if TYPE_CHECKING:
     from raftly.client import RawClient
 
 __all__ = ["kv"]
 
-PD = "127.0.0.1:2379"
 NOT_THERE = 3  # exit code
 
 
-class _Bytes(click.ParamType[bytes]):
-    """Text, or bytes as 0x and hex digits."""
+@click.group(cls=ClusterGroup, params=where_options())
+def kv() -> None:
+    """Read and write keys of a cluster, ours or TiKV's.
 
-    name = "bytes"
+    Keys and values are text, or 0x and hex digits: what is not printable text, or begins with 0x itself, is written and
+    typed as hex. Where a range is asked for, '' is no bound.
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> bytes:
-        if isinstance(value, bytes):
-            return value
-        text = str(value)
-        if not text.startswith("0x"):
-            return text.encode()
-        try:
-            return bytes.fromhex(text[2:])
-        except ValueError:
-            self.fail(f"{text!r} begins with 0x but is not hex digits")
+    \b
+    raftly kv put fruit/apple green
+    raftly kv get fruit/apple
+    raftly kv scan fruit/ fruit0            all keys that begin with fruit/
+    raftly kv put 0x00ff 0x0102             two bytes are two bytes
+    raftly kv put logo --file logo.png; raftly kv get logo --raw > copy.png
+    raftly kv cas lock mine && echo got it  set it only if nobody has
+    RAFTLY_PD=10.0.0.1:2379 raftly kv scan --json
 
-
-BYTES = _Bytes()
-
-
-@click.group()
-@click.option("--pd", default=PD, envvar="RAFTLY_PD", show_default=True, metavar="HOST:PORT,...",
-              help="The placement driver; also in RAFTLY_PD.")  # fmt: skip
-@click.option("--timeout", default=10.0, show_default=True, metavar="SECONDS", help="Of a request, retries included.")
-@click.option("--json", "as_json", is_flag=True, help="JSON; keys and values as text, or as 0x and hex digits.")
-@click.pass_context
-def kv(ctx: click.Context, pd: str, timeout: float, *, as_json: bool) -> None:
-    """Read and write keys of a cluster, ours or TiKV's. Keys and values are text, or 0x and hex digits.
-
-    Exit code 0: done. 1: not done, or perhaps done, and it says which and why. 3: the key is not there, or did not
-    have the value that was expected.
-    """
-    ctx.obj = (pd.split(","), timeout, as_json)
+    Exit code 0: done. 1: not done, or perhaps done, and it says which and why. 2: a wrong command line. 3: the key is
+    not there, or did not have the value that was expected.
+    """  # noqa: D301 - the escape keeps the lines below it as they are
 
 
 def _run(ctx: click.Context, work: Callable[[RawClient, bool], Awaitable[int]]) -> None:
     from raftly.client import ClientOptions, RawClient
 
-    endpoints, timeout, as_json = ctx.obj
+    where = where_is(ctx)
 
     async def main() -> int:
-        async with await RawClient.connect(endpoints, ClientOptions(timeout_s=timeout)) as client:
-            return await work(client, as_json)
+        options = ClientOptions(timeout_s=where.timeout_s)
+        async with connected(where, lambda: RawClient.connect(where.endpoints, options)) as client:
+            return await work(client, where.as_json)
 
-    try:
-        code = asyncio.run(main())
-    except RaftlyError as error:
-        if as_json:
-            print_json({"error": error.code, "message": str(error)})
-            sys.exit(1)
-        raise
-    sys.exit(code)
+    run(where, main)
+
+
+def _not_there(key: bytes) -> int:
+    click.echo(f"{shown_key(key)} is not there", err=True)
+    return NOT_THERE
 
 
 @kv.command()
 @click.argument("key", type=BYTES)
+@click.option("--raw", is_flag=True, help="Exactly its bytes, and no newline.")
 @click.pass_context
-def get(ctx: click.Context, key: bytes) -> None:
-    """Print the value of KEY; exit code 3 if there is none."""
+def get(ctx: click.Context, key: bytes, *, raw: bool) -> None:
+    """Print the value of KEY. Exit code 3 if there is none."""
 
     async def work(client: RawClient, as_json: bool) -> int:
         value = await client.get(key)
         if as_json:
             print_json({"key": shown_key(key), "value": None if value is None else shown_key(value)})
-        elif value is not None:
-            sys.stdout.buffer.write(value + b"\n")
-        return NOT_THERE if value is None else 0
+            return NOT_THERE if value is None else 0
+        if value is None:
+            return _not_there(key)
+        if raw:
+            click.echo(value, nl=False)
+        else:
+            click.echo(shown_key(value))
+        return 0
 
     _run(ctx, work)
 
 
 @kv.command()
 @click.argument("key", type=BYTES)
-@click.argument("value", type=BYTES)
+@click.argument("value", type=BYTES, required=False)
+@click.option("--file", type=click.File("rb"), metavar="FILE", help="The value is what is in it; '-': standard input.")
 @click.option("--ttl", type=click.IntRange(min=0), default=0, metavar="SECONDS", help="Let it be gone after so long.")
 @click.pass_context
-def put(ctx: click.Context, key: bytes, value: bytes, ttl: int) -> None:
+def put(ctx: click.Context, key: bytes, value: bytes | None, file: BinaryIO | None, ttl: int) -> None:
     """Set KEY to VALUE."""
+    if (value is None) == (file is None):
+        raise click.UsageError("either a VALUE or --file FILE is needed, and not both")
+    value = value if file is None else file.read()
+    assert value is not None
 
     async def work(client: RawClient, as_json: bool) -> int:
         await client.put(key, value, ttl=ttl)
@@ -135,9 +128,11 @@ def ttl(ctx: click.Context, key: bytes) -> None:
         seconds = await client.ttl(key)
         if as_json:
             print_json({"key": shown_key(key), "ttl": seconds})
-        elif seconds is not None:
-            click.echo(seconds)
-        return NOT_THERE if seconds is None else 0
+            return NOT_THERE if seconds is None else 0
+        if seconds is None:
+            return _not_there(key)
+        click.echo(seconds)
+        return 0
 
     _run(ctx, work)
 
@@ -148,15 +143,17 @@ def ttl(ctx: click.Context, key: bytes) -> None:
 @click.option("--expect", type=BYTES, metavar="VALUE", help="The value it must have now; else it must not be there.")
 @click.pass_context
 def cas(ctx: click.Context, key: bytes, value: bytes, expect: bytes | None) -> None:
-    """Set KEY to VALUE if it has the expected one, atomically; exit code 3 if not, and the value found is printed."""
+    """Set KEY to VALUE if it is as expected. Atomic. Exit code 3 if it is not; the value found is printed."""
 
     async def work(client: RawClient, as_json: bool) -> int:
         swap = await client.compare_and_swap(key, expect, value)
         found = None if swap.previous is None else shown_key(swap.previous)
         if as_json:
             print_json({"key": shown_key(key), "done": swap.done, "previous": found})
+        elif not swap.done and found is None:
+            return _not_there(key)
         elif not swap.done:
-            click.echo("not there" if found is None else found)
+            click.echo(found)
         return 0 if swap.done else NOT_THERE
 
     _run(ctx, work)
@@ -170,7 +167,13 @@ def cas(ctx: click.Context, key: bytes, value: bytes, expect: bytes | None) -> N
 @click.option("--keys", "keys_only", is_flag=True, help="Keys without values.")
 @click.pass_context
 def scan(ctx: click.Context, lo: bytes, hi: bytes, limit: int, *, reverse: bool, keys_only: bool) -> None:
-    """Print the pairs from LO up to, and without, HI."""
+    """Print the pairs from LO up to, and without, HI.
+
+    \b
+    raftly kv scan                    the first hundred
+    raftly kv scan a b --limit 1000   what begins with a
+    raftly kv scan --reverse --limit 1
+    """  # noqa: D301 - the escape keeps the lines below it as they are
 
     async def work(client: RawClient, as_json: bool) -> int:
         pairs = await client.scan(lo, hi, limit=limit, reverse=reverse, keys_only=keys_only)
@@ -184,6 +187,8 @@ def scan(ctx: click.Context, lo: bytes, hi: bytes, limit: int, *, reverse: bool,
                 ["key"] if keys_only else ["key", "value"],
                 [[shown_key(key)] if keys_only else [shown_key(key), shown_key(value)] for key, value in pairs],
             )
+            if len(pairs) == limit:
+                click.echo("there may be more: --limit N", err=True)
         return 0
 
     _run(ctx, work)
@@ -210,7 +215,7 @@ def delete_range(ctx: click.Context, lo: bytes, hi: bytes) -> None:
 @click.argument("hi", type=BYTES, default=b"")
 @click.pass_context
 def checksum(ctx: click.Context, lo: bytes, hi: bytes) -> None:
-    """All CRC-64s of the pairs from LO up to HI xored, how many there are, and their bytes."""
+    """The checksum and size of a range. All CRC-64s of its pairs xored, how many there are, and their bytes."""
 
     async def work(client: RawClient, as_json: bool) -> int:
         found = await client.checksum(lo, hi)

@@ -218,6 +218,11 @@ class PdClient:
             self._leader = ""
             raise
 
+    @property
+    def leader(self) -> str:
+        """The address of the member that leads, as far as is known; empty: it is to be found out."""
+        return self._leader
+
     def forget_leader(self) -> None:
         """A stream with it ended: find out who leads before the next call."""
         self._leader = ""
@@ -250,6 +255,8 @@ class PdClient:
                     raise ClientClosed from None
                 raise
             except RpcError as error:
+                if error.status in REFUSALS:
+                    raise PlacementRefused(error.status.name, error.message) from error
                 pause = backoff.pause(Cause.PLACEMENT, loop.time())
                 if pause is None:
                     raise NotDone("finding the placement driver's leader", str(error)) from error
@@ -260,17 +267,22 @@ class PdClient:
         return self._leader
 
     async def _ask_members(self) -> Members:
-        """All known members at once; the first answer that names a leader counts."""
+        """All known members at once; the first answer that names a leader counts.
+
+        Raises:
+            RpcError: there is none; it is a refusal only if all of them refuse.
+        """
         known = [url for member in (self._known.members if self._known else ()) for url in member.client_urls[:1]]
         addresses = dict.fromkeys([*known, *self._endpoints])
         asked = [asyncio.ensure_future(self._ask_member(address)) for address in addresses]
-        problem: RpcError = RpcError(StatusCode.UNAVAILABLE, "no member was asked")
+        problem = none = RpcError(StatusCode.UNAVAILABLE, "no member was asked")
         try:
             for answer in asyncio.as_completed(asked):
                 try:
                     return await answer
                 except RpcError as error:
-                    problem = error
+                    if error.status not in REFUSALS or problem is none:
+                        problem = error
             raise problem
         finally:
             for task in asked:

@@ -1,0 +1,178 @@
+"""Where the cluster is, and how keys are typed: what `raftly kv` and `raftly ctl` have in common."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeVar, final
+
+import click
+from click.core import ParameterSource
+
+from raftly.cli.output import print_json
+from raftly.errors import ConfigError, RaftlyError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+__all__ = ["BYTES", "ClusterGroup", "Where", "connected", "run", "where_is", "where_options"]
+
+PD: Final = "127.0.0.1:2379"
+
+
+class _Client(Protocol):
+    async def close(self) -> None: ...
+
+
+Client = TypeVar("Client", bound=_Client)
+
+
+class _Bytes(click.ParamType[bytes]):
+    """Text, or bytes as 0x and hex digits: what `shown_key` writes."""
+
+    name = "bytes"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> bytes:
+        if isinstance(value, bytes):
+            return value
+        text = str(value)
+        if not text.startswith("0x"):
+            return text.encode("utf-8", "surrogateescape")
+        try:
+            return bytes.fromhex(text[2:])
+        except ValueError:
+            self.fail(f"{text!r} begins with 0x but is not hex digits, two for each byte", param, ctx)
+
+
+BYTES: Final = _Bytes()
+
+
+# --- where -----------------------------------------------------------------------------------------------------
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What was said of the cluster, and how to answer."""
+
+    endpoints: list[str]
+    timeout_s: float
+    as_json: bool
+
+
+def _note(ctx: click.Context, param: click.Parameter, value: object) -> None:
+    """Remember it for the whole command line: what was typed last counts, and more than what was not typed."""
+    given: dict[str, object] = ctx.ensure_object(dict)
+    assert param.name is not None
+    if param.name not in given or ctx.get_parameter_source(param.name) is ParameterSource.COMMANDLINE:
+        given[param.name] = value
+
+
+def where_options() -> list[click.Parameter]:
+    """--pd, --timeout and --json."""
+    return [
+        click.Option(
+            ["--pd"],
+            default=PD,
+            envvar="RAFTLY_PD",
+            show_default=True,
+            metavar="HOST:PORT,...",
+            help="The placement driver; also in RAFTLY_PD.",
+            expose_value=False,
+            callback=_note,
+        ),
+        click.Option(
+            ["--timeout"],
+            type=click.FloatRange(0, min_open=True),
+            default=10.0,
+            show_default=True,
+            metavar="SECONDS",
+            help="Of a request, retries included.",
+            expose_value=False,
+            callback=_note,
+        ),
+        click.Option(
+            ["--json"],
+            is_flag=True,
+            help="One line of JSON; keys and values as they are typed.",
+            expose_value=False,
+            callback=_note,
+        ),
+    ]
+
+
+def where_is(ctx: click.Context) -> Where:
+    """What the options said."""
+    given: dict[str, Any] = ctx.obj
+    return Where([one for one in given["pd"].split(",") if one], given["timeout"], given["json"])
+
+
+class ClusterGroup(click.Group):
+    """A group whose commands take `where_options` too: they may be typed before or behind a command's name."""
+
+    group_class = type
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """As a group does, with the options."""
+        cmd.params += where_options()
+        super().add_command(cmd, name)
+
+
+# --- talking to it ---------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def connected(where: Where, connect: Callable[[], Coroutine[Any, Any, Client]]) -> AsyncIterator[Client]:
+    """A client that has found the cluster, as long as it is needed.
+
+    Raises:
+        NoDriver: there is none.
+    """
+    from raftly.client.errors import NotDone, PlacementRefused
+
+    try:
+        client = await connect()
+    except NotDone as error:
+        raise NoDriver(where, f"for {where.timeout_s:g} s, {error.cause}") from error
+    except PlacementRefused as error:
+        raise NoDriver(where, f"what answers there is something else ({error.problem})") from error
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+@final
+class NoDriver(RaftlyError):
+    """No placement driver answers at the addresses that were given."""
+
+    code = "cli_no_placement_driver"
+
+    def __init__(self, where: Where, cause: str) -> None:
+        super().__init__(where, cause)
+        self.where: Final = where
+        self.cause: Final = cause
+
+    def __str__(self) -> str:
+        places = ", ".join(self.where.endpoints)
+        return (
+            f"no placement driver was found at {places}: {self.cause}\n"
+            "`--pd HOST:PORT` or RAFTLY_PD says where one is; `raftly playground` starts one, with stores, to try"
+        )
+
+
+def run(where: Where, main: Callable[[], Coroutine[Any, Any, int]]) -> NoReturn:
+    """Do it, and end with its exit code; with --json what fails is one object, too."""
+    try:
+        code = asyncio.run(main())
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from error
+    except RaftlyError as error:
+        if where.as_json:
+            print_json({"error": error.code, "message": str(error)})
+            sys.exit(1)
+        raise
+    sys.exit(code)
