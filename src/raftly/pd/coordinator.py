@@ -68,10 +68,13 @@ class Coordinator:
         plan = self.plans.get(region_id)
         if plan is not None and not self._follow(plan, report):
             plan = None
-        if plan is None or not plan.kind.is_urgent:
-            urgent = self._look_at(report, plan)
-            plan = urgent or plan
+        plan = self.look_at(report) or plan
         return None if plan is None else self.ask(plan, report)
+
+    def look_at(self, report: RegionReport) -> Plan | None:
+        """Let checkers look at a region; a plan that they made."""
+        plan = self.plans.get(report.region.id)
+        return None if plan is not None and plan.kind.is_urgent else self._look_at(report, plan)
 
     def ask(self, plan: Plan, report: RegionReport) -> Operator | None:
         """What to ask a region's leader for now; None: wait."""
@@ -148,6 +151,8 @@ class Coordinator:
 
     def propose(self, kind: PlanKind, proposal: Proposal) -> Plan | None:
         """Make a plan of it; None when there is no room, no way, or something else is planned for the region."""
+        if not self._has_room(kind):
+            return None  # before ids are taken for it
         plan = plan_of(kind, proposal, self.cluster, self._new_id)
         return plan if plan is not None and self.add(plan) else None
 

@@ -11,6 +11,7 @@ Made anew with every term, from the replicated state and the clock. `now_s` is a
 
 from __future__ import annotations
 
+import math
 from typing import Final, final
 
 from raftly.base.heartbeats import NewRegionIds, RegionReport, StoreStats
@@ -31,6 +32,10 @@ SPLITS_MAX: Final = 1000
 SETTLE_S: Final = 60.0
 """Schedulers wait so long for all stores and regions to be heard after a change of leader, no longer."""
 GROUPS_MAX: Final = 1000
+PATROL_S: Final = 30.0
+"""Checkers look at each of very many regions as often, at a few sooner; also at those that sleep and seldom report."""
+PATROL_MAX: Final = 128
+"""Regions that they look at in one turn."""
 
 
 @final
@@ -47,6 +52,8 @@ class Leader:
         self.ranges_version = 0  # counts changes of who holds which keys
         self.groups: Final[dict[str, Chosen]] = {}  # of scatter
         self._began_s = now_s
+        self._patrol_key = b""  # from where on checkers look next
+        self._patrol_s = now_s  # when they looked last
         self._heard: set[StoreId] = set()
         self._unsure: set[RegionId] = set()  # written down by another leader, not heard since
         self._dirty: dict[RegionId, None] = {}  # not written down as they are now
@@ -87,7 +94,7 @@ class Leader:
             return True
         if self._unsure:  # how large they are is not written down
             return False
-        return all(store.id in self._heard for store in self.cluster.stores if store.meta.state is StoreState.UP)
+        return all(store.id in self._heard for store in self.cluster.up_stores())
 
     # --- heartbeats ---
 
@@ -133,7 +140,20 @@ class Leader:
         """Let time pass: steps of plans just made, for their leaders."""
         self.cluster.now_s = now_s
         self.coordinator.schedules_run = self.is_settled
-        return [step for plan in self.coordinator.on_time() if (step := self.next_step(plan)) is not None]
+        made = [*self._patrol(now_s), *self.coordinator.on_time()]
+        return [step for plan in made if (step := self.next_step(plan)) is not None]
+
+    def _patrol(self, now_s: float) -> list[Plan]:
+        """Let checkers look at the next few regions; plans that they made."""
+        regions = self.cluster.regions
+        count = min(math.ceil(len(regions) * (now_s - self._patrol_s) / PATROL_S), PATROL_MAX, len(regions))
+        if count <= 0:
+            return []
+        self._patrol_s = now_s
+        found = regions.scan(self._patrol_key, limit=count)
+        self._patrol_key = found[-1].region.end_key if found else b""
+        heard = [report for report in found if report.region.id not in self._unsure]
+        return [plan for report in heard if (plan := self.coordinator.look_at(report)) is not None]
 
     def next_step(self, plan: Plan) -> Operator | None:
         """What to ask a region's leader for now, by what is known of it."""

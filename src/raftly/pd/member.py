@@ -56,6 +56,7 @@ class Member:
     ) -> None:
         self.node: Final = node
         self.on_steps: Callable[[Sequence[Operator]], None] = lambda _: None  # what should not wait for a heartbeat
+        self.on_term_end: Callable[[], None] = lambda: None  # what was told to this leader is forgotten
         self._cluster_id = cluster_id
         self._config = config
         self._clock = clock
@@ -132,6 +133,8 @@ class Member:
         self._drop()
 
     def _drop(self) -> None:
+        if self._leader is not None:
+            self.on_term_end()
         self._leader = None
         self._term = 0
         self._ring()

@@ -161,14 +161,17 @@ class Heartbeats:
     """What stores tell, and what they are asked to do.
 
     A region heartbeat is answered at once, with a step for the region or with its id alone. A step of a plan that was
-    just made comes by itself, on the stream on which its store spoke last.
+    just made comes by itself, on the stream on which its store spoke last. A stream ends with the term of the leader
+    that heard what was told on it, so that stores tell the next one all of it.
     """
 
     def __init__(self, edge: Edge) -> None:
         self._edge = edge
         self._member = edge.member
         self._streams: dict[StoreId, _Outbox] = {}
+        self._readings: set[asyncio.Task[None]] = set()
         edge.member.on_steps = self._push
+        edge.member.on_term_end = self._on_term_end
 
     def bound(self) -> list[Bound]:
         """All of them."""
@@ -187,16 +190,24 @@ class Heartbeats:
         outbox: _Outbox = asyncio.Queue(_OUTBOX_MAX)
         reading = asyncio.create_task(self._read(requests, outbox))
         reading.add_done_callback(lambda _: _wake(outbox))
+        self._readings.add(reading)
         try:
             while not (reading.done() and outbox.empty()):
                 response = await outbox.get()
                 if response is not None:  # None only wakes
                     yield response
+            if reading.cancelled():
+                raise RpcError(StatusCode.UNAVAILABLE, "not leader")
             await reading  # raises why it ended
         finally:
             reading.cancel()
+            self._readings.discard(reading)
             for store_id in [store_id for store_id, queue in self._streams.items() if queue is outbox]:
                 del self._streams[store_id]
+
+    def _on_term_end(self) -> None:
+        for reading in self._readings:
+            reading.cancel()
 
     async def _read(self, requests: AsyncIterator[pb.RegionHeartbeatRequest], outbox: _Outbox) -> None:
         async for request in requests:

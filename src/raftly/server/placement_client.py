@@ -3,6 +3,9 @@
 Region heartbeats share one stream. Our driver answers each of them at once, TiKV's only when it has something to ask;
 both send steps of their own accord too. A step that comes while nobody waits for it is kept for the region's next
 heartbeat, and `on_step` hears that there is one.
+
+The stream ends with the leadership of who answered: whoever leads next knows nothing of what was told on it, except
+what its predecessor wrote down. `on_new_leader` hears of that, and should tell everything again.
 """
 
 from __future__ import annotations
@@ -47,11 +50,9 @@ class GrpcPlacement:
 
     def __init__(self, pd: PdClient) -> None:
         self.on_step: Callable[[RegionId], None] = lambda _: None
+        self.on_new_leader: Callable[[], None] = lambda: None
         self._pd = pd
-        self._heartbeats = _Heartbeats(pd, self._on_early)
-
-    def _on_early(self, region_id: RegionId) -> None:
-        self.on_step(region_id)
+        self._heartbeats = _Heartbeats(pd, self)
 
     async def close(self) -> None:
         """End the stream of heartbeats, and the client that was handed in."""
@@ -125,6 +126,7 @@ class GrpcPlacement:
             interval=_interval(stats.interval_s),
         )
         await self._pd.call(pdpb_rpc.PD_STORE_HEARTBEAT, pdpb_pb2.StoreHeartbeatRequest(stats=message))
+        self._heartbeats.follow_leader()
 
     async def region_heartbeat(self, report: RegionReport) -> Operator | None:
         """How a region fares that is led from here; what is to be done with it."""
@@ -168,10 +170,12 @@ class GrpcPlacement:
 class _Heartbeats:
     """The stream of region heartbeats, made again when it breaks."""
 
-    def __init__(self, pd: PdClient, on_step: Callable[[RegionId], None]) -> None:
+    def __init__(self, pd: PdClient, owner: GrpcPlacement) -> None:
         self._pd = pd
-        self._on_step = on_step
+        self._owner = owner  # has the callbacks, which are set later
         self._stream: _Stream | None = None
+        self._leader = ""  # whom it is with
+        self._answered = False  # did anybody hear what was told on it?
         self._reading: asyncio.Task[None] | None = None
         self._opening = asyncio.Lock()
         self._waiting: dict[RegionId, asyncio.Future[Operator | None]] = {}
@@ -203,6 +207,7 @@ class _Heartbeats:
             if self._reading is None or self._reading.done() or self._stream is None:
                 await self._end()
                 self._stream = await self._pd.stream(pdpb_rpc.PD_REGION_HEARTBEAT)
+                self._leader, self._answered = self._pd.leader, False
                 self._reading = asyncio.create_task(self._read(self._stream))
             return self._stream
 
@@ -219,15 +224,31 @@ class _Heartbeats:
         except (RaftlyError, ValueError) as error:  # it ended, or does not decode
             self._fail(NotDone("a region heartbeat", str(error)))
         self._pd.forget_leader()
+        self._on_end()
+
+    def follow_leader(self) -> None:
+        """End a stream with somebody who leads no more, and is too far away to say so."""
+        is_open = self._reading is not None and not self._reading.done()
+        if self._reading is not None and is_open and self._pd.leader not in ("", self._leader):
+            self._reading.cancel()
+            self._stream = None
+            self._fail(NotDone("a region heartbeat", "another member of the placement driver leads now"))
+            self._on_end()
+
+    def _on_end(self) -> None:
+        if self._answered:  # else nobody heard anything that is to be told again
+            self._answered = False
+            self._owner.on_new_leader()
 
     def _take(self, response: pdpb_pb2.RegionHeartbeatResponse) -> None:
         operator = _operator(response)
+        self._answered = True
         asked = self._waiting.get(response.region_id)
         if asked is not None and not asked.done():
             asked.set_result(operator)
         elif operator is not None:
             self._early[response.region_id] = operator
-            self._on_step(response.region_id)
+            self._owner.on_step(response.region_id)
 
     def _fail(self, error: RaftlyError) -> None:
         for asked in self._waiting.values():

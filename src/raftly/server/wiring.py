@@ -200,6 +200,7 @@ async def start_store(config: StoreConfig) -> Started:
             await pages.start(status.host, status.port)
         watching = loop.create_task(_watch(store, failed))
         undo.callback(watching.cancel)
+        placement.on_new_leader = store.report_all
         ends = undo.pop_all()
     addresses = {"address": clients.advertised, "peer": peers.advertised, "status": meta.status_address}
     return Started(f"store {store.id}", addresses, failed, ends.aclose, config.server.drain, {"store": store.id})

@@ -36,6 +36,8 @@ from raftly.transport.base import Transport
 _log: Final = logging.getLogger("raftly.store")
 
 _HEARTBEATS_MAX: Final = 64  # in flight
+_SLICE: Final = 64  # reports, and then a pause: thousands that are due at once are no reason to serve nobody meanwhile
+_SLICE_PAUSE_S: Final = 0.03
 _SOON_S: Final = 1.0  # a region with peers that catch up is reported again after so long
 _SLEEPERS: Final = 10  # times as long between reports of a region that sleeps: they would be most of what it costs
 _TOGETHER_S: Final = 0.5  # reports of regions that sleep are made so far apart, with all that are due by then
@@ -120,11 +122,14 @@ class Duties:
 
     async def _repeat(self, work: Callable[[], Coroutine[object, object, None]], interval: float) -> None:
         while True:
-            try:
-                await work()
-            except (RaftlyError, OSError) as error:
-                _log.debug("store %d: %s, tried again", self._meta.id, error)
+            await self._once(work)
             await asyncio.sleep(interval)
+
+    async def _once(self, work: Callable[[], Coroutine[object, object, None]]) -> None:
+        try:
+            await work()
+        except (RaftlyError, OSError) as error:
+            _log.debug("store %d: %s, tried again", self._meta.id, error)
 
     # --- the other stores ---
 
@@ -174,6 +179,18 @@ class Duties:
         self._plan(region_id, 0.0)
         self._wanted.set()
 
+    def report_all(self) -> None:
+        """Report every region and this store, since the placement driver has a leader that has not heard of them."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for region_id, when in list(self._due.items()):
+            if when > now:
+                self._plan(region_id, now)
+        self._wanted.set()
+        task = loop.create_task(self._once(self._store_heartbeat))
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
+
     def _plan(self, region_id: RegionId, when: float) -> None:
         self._due[region_id] = when
         heappush(self._order, (when, region_id))
@@ -183,10 +200,14 @@ class Duties:
         while True:
             self._wanted.clear()
             now = loop.time()
+            begun = 0
             while self._order and self._order[0][0] <= now:
                 when, region_id = heappop(self._order)
                 if self._due.get(region_id) == when:
                     await self._begin_report(region_id)
+                    begun += 1
+                    if begun % _SLICE == 0:
+                        await asyncio.sleep(_SLICE_PAUSE_S)
             pause = self._order[0][0] - loop.time() if self._order else self._options.region_heartbeat_interval
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(pause, self._options.tick)):

@@ -232,6 +232,10 @@ class RegionStore:
             RegionError: the request is for somebody else, or later.
             OutcomeUnknown: it may or may not be split.
         """
+    def report_all(self) -> None:
+        """The placement driver has a new leader, which has not heard of what is here: report all of it."""
+        self._duties.report_all()
+
         peer = self._find(ctx)
         peer.check_admin(ctx)
         return await self._duties.split_at(peer, keys, deadline)

@@ -1,9 +1,12 @@
 from dataclasses import replace
 
 from raftly.base.heartbeats import RegionReport, StoreStats
+from raftly.base.operators import ChangePeers
 from raftly.base.region import Peer, Region, RegionEpoch, encode_region
 from raftly.base.store_meta import StoreMeta
+from raftly.pd.config import ScheduleConfig
 from raftly.pd.leader import Leader
+from raftly.pd.operators import Plan
 from raftly.pd.placement import Placement, SavedRegion, row_of
 from raftly.pd.tso import Timestamp
 
@@ -58,3 +61,73 @@ def test_a_store_is_empty_only_when_everything_was_heard() -> None:
     assert leader.drained() == [], "the region may have a peer there by now"
     leader.region_heartbeat(RegionReport(FIRST, FIRST.peers[0]), 101.0)
     assert leader.drained() == [3]
+
+
+def at_rest(placement: Placement, regions: int) -> Leader:
+    """Region n + 10 has peers on stores 1 to 3; all of it was heard, and speaks no more."""
+    placement.configure(ScheduleConfig(balance_leaders=False, balance_regions=False))
+    leader = lead(placement)
+    for n in range(regions):
+        lo, hi = b"%04d" % n if n else b"", b"%04d" % (n + 1) if n + 1 < regions else b""
+        peers = tuple(Peer(10_000 * (n + 1) + store_id, store_id) for store_id in (1, 2, 3))
+        leader.region_heartbeat(RegionReport(Region(n + 10, lo, hi, RegionEpoch(1, 2), peers), peers[n % 3]), 100.0)
+    for id_ in placement.stores:
+        leader.store_heartbeat(StoreStats(id_), 100.0)
+    return leader
+
+
+def test_a_store_is_drained_although_its_regions_sleep() -> None:
+    placement = begun(stores=4)
+    leader = at_rest(placement, 6)
+    assert leader.on_time(100.1) == []
+    placement.remove_store(3)
+    leader.on_placement(placement, 100.1)
+    steps = [step for tick in range(2, 12) for step in leader.on_time(100.0 + tick / 10)]
+    assert sorted(step.region_id for step in steps) == [10, 11, 12, 13, 14, 15], "each is asked for its first step"
+    assert all(isinstance(step.step, ChangePeers) for step in steps)
+
+
+def test_the_patrol_sees_every_region_in_its_time_and_few_at_once() -> None:
+    placement = begun(stores=3)
+    leader = at_rest(placement, 3000)
+    looked: list[int] = []
+    check = leader.coordinator.look_at
+
+    def look_at(report: RegionReport) -> Plan | None:
+        looked.append(report.region.id)
+        return check(report)
+
+    leader.coordinator.look_at = look_at  # type: ignore[method-assign]
+    ticks = 0
+    while len(looked) < 3000:
+        before = len(looked)
+        ticks += 1
+        leader.on_time(100.0 + ticks / 10)
+        assert len(looked) - before <= 11
+    assert sorted(looked) == list(range(10, 3010))
+    assert ticks <= 310
+    leader.on_time(10_000.0)
+    assert len(looked) <= 3000 + 128, "it was away: it does not catch up at once"
+
+
+def test_a_region_that_was_not_heard_is_not_looked_at() -> None:
+    placement = begun(stores=4)
+    placement.remove_store(2)
+    leader = lead(placement)
+    assert [leader.on_time(100.0 + tick) for tick in range(15)] == [[]] * 15
+    leader.region_heartbeat(RegionReport(FIRST, FIRST.peers[0]), 115.0)
+    assert leader.coordinator.plans
+
+
+def test_a_store_that_is_silent_holds_schedulers_up_only_until_it_counts_as_gone() -> None:
+    placement = begun(stores=3)
+    leader = lead(placement)
+    leader.region_heartbeat(RegionReport(FIRST, FIRST.peers[0]), 101.0)
+    for id_ in (1, 2):
+        leader.store_heartbeat(StoreStats(id_), 101.0)
+    assert not leader.is_settled
+    leader.on_time(119.9)
+    assert not leader.is_settled
+    for id_ in (1, 2):
+        leader.store_heartbeat(StoreStats(id_), 120.5)
+    assert leader.is_settled

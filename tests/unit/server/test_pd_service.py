@@ -366,6 +366,12 @@ def test_three_members_and_one_that_leads_dies(tmp_path: Path) -> None:
                 members_there = await channel.unary(pdpb_rpc.PD_GET_MEMBERS, pb.GetMembersRequest())
                 assert members_there.leader.member_id == told.leader.id
                 assert members_there.leader in members_there.members
+            renewed = asyncio.Event()
+            placement.on_new_leader = renewed.set
+            await pds[told.leader.id].node.transfer_leader(follower.options.id)
+            await renewed.wait()  # although whoever led is alive, and nobody asks it anything
+            told = await client.members()
+            assert told.leader.id == follower.options.id
             before = await client.timestamp()
             old_ids = [await placement.alloc_id() for _ in range(3)]
             left, right = halves(report, b"m")

@@ -40,12 +40,13 @@ class Driver:
 
     def __init__(self) -> None:
         self.heard: list[object] = []
+        self.streams: list[object] = []
         self.answers: list[pb.RegionHeartbeatResponse | Exception] = []
         self.bootstrapped = False
-        self.port = 0
+        self.host, self.port = "127.0.0.1", 0
 
     async def members(self, _: pb.GetMembersRequest) -> pb.GetMembersResponse:
-        member = pb.Member(name="one", member_id=1, client_urls=[f"http://127.0.0.1:{self.port}"])
+        member = pb.Member(name="one", member_id=1, client_urls=[f"http://{self.host}:{self.port}"])
         return pb.GetMembersResponse(header=OK, members=[member], leader=member)
 
     async def bootstrap(self, request: pb.BootstrapRequest) -> pb.BootstrapResponse:
@@ -70,6 +71,7 @@ class Driver:
     async def region_heartbeat(
         self, requests: AsyncIterator[pb.RegionHeartbeatRequest]
     ) -> AsyncIterator[pb.RegionHeartbeatResponse]:
+        self.streams.append(requests)
         async for request in requests:
             self.heard.append(request)
             answers = self.answers or [pb.RegionHeartbeatResponse(header=OK, region_id=request.region.id)]
@@ -159,6 +161,43 @@ def test_a_stream_that_breaks_is_made_anew() -> None:
         with pytest.raises(NotDone, match="not leader"):
             await placement.region_heartbeat(REPORT)
         assert await placement.region_heartbeat(REPORT) is None
+
+    run(test)
+
+
+def test_whoever_leads_next_is_told_everything_once() -> None:
+    async def test(driver: Driver, placement: GrpcPlacement) -> None:
+        ended: list[int] = []
+        placement.on_new_leader = lambda: ended.append(len(driver.heard))
+        driver.answers = [RpcError(StatusCode.UNAVAILABLE, "not leader")]
+        with pytest.raises(NotDone):
+            await placement.region_heartbeat(REPORT)
+        assert ended == [], "nothing was told yet"
+        assert await placement.region_heartbeat(REPORT) is None
+        driver.answers = [RpcError(StatusCode.UNAVAILABLE, "not leader")]
+        with pytest.raises(NotDone):
+            await placement.region_heartbeat(REPORT)
+        assert ended == [3]
+        assert await placement.region_heartbeat(REPORT) is None
+        assert ended == [3]
+
+    run(test)
+
+
+def test_a_leader_that_is_silent_is_left_for_the_one_that_others_know() -> None:
+    async def test(driver: Driver, placement: GrpcPlacement) -> None:
+        renewed = asyncio.Event()
+        placement.on_new_leader = renewed.set
+        assert await placement.region_heartbeat(REPORT) is None
+        await placement.store_heartbeat(StoreStats(1))
+        assert not renewed.is_set()
+        driver.host = "localhost"  # another name is another member
+        placement._pd.forget_leader()
+        await placement.store_heartbeat(StoreStats(1))
+        assert renewed.is_set()
+        before = len(driver.streams)
+        assert await placement.region_heartbeat(REPORT) is None
+        assert len(driver.streams) == before + 1
 
     run(test)
 

@@ -85,3 +85,41 @@ def test_a_region_that_sleeps_is_seldom_reported_and_as_often_as_before_once_it_
         await cluster.stop()
 
     run(main())
+
+
+def test_a_new_leader_of_the_driver_soon_knows_all_regions_that_sleep_and_never_too_many_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[float] = []
+    take = LocalPlacement.region_heartbeat
+
+    async def note(placement: LocalPlacement, report: RegionReport) -> Operator | None:
+        told.append(asyncio.get_running_loop().time())
+        return await take(placement, report)
+
+    monkeypatch.setattr(LocalPlacement, "region_heartbeat", note)
+
+    async def main() -> None:
+        slow = replace(OPTIONS, hibernate_ticks=5, region_heartbeat_interval=60.0, store_heartbeat_interval=60.0)
+        cluster = Cluster(1, options=slow)
+        await cluster.start()
+        store, peer = await cluster.leader()
+        await store.split(cluster.context(peer), [b"%03d" % number for number in range(1, 200)], soon())
+        peers = [store.peer_of(region.id) for region in store.regions()]
+        await cluster.until(lambda: all(peer and peer.group and peer.group.asleep for peer in peers))
+        cluster.placement.restart()
+        await asyncio.sleep(20.0)
+        leader = cluster.placement.leader
+        assert not leader.is_settled, "without a word most are heard in ten minutes"
+        told.clear()
+        store.report_all()
+        await cluster.until(lambda: len(told) >= 150)
+        store.report_all()  # those that are told already are told again, the others once
+        await cluster.until(lambda: leader.is_settled, within=3.0)
+        assert max(Counter(int(at / 0.03) for at in told).values()) <= 2 * 64
+        await asyncio.sleep(20.0)
+        assert 200 <= len(told) < 450
+        assert all(peer and peer.group and peer.group.asleep for peer in peers), "it wakes none"
+        await cluster.stop()
+
+    run(main())
