@@ -38,7 +38,7 @@ from raftly.store.command import (
 from raftly.store.founding import found
 from raftly.store.keys import PREPARED_KEY, apply_state_key, data_end_key, data_key, region_state_key
 from raftly.store.messages import STORE_GROUP, Kind, StoreMessage, from_wire, to_wire
-from raftly.store.ops import Cas, Delete, DeleteRange, Put
+from raftly.store.ops import Cas, Delete, DeleteRange, Expire, Put
 from raftly.store.region_snapshot import RegionSize, check_region, ingest_region, write_region
 from raftly.store.region_state import (
     ApplyState,
@@ -146,6 +146,10 @@ COMMANDS: list[tuple[Command, bytes]] = [
             "05 02 01000000 6b 01 0000000000000000 00000000",
         ),
     ),
+    (
+        Write(1, [Expire(CF_LOCK, b"kk", 258)]),
+        packed("01 01 0100000000000000", "06 01 02000000 6b6b 0201000000000000"),
+    ),
     (Write(1, []), packed("01 01 0100000000000000")),
     (
         Split(2, [NewRegion(b"g", NewRegionIds(9, (10, 11))), NewRegion(b"mm", NewRegionIds(12, (13,)))]),
@@ -158,7 +162,7 @@ COMMANDS: list[tuple[Command, bytes]] = [
 ]
 
 
-@pytest.mark.parametrize("command,written", COMMANDS, ids=["ops", "cas", "cas-delete", "nothing", "split"])
+@pytest.mark.parametrize("command,written", COMMANDS, ids=["ops", "cas", "cas-delete", "expire", "nothing", "split"])
 def test_a_command(command: Command, written: bytes) -> None:
     encoded = (
         encode_write(command.version, command.ops)

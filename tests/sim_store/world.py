@@ -73,6 +73,7 @@ class StoreWorld:
         self.running: dict[StoreId, RegionStore] = {}  # by the number of their host
         self.wanted: set[StoreId] = set()  # hosts that are to run
         self.prepared = 0  # merges
+        self.values_expire = False
         self._messages: MessageNetwork | None = None
         self._epochs: dict[tuple[int, int, RegionId, int], RegionEpoch] = {}
         for number, host in self.hosts.items():
@@ -123,7 +124,14 @@ class StoreWorld:
 
         meta = StoreMeta(0, f"{host.address}:1", f"{host.address}:{PORT}")
         return await RegionStore.start(
-            fs, MemoryEngine(fs), make_transport, self.placement, meta, self.options, random=host.source("store")
+            fs,
+            MemoryEngine(fs),
+            make_transport,
+            self.placement,
+            meta,
+            self.options,
+            random=host.source("store"),
+            wall_clock=host.wall if self.values_expire else None,
         )
 
     async def until(self, is_so: Any, problem: str, within: float = SETTLE_S) -> None:

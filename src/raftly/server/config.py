@@ -92,6 +92,7 @@ class StorageSection:
     wal: int = size("128MiB", "Files of RocksDB's own log are so large together.", at_least="64KiB")
     background_jobs: int = number(2, "Threads that write tables and compact them.", at_least=1, at_most=64)
     ttl: bool = flag(True, "Let values expire; a store that began with one choice stays with it.")
+    ttl_sweep: float = duration("1m", "How often the space of what has expired is given back.", at_least="100ms")
 
 
 @final

@@ -19,8 +19,16 @@ from raftly.node.metrics import Family, Kind, Sample, Value
 from raftly.rpc import Server
 from raftly.server.metrics import CONTENT_TYPE, Families, exposition
 from raftly.server.status import Page, text_page
+from raftly.store.expiry import Sweeper
 
-__all__ = ["engine_families", "metrics_page", "process_families", "region_families", "rpc_families"]
+__all__ = [
+    "engine_families",
+    "metrics_page",
+    "process_families",
+    "region_families",
+    "rpc_families",
+    "sweep_families",
+]
 
 _STARTED_S: Final = time.time()
 _STATM: Final = Path("/proc/self/statm")
@@ -62,6 +70,15 @@ def engine_families(engine: Engine) -> Numbers:
     yield _gauge("raftly_engine_level0_files", "Tables that no compaction has taken up yet.", stats.level0_files)
     yield _gauge("raftly_engine_compaction_bytes", "Bytes that compactions have to rewrite.", stats.compaction_bytes)
     yield _gauge("raftly_engine_busy", "1 when compactions are behind.", int(stats.is_busy))
+
+
+def sweep_families(sweeper: Sweeper | None) -> Numbers:
+    """How the sweep of what has expired gets on; nothing where nothing expires."""
+    if sweeper is None:
+        return
+    yield _counter("raftly_sweep_removed_total", "Keys that had expired and were taken away.", sweeper.keys_removed)
+    yield _counter("raftly_sweep_read_total", "Keys that were read to find those.", sweeper.keys_read)
+    yield _counter("raftly_sweep_walks_total", "Regions that were walked over for that.", sweeper.walks)
 
 
 def rpc_families(server: Server) -> Numbers:

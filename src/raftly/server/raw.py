@@ -20,7 +20,7 @@ from raftly.server import ttl
 from raftly.server.commands import InvalidRequest, Write
 from raftly.server.contexts import Contexts
 from raftly.server.crc64 import crc64
-from raftly.store.kv import KvBackend, RegionReader
+from raftly.store.kv import KvBackend, RegionReader, RequestContext
 from raftly.store.ops import Cas, CasResult, Delete, DeleteRange, Put
 
 __all__ = ["RawKv", "RawOptions"]
@@ -161,7 +161,10 @@ class RawKv:
     def put(self, request: pb.RawPutRequest) -> Write:
         """Give a key a value."""
         op = self._put(_cf(request.cf), request.key, request.value, request.ttl)
-        return Write(self._contexts.of(request.context), (op,))
+        ctx = self._contexts.of(request.context)
+        if request.ttl:
+            self._will_expire(ctx, request.ttl)
+        return Write(ctx, (op,))
 
     def batch_put(self, request: pb.RawBatchPutRequest) -> Write:
         """Give some keys values, all at once. `ttls` is one for all or one for each."""
@@ -172,7 +175,10 @@ class RawKv:
         if len(ttls) != len(request.pairs):
             raise InvalidRequest(f"{len(ttls)} ttls for {len(request.pairs)} pairs: give one, or one for each")
         puts = [self._put(cf, pair.key, pair.value, ttl_s) for pair, ttl_s in zip(request.pairs, ttls, strict=True)]
-        return Write(self._contexts.of(request.context), puts)
+        ctx = self._contexts.of(request.context)
+        if soonest := min(filter(None, ttls), default=0):
+            self._will_expire(ctx, soonest)
+        return Write(ctx, puts)
 
     def delete(self, request: pb.RawDeleteRequest) -> Write:
         """Take a key away."""
@@ -197,7 +203,10 @@ class RawKv:
         expected = None if request.previous_not_exist else request.previous_value
         value = None if request.delete else self._put(cf, key, request.value, request.ttl).value
         op = Cas(cf, key, expected, value, self._now_s(), self._has_ttl)
-        return Write(self._contexts.of(request.context), (op,), _swapped)
+        ctx = self._contexts.of(request.context)
+        if request.ttl and not request.delete:
+            self._will_expire(ctx, request.ttl)
+        return Write(ctx, (op,), _swapped)
 
     # --- keys and values ---------------------------------------------------------------------------------------------
 
@@ -220,6 +229,9 @@ class RawKv:
             self._check_ttl(ttl_s)
             return Put(cf, self._key(key), value)
         return Put(cf, self._key(key), ttl.encode(value, ttl.expires_at(ttl_s, self._now_s()) if ttl_s else 0))
+
+    def _will_expire(self, ctx: RequestContext, ttl_s: int) -> None:
+        self._backend.will_expire(ctx.region_id, ttl.expires_at(ttl_s, self._now_s()))
 
     def _check_ttl(self, ttl_s: int) -> None:
         if ttl_s and not self._has_ttl:

@@ -13,15 +13,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final, final
 
-from raftly.base.region import Peer, Region
+from raftly.base.region import Peer, Region, RegionId
 from raftly.base.region_errors import ReadIndexNotReady, RegionNotFound, ServerIsBusy
 from raftly.engine.base import DELETE, DELETE_RANGE, PUT, Engine, WriteBatch
 from raftly.errors import DiskFull, OutcomeUnknown, StorageError
 from raftly.node.group import Waiter
 from raftly.store.checks import Standing, check_epoch, check_request, check_store
+from raftly.store.expiry import Sweeper
 from raftly.store.keys import data_end_key, data_key
 from raftly.store.kv import RequestContext
-from raftly.store.ops import Cas, Delete, DeleteRange, Op, Put, compare
+from raftly.store.ops import Cas, Delete, DeleteRange, Expire, Op, Put, compare, has_expired
 from raftly.store.reader import EngineReader
 
 __all__ = ["PEER", "REGION", "StandaloneKv"]
@@ -35,16 +36,39 @@ _STANDING: Final = Standing(REGION, PEER.id, PEER, term=0)
 class StandaloneKv:
     """A KvBackend over one engine, which it does not close. `stop` waits for what is being written.
 
-    `on_failure` hears, once, that the engine cannot be trusted any more: stop, and recover from disk.
+    `on_failure` hears, once, that the engine cannot be trusted any more: stop, and recover from disk. `wall_clock`
+    gives seconds since 1970 where values expire: those that did are taken away while `sweep` runs.
     """
 
-    def __init__(self, engine: Engine, on_failure: Callable[[StorageError], None]) -> None:
+    term: Final = 0
+    knows_all: Final = True
+    region: Region = REGION
+
+    def __init__(
+        self,
+        engine: Engine,
+        on_failure: Callable[[StorageError], None],
+        wall_clock: Callable[[], float] | None = None,
+        sweep_interval: float = 60.0,
+    ) -> None:
         self._engine = engine
         self._on_failure = on_failure
         self._tasks: set[asyncio.Future[list[object]]] = set()  # of writes; nobody else holds them
         self._waiting: list[asyncio.Future[bool]] = []  # for what is written to be durable: is it?
         self._syncing: asyncio.Task[None] | None = None
         self._failure: StorageError | None = None
+        self.sweeper: Sweeper | None = None
+        if wall_clock is not None:
+            self.sweeper = Sweeper(engine, self.write, wall_clock, lambda: (self,), interval=sweep_interval, margin=0.0)
+
+    def own(self) -> Peer:
+        """The only peer of the only region."""
+        return PEER
+
+    def will_expire(self, region_id: RegionId, second: int) -> None:
+        """As KvBackend says."""
+        if self.sweeper is not None and region_id == REGION.id:
+            self.sweeper.will_expire(region_id, second)
 
     def read_now(self, ctx: RequestContext) -> EngineReader | None:
         """As KvBackend says; None while something that a reader would see is not durable yet."""
@@ -154,17 +178,28 @@ class StandaloneKv:
             batch.delete(op.cf, data_key(op.key))
         elif isinstance(op, DeleteRange):
             batch.delete_range(op.cf, data_key(op.lo), data_end_key(op.hi))
+        elif isinstance(op, Expire):
+            return self._expire(op, batch)
         else:
             return self._compare(op, batch)
         return None
 
+    def _expire(self, op: Expire, batch: WriteBatch) -> bool:
+        key = data_key(op.key)
+        stored = self._value_after(batch, op.cf, key)
+        if stored is None or not has_expired(stored, op.now_s):
+            return False
+        batch.delete(op.cf, key)
+        return True
+
     def _compare(self, op: Cas, batch: WriteBatch) -> object:
         key = data_key(op.key)
         result = compare(op, self._value_after(batch, op.cf, key))
-        if result.succeeded and op.value is None:
-            batch.delete(op.cf, key)
-        elif result.succeeded:
-            batch.put(op.cf, key, op.value)
+        if result.succeeded:
+            if op.value is None:
+                batch.delete(op.cf, key)
+            else:
+                batch.put(op.cf, key, op.value)
         return result
 
     def _value_after(self, batch: WriteBatch, cf: str, key: bytes) -> bytes | None:

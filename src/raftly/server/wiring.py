@@ -28,7 +28,14 @@ from raftly.engine.rocks_options import RocksOptions
 from raftly.errors import ConfigError, RaftlyError
 from raftly.rpc import ClientTls, Limits, ServerTls
 from raftly.server.config import StorageSection, StoreConfig, TlsSection
-from raftly.server.families import engine_families, metrics_page, process_families, region_families, rpc_families
+from raftly.server.families import (
+    engine_families,
+    metrics_page,
+    process_families,
+    region_families,
+    rpc_families,
+    sweep_families,
+)
 from raftly.server.kv_server import KvServer, KvServerOptions
 from raftly.server.layout import settle_layout
 from raftly.server.metrics import Families
@@ -144,6 +151,7 @@ def store_options(config: StoreConfig) -> StoreOptions:
         split_check_interval=region.split_check,
         region_heartbeat_interval=region.heartbeat,
         store_heartbeat_interval=region.store_heartbeat,
+        sweep_interval=config.storage.ttl_sweep,
         log=LogOptions(segment_bytes=raft.log_segment),
     )
 
@@ -188,9 +196,11 @@ async def start_store(config: StoreConfig) -> Started:
             store_options(config),
             random=SplitMix64(int.from_bytes(os.urandom(8), "little")),
             usage=lambda: _usage(directory),
+            wall_clock=time.time if config.storage.ttl else None,
         )
         undo.push_async_callback(store.stop)
         placement.on_step = store.report_soon
+        placement.on_new_leader = store.report_all
         server = KvServer(store, time.time, server_options(config, store.cluster_id, store.id))
         undo.push_async_callback(server.stop, config.server.drain / 2)
         await server.start(clients.host, clients.port)
@@ -200,7 +210,6 @@ async def start_store(config: StoreConfig) -> Started:
             await pages.start(status.host, status.port)
         watching = loop.create_task(_watch(store, failed))
         undo.callback(watching.cancel)
-        placement.on_new_leader = store.report_all
         ends = undo.pop_all()
     addresses = {"address": clients.advertised, "peer": peers.advertised, "status": meta.status_address}
     return Started(f"store {store.id}", addresses, failed, ends.aclose, config.server.drain, {"store": store.id})
@@ -278,7 +287,7 @@ def _store_pages(store: RegionStore, server: KvServer, config: StoreConfig) -> P
 
     return {
         "/config": lambda: json_page(asdict(config)),
-        "/metrics": lambda: _metrics(server, store.engine, region_families(store)),
+        "/metrics": lambda: _metrics(server, store.engine, region_families(store), sweep_families(store.sweeper)),
         "/regions": regions,
         "/status": status,
     }
@@ -300,23 +309,28 @@ async def start_standalone(config: StoreConfig) -> Started:
     engine = open_engine(config.storage, Path(config.data_dir) / "engine")
     try:
         await settle_layout(engine, enable_ttl=config.storage.ttl)
-        backend = StandaloneKv(engine, on_failure)
+        wall_clock = time.time if config.storage.ttl else None
+        backend = StandaloneKv(engine, on_failure, wall_clock, config.storage.ttl_sweep)
         options = server_options(config, STANDALONE_CLUSTER, PEER.store_id)
         driver = standalone_pd(STANDALONE_CLUSTER, bound.advertised)
         server = KvServer(backend, time.time, options, [driver])
         await server.start(bound.host, bound.port)
         pages: Pages = {
             "/config": lambda: json_page(asdict(config)),
-            "/metrics": lambda: _metrics(server, engine),
+            "/metrics": lambda: _metrics(server, engine, sweep_families(backend.sweeper)),
             "/status": lambda: json_page({"store": PEER.store_id, "standalone": True}),
         }
         status, status_address = await start_status(config.status_address, pages)
+        sweeping = None if backend.sweeper is None else asyncio.get_running_loop().create_task(backend.sweeper.run())
     except BaseException:
         engine.close()
         raise
 
     async def stop() -> None:
         await server.stop(config.server.drain / 2)
+        if sweeping is not None:
+            sweeping.cancel()
+            await asyncio.wait([sweeping])
         await backend.stop()
         if status is not None:
             await status.stop()

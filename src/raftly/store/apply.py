@@ -15,7 +15,7 @@ from raftly.engine.base import Engine, WriteBatch
 from raftly.store.changes import split_region
 from raftly.store.command import Split, Write
 from raftly.store.keys import DATA_PREFIX, data_end_key, data_key
-from raftly.store.ops import Cas, Delete, DeleteRange, Op, Put, compare
+from raftly.store.ops import Cas, Delete, DeleteRange, Expire, Op, Put, compare, has_expired
 from raftly.store.region_state import (
     FIRST_INDEX,
     FIRST_TERM,
@@ -103,7 +103,7 @@ def apply_write(round_: Round, region: Region, command: Write) -> list[object] |
         return EpochNotMatch((region,))
     batch = round_.batch
     is_full = batch.size > BATCH_BYTES_MAX or len(batch) > BATCH_CHANGES_MAX
-    if is_full or any(type(op) is Cas for op in command.ops):
+    if is_full or any(type(op) is Cas or type(op) is Expire for op in command.ops):
         round_.flush()  # so that the engine has all that came before this command
         batch = round_.batch
     results: list[object] = []
@@ -114,6 +114,13 @@ def apply_write(round_: Round, region: Region, command: Write) -> list[object] |
             batch.delete(op.cf, DATA_PREFIX + op.key)
         elif type(op) is DeleteRange:
             delete_range(batch, region, op.cf, op.lo, op.hi)
+        elif type(op) is Expire:
+            stored = _value_before(round_.engine, command.ops, results, position, op)
+            is_gone = stored is not None and has_expired(stored, op.now_s)
+            if is_gone:
+                batch.delete(op.cf, DATA_PREFIX + op.key)
+            results.append(is_gone)
+            continue
         else:
             assert type(op) is Cas
             result = compare(op, _value_before(round_.engine, command.ops, results, position, op))
@@ -153,7 +160,9 @@ def delete_range(batch: WriteBatch, region: Region, cf: str, lo: bytes, hi: byte
     batch.delete_range(cf, data_key(lo), data_end_key(min(ends, default=b"")))
 
 
-def _value_before(engine: Engine, ops: list[Op], results: list[object], position: int, op: Cas) -> bytes | None:
+def _value_before(
+    engine: Engine, ops: list[Op], results: list[object], position: int, op: Cas | Expire
+) -> bytes | None:
     """What a key has before the op at `position`: by an op before it in the command, else in the engine."""
     for earlier in range(position - 1, -1, -1):
         before = ops[earlier]
@@ -169,4 +178,6 @@ def _value_before(engine: Engine, ops: list[Op], results: list[object], position
                 return None
             if type(before) is Cas and results[earlier].succeeded:  # type: ignore[attr-defined]
                 return before.value
+            if type(before) is Expire and results[earlier]:
+                return None
     return engine.get(op.cf, DATA_PREFIX + op.key)

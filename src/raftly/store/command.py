@@ -8,6 +8,7 @@
                  4 CAS            u32 size, value   u8 flags: 1 expects a value, 2 values carry expiries   u64 now_s
                                   u32 size, expected value
                  5 CAS_DELETE     as CAS, without the value
+                 6 EXPIRE         u64 now_s
     2 SPLIT    new regions to the end:  u32 size, key   u64 region id   u32 count, that many peer ids (u64)
     3 PREPARE  u64 conf_ver for which it was proposed   u64 index up to which all members have the log
                the target (`base.region`)
@@ -35,7 +36,7 @@ from raftly.base.region import Peer, Region, decode_region, encode_region
 from raftly.base.types import Entry, Index
 from raftly.engine.base import DATA_CFS
 from raftly.errors import DecodeError
-from raftly.store.ops import Cas, Delete, DeleteRange, Op, Put
+from raftly.store.ops import Cas, Delete, DeleteRange, Expire, Op, Put
 
 _VERSION: Final = 1
 _WHAT: Final = "command"
@@ -53,7 +54,7 @@ _ENTRY: Final = Struct("<QI")
 KIND_AT: Final = 1  # the byte of a command that says its kind
 WRITE: Final = 1
 _SPLIT, _PREPARE, _COMMIT, _ROLLBACK = 2, 3, 4, 5
-_PUT, _DELETE, _DELETE_RANGE, _CAS_OP, _CAS_DELETE = 1, 2, 3, 4, 5
+_PUT, _DELETE, _DELETE_RANGE, _CAS_OP, _CAS_DELETE, _EXPIRE = 1, 2, 3, 4, 5, 6
 _EXPECTS: Final = 1
 _HAS_TTL: Final = 2
 _CF_NUMBERS: Final = {cf: number for number, cf in enumerate(DATA_CFS)}
@@ -133,6 +134,8 @@ def encode_write(version: int, ops: Sequence[Op]) -> bytes:
         elif type(op) is DeleteRange:
             head = _OP.pack(_DELETE_RANGE, _CF_NUMBERS[op.cf], len(op.lo))
             out += (head, op.lo, _SIZE.pack(len(op.hi)), op.hi)
+        elif type(op) is Expire:
+            out += (_OP.pack(_EXPIRE, _CF_NUMBERS[op.cf], len(op.key)), op.key, _ID.pack(op.now_s))
         else:
             assert type(op) is Cas
             flags = (op.expected is not None) * _EXPECTS | op.has_ttl * _HAS_TTL
@@ -215,6 +218,10 @@ def _decode_ops(data: bytes, at: int) -> list[Op]:
         if kind == _CAS_DELETE:
             op, at = _decode_cas(data, at, cf, key, None)
             ops.append(op)
+            continue
+        if kind == _EXPIRE:
+            ops.append(Expire(cf, key, _ID.unpack_from(data, at)[0]))
+            at += _ID.size
             continue
         value, at = _sized(data, at)
         if kind == _PUT:

@@ -107,3 +107,7 @@ class KvBackend(Protocol):
             OutcomeUnknown: it may or may not be written.
         """
         ...
+
+    def will_expire(self, region_id: RegionId, second: int) -> None:
+        """Whoever is about to write a value that expires says when: it is taken away some time after."""
+        ...

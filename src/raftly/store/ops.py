@@ -1,7 +1,7 @@
 """Ops: what a write does to the keys of a region, in order, and what each of them results in.
 
-Values are opaque but for a `Cas` with `has_ttl`: there every value ends in the second at which it expires (u64,
-big-endian, since 1970; 0: never), as TiKV's API V1TTL has it.
+Values are opaque but for an `Expire`, and a `Cas` with `has_ttl`: there every value ends in the second at which it
+expires (u64, big-endian, since 1970; 0: never), as TiKV's API V1TTL has it.
 """
 
 from __future__ import annotations
@@ -57,7 +57,17 @@ class Cas:
     has_ttl: bool = False
 
 
-Op: TypeAlias = Put | Delete | DeleteRange | Cas
+@final
+@dataclass(slots=True)
+class Expire:
+    """Take a key away if its value, which ends with an expiry, expired by `now_s`. Result: was it taken away?"""
+
+    cf: str
+    key: bytes
+    now_s: int
+
+
+Op: TypeAlias = Put | Delete | DeleteRange | Cas | Expire
 
 
 @final
@@ -73,6 +83,15 @@ def compare(op: Cas, stored: bytes | None) -> CasResult:
     """What a Cas comes to where `stored` is in the engine."""
     previous = stored
     if stored is not None and op.has_ttl and len(stored) >= _EXPIRY_BYTES:
-        expires_s = int.from_bytes(stored[-_EXPIRY_BYTES:], "big")
-        previous = None if 0 < expires_s <= op.now_s else stored[:-_EXPIRY_BYTES]
+        previous = None if has_expired(stored, op.now_s) else stored[:-_EXPIRY_BYTES]
     return CasResult(previous == op.expected, previous)
+
+
+def expiry_of(stored: bytes) -> int:
+    """The second at which a value that ends with an expiry is gone; 0: never."""
+    return int.from_bytes(stored[-_EXPIRY_BYTES:], "big") if len(stored) >= _EXPIRY_BYTES else 0
+
+
+def has_expired(stored: bytes, now_s: int) -> bool:
+    """Is a value that ends with an expiry gone by `now_s`?"""
+    return 0 < expiry_of(stored) <= now_s

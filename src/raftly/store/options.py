@@ -59,6 +59,10 @@ class StoreOptions:
     """Bytes a second, at most, that this store sends of all its snapshots together; 0: as fast as it goes."""
     snapshots_sending_max: int = 4
     snapshots_receiving_max: int = 4
+    sweep_interval: float = 60.0
+    """How often values that expired are taken away, where values expire."""
+    sweep_margin: float = 30.0
+    """So long after they expired. Clocks further apart than this show in one store what is gone from another."""
     stop_patience: float = 1.0
     """A store that stops hands its leaderships over for so long."""
     log: LogOptions = field(default_factory=LogOptions)
@@ -72,6 +76,7 @@ class StoreOptions:
             "region_heartbeat_interval",
             "store_heartbeat_interval",
             "stale_peer_timeout",
+            "sweep_interval",
         ):
             if getattr(self, name) <= 0:
                 raise ConfigError(name, f"is {getattr(self, name)}, it must be above 0")
@@ -82,6 +87,8 @@ class StoreOptions:
             raise ConfigError(
                 "region_split_bytes", "and region_split_keys must not be above region_max_bytes and _keys"
             )
+        if self.sweep_margin < 0:
+            raise ConfigError("sweep_margin", f"is {self.sweep_margin}, it must not be below 0")
         bound = (self.election_tick - 1) * self.tick
         if self.lease < 0 or self.clock_drift < 0 or self.lease + self.clock_drift > bound + 1e-9:
             sum_ = f"{self.lease} and {self.clock_drift}, their sum must lie in [0, {bound:g}]"

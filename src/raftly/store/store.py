@@ -24,6 +24,7 @@ from raftly.store.apply import Round
 from raftly.store.brake import Brake
 from raftly.store.checks import check_store
 from raftly.store.duties import Duties, Usage
+from raftly.store.expiry import Sweeper
 from raftly.store.founding import found, identify
 from raftly.store.kv import RequestContext
 from raftly.store.ops import Op
@@ -60,6 +61,7 @@ class RegionStore:
         random: RandomSource,
         clock: LeaseClock,
         usage: Usage,
+        wall_clock: Callable[[], float] | None,
     ) -> None:
         self.meta = meta
         self.options = options
@@ -77,6 +79,12 @@ class RegionStore:
         self._snapshots.attach(self._shared, self._peers, logs, self._spawn)
         self._duties = Duties(self._shared, self._peers, placement, transport, meta, logs, engine, usage)
         self._driver.owner = self._peers
+        self.sweeper: Sweeper | None = None
+        if wall_clock is not None:
+            every, margin = options.sweep_interval, options.sweep_margin
+            self.sweeper = Sweeper(
+                engine, self.write, wall_clock, self._peers.all.values, interval=every, margin=margin
+            )
 
     # --- life ---
 
@@ -93,11 +101,13 @@ class RegionStore:
         random: RandomSource,
         lease_clock: LeaseClock | None = None,
         usage: Usage = lambda: (0, 0),
+        wall_clock: Callable[[], float] | None = None,
     ) -> RegionStore:
         """Recover from a directory (`fs` has the log and the snapshots), or join the cluster as a new store, and run.
 
         `meta` says where the store is; its id is the directory's, or a new one. The engine stays the caller's to close.
-        `usage` tells the capacity of the disk and what is available of it, in bytes.
+        `usage` tells the capacity of the disk and what is available of it, in bytes. `wall_clock` gives seconds since
+        1970 where all values end with an expiry (`ops`), so that those that expired are taken away; None: none does.
 
         Raises:
             StorageError: the directory is in use, damaged, or another store's.
@@ -114,7 +124,20 @@ class RegionStore:
             transport = make_transport(ident.cluster_id, ident.store_id)
             transport.set_origin(ident.cluster_id, ident.directory)
             clock = lease_clock or lease_clock_of(asyncio.get_running_loop())
-            store = cls(meta, logs, engine, fs, transport, placement, options, ident.cluster_id, random, clock, usage)
+            store = cls(
+                meta,
+                logs,
+                engine,
+                fs,
+                transport,
+                placement,
+                options,
+                ident.cluster_id,
+                random,
+                clock,
+                usage,
+                wall_clock,
+            )
             await store._begin()
         except BaseException:
             logs.close()
@@ -126,11 +149,14 @@ class RegionStore:
         for state, applied in applying:
             items += await self._snapshots.resume(state, applied)
         if items:
+            await self.engine.sync()  # after a kill the engine shows what a power cut may yet take back
             await self._logs.commit(items)
         self._peers.start_loaded()
         await self._duties.learn_stores()
         await self._driver.start()
         self._duties.start()
+        if self.sweeper is not None:
+            self._spawn(self.sweeper.run())
 
     async def stop(self) -> None:
         """Hand leaderships over as far as there is somebody to take them, finish writing, stop. Again is fine."""
@@ -207,6 +233,10 @@ class RegionStore:
         """The placement driver has something to ask of a region that is led from here: report it now."""
         self._duties.report_soon(region_id)
 
+    def report_all(self) -> None:
+        """The placement driver has a new leader, which has not heard of what is here: report all of it."""
+        self._duties.report_all()
+
     def read_now(self, ctx: RequestContext) -> EngineReader | None:
         """See `KvBackend.read_now`."""
         return self._find(ctx).read_now(ctx)
@@ -214,6 +244,11 @@ class RegionStore:
     async def read(self, ctx: RequestContext, deadline: float) -> EngineReader:
         """See `KvBackend.read`."""
         return await self._find(ctx).read(ctx, deadline)
+
+    def will_expire(self, region_id: RegionId, second: int) -> None:
+        """See `KvBackend.will_expire`."""
+        if self.sweeper is not None and region_id in self._peers.all:
+            self.sweeper.will_expire(region_id, second)
 
     def write(self, ctx: RequestContext, ops: Sequence[Op], deadline: float) -> asyncio.Future[list[object]]:
         """See `KvBackend.write`."""
@@ -232,10 +267,6 @@ class RegionStore:
             RegionError: the request is for somebody else, or later.
             OutcomeUnknown: it may or may not be split.
         """
-    def report_all(self) -> None:
-        """The placement driver has a new leader, which has not heard of what is here: report all of it."""
-        self._duties.report_all()
-
         peer = self._find(ctx)
         peer.check_admin(ctx)
         return await self._duties.split_at(peer, keys, deadline)

@@ -22,7 +22,7 @@ from raftly.engine.base import WriteBatch
 from raftly.errors import DiskFull, OutcomeUnknown, StorageError, SyncFailed
 from raftly.server.standalone import PEER, REGION, StandaloneKv
 from raftly.store.kv import RequestContext
-from raftly.store.ops import Cas, CasResult, Delete, DeleteRange, Put
+from raftly.store.ops import Cas, CasResult, Delete, DeleteRange, Expire, Put
 from tests.unit.server.parts import FAR, ignore, run
 
 CONTEXT = RequestContext(REGION.id, REGION.epoch, PEER)
@@ -159,6 +159,27 @@ def test_a_full_disk_refuses_and_goes_on_and_another_failure_ends() -> None:
         with pytest.raises(OutcomeUnknown):
             await kv.write(CONTEXT, [put(b"k")], FAR)
         assert told == [StorageError()]
+
+    run(body())
+
+
+def test_what_has_expired_is_swept_and_nothing_else() -> None:
+    async def body() -> None:
+        now_s = 100.0
+        engine = MemoryEngine()
+        kv = StandaloneKv(engine, ignore, lambda: now_s)
+        values = {b"a": 100, b"b": 101, b"c": 0}
+        for key, second in values.items():
+            await kv.write(CONTEXT, [put(key, second.to_bytes(8, "big"))], FAR)
+        assert kv.sweeper is not None
+        kv.will_expire(REGION.id, 101)
+        kv.will_expire(99, 0)
+        await kv.sweeper.sweep()
+        assert [key for key, _ in engine.scan("default", b"", b"", 9)] == [b"zb", b"zc"]
+        now_s = 101.0
+        await kv.sweeper.sweep()
+        assert [key for key, _ in engine.scan("default", b"", b"", 9)] == [b"zc"]
+        assert await kv.write(CONTEXT, [Expire("default", b"c", 200), Expire("default", b"x", 200)], FAR) == [False] * 2
 
     run(body())
 

@@ -31,6 +31,7 @@ class Cluster:
         self.disks = [MemFs() for _ in range(size)]
         self.stores: list[RegionStore | None] = [None] * size
         self.options = options
+        self.wall_clock: Callable[[], float] | None = None  # where values expire
 
     async def start(self) -> None:
         """All of them; every region has a peer on three of them then."""
@@ -59,6 +60,7 @@ class Cluster:
             StoreMeta(0, f"store{number}:1"),
             replace(self.options),
             random=SplitMix64(number),
+            wall_clock=self.wall_clock,
         )
         return store
 

@@ -7,7 +7,7 @@ from raftly.engine.base import CF_DEFAULT
 from raftly.engine.memory import MemoryEngine
 from raftly.store.apply import BATCH_BYTES_MAX, BATCH_CHANGES_MAX, Round, apply_write
 from raftly.store.command import Write
-from raftly.store.ops import Put
+from raftly.store.ops import Cas, CasResult, Delete, Expire, Op, Put
 from raftly.store.region_state import get_apply_state
 
 
@@ -44,3 +44,30 @@ def test_a_long_round_goes_to_the_engine_in_parts_each_with_what_is_applied(valu
     assert round_.end()
     assert len(engine.scan(CF_DEFAULT, b"", b"", 1 << 20)) == commands
     assert get_apply_state(engine, 7).index == 5 + commands
+
+
+def test_an_expire_takes_away_what_has_expired_by_its_second_and_nothing_else() -> None:
+    engine = MemoryEngine()
+    round_ = Round(engine)
+    region = Region(7)
+
+    def stored(second: int) -> bytes:
+        return b"v" + second.to_bytes(8, "big")
+
+    def apply(*ops: Op) -> list[object]:
+        results = apply_write(round_, region, Write(region.epoch.version, list(ops)))
+        assert isinstance(results, list)
+        return results
+
+    def expire(key: bytes) -> Expire:
+        return Expire(CF_DEFAULT, key, 100)
+
+    values = {b"a": stored(99), b"b": stored(100), b"c": stored(101), b"d": stored(0), b"e": b"short"}
+    apply(*(Put(CF_DEFAULT, key, value) for key, value in values.items()))
+    assert apply(*map(expire, [*values, b"absent"])) == [True, True, False, False, False, False]
+    # what came before it in the same command, and in the same round, counts
+    apply(Put(CF_DEFAULT, b"c", stored(1)), Put(CF_DEFAULT, b"d", stored(1)))
+    ops = [expire(b"c"), expire(b"c"), Put(CF_DEFAULT, b"d", stored(200)), expire(b"d"), Delete(CF_DEFAULT, b"e")]
+    assert apply(*ops, Cas(CF_DEFAULT, b"c", None, b"new")) == [True, False, None, False, None, CasResult(True, None)]
+    round_.flush()
+    assert engine.scan(CF_DEFAULT, b"", b"", 9) == [(b"zc", b"new"), (b"zd", stored(200))]

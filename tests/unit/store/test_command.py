@@ -20,7 +20,7 @@ from raftly.store.command import (
     encode_split,
     encode_write,
 )
-from raftly.store.ops import Cas, Delete, DeleteRange, Op, Put
+from raftly.store.ops import Cas, Delete, DeleteRange, Expire, Op, Put
 
 cfs = st.sampled_from(DATA_CFS)
 some = st.binary(max_size=20)
@@ -30,6 +30,7 @@ ops: st.SearchStrategy[Op] = st.one_of(
     st.builds(Delete, cfs, some),
     st.builds(DeleteRange, cfs, some, some),
     st.builds(Cas, cfs, some, st.none() | some, st.none() | some, numbers, st.booleans()),
+    st.builds(Expire, cfs, some, numbers),
 )
 news = st.builds(NewRegion, some, st.builds(NewRegionIds, numbers, st.lists(numbers, max_size=5).map(tuple)))
 
