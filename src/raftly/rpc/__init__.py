@@ -7,7 +7,7 @@ Invariants:
 4. One write a connection and turn of the loop.
 
 Reading order: `limits`; `h2` (its own page); `grpc` (its own page); `service`, `server_call`, `server_connection`,
-`server`; `channel`, `client_connection`, `client_call`; `eager`, `tls`, `health`, `reflection`, `codegen`.
+`server`; `channel`, `client_connection`, `client_call`; `later`, `eager`, `tls`, `health`, `reflection`, `codegen`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from raftly.rpc.channel import Backoff, CallOptions, Channel
 from raftly.rpc.client_call import ClientCall
 from raftly.rpc.grpc.metadata import Metadata
 from raftly.rpc.grpc.status import RpcError, StatusCode
+from raftly.rpc.later import Later
 from raftly.rpc.limits import Limits
 from raftly.rpc.server import Server, ServerStats
 from raftly.rpc.server_call import ServerCall
@@ -30,6 +31,7 @@ __all__ = [
     "ClientTls",
     "Interceptor",
     "Kind",
+    "Later",
     "Limits",
     "Metadata",
     "Method",

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, Self, TypedDict, TypeVar
 from raftly.errors import RaftlyError
 from raftly.rpc.client_call import ClientCall, UnaryCall, decode_response
 from raftly.rpc.client_connection import ClientConnection
-from raftly.rpc.driver import WATCH_S
+from raftly.rpc.driver import WATCH_S, protocol_of
 from raftly.rpc.grpc.heads import request_block
 from raftly.rpc.grpc.message import frame_message
 from raftly.rpc.grpc.metadata import Metadata, encode_metadata
@@ -277,8 +277,10 @@ class Channel:
             await asyncio.sleep(max(0.0, self._retry_at - loop.time()))
             async with asyncio.timeout(self.limits.handshake_s):
                 ssl_context = None if self._tls is None else self._tls.context()
-                _, connection = await loop.create_connection(
-                    lambda: ClientConnection(self, loop),
+                connection = ClientConnection(self, loop)
+                protocol = protocol_of(connection)
+                await loop.create_connection(
+                    lambda: protocol,
                     self.host,
                     self.port,
                     ssl=ssl_context,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, final
 
 from raftly.rpc.deadlines import Deadlines
 from raftly.rpc.driver import Driver, StreamOwner
@@ -41,6 +41,7 @@ class CallSide(StreamOwner, Protocol):
         """The connection ended under the call."""
 
 
+@final
 class ClientConnection(Driver):
     """A connection to a server. The channel owns it; `ready` is resolved when the server's SETTINGS have come."""
 

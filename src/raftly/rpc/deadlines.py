@@ -7,7 +7,7 @@ armed for the call in front, and a call that ends in time, as nearly all do, onl
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from typing import Protocol, final
 
 __all__ = ["Deadlines", "Expiring"]
 
@@ -19,6 +19,7 @@ class Expiring(Protocol):
         """It has passed; the queue has let go of it."""
 
 
+@final
 class Deadlines:
     """Deadlines on one event loop. O(1) for each call; memory is the calls that are open."""
 

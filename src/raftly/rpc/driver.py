@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from typing import Final, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 from raftly.rpc.h2.connection import Connection
 from raftly.rpc.h2.frames import ErrorCode
 from raftly.rpc.limits import Limits
 
-__all__ = ["WATCH_S", "Driver", "StreamOwner"]
+__all__ = ["WATCH_S", "Driver", "StreamOwner", "protocol_of"]
 
 WATCH_S: Final = 1.0  # how often `check` is called
 _KEEPALIVE_PING: Final = b"keepaliv"
@@ -29,10 +29,11 @@ class StreamOwner(Protocol):
         """The peer has given no window for too long: end the call and its stream."""
 
 
-class Driver(asyncio.Protocol, ABC):
-    """Moves bytes between a transport and a `Connection`.
+class Driver(ABC):
+    """Moves bytes between a transport and a `Connection`: to a loop, an `asyncio.Protocol`; `protocol_of` says so.
 
     Output goes to the transport once a turn of the loop. While the transport is full nothing is taken from the core.
+    It does not inherit from `asyncio.Protocol`, which would keep it from being compiled to a class of C's.
     """
 
     def __init__(self, limits: Limits, loop: asyncio.AbstractEventLoop, *, client: bool) -> None:
@@ -62,6 +63,18 @@ class Driver(asyncio.Protocol, ABC):
         self._transport = cast("asyncio.Transport", transport)
         self.peer = _address(transport.get_extra_info("peername"))
         self._since = self._quiet_since = self._frame_since = self.loop.time()
+
+    @abstractmethod
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the peer, as they came."""
+
+    def eof_received(self) -> bool:
+        """The peer sends no more: False closes the transport."""
+        return False
+
+    @abstractmethod
+    def connection_lost(self, error: Exception | None) -> None:
+        """Closed, by either side."""
 
     def pause_writing(self) -> None:
         """The transport holds enough."""
@@ -221,6 +234,12 @@ class Driver(asyncio.Protocol, ABC):
             if not self._writing_paused_at:
                 self._transport.write(data)
             self._transport.abort()
+
+
+def protocol_of(driver: Driver) -> asyncio.Protocol:
+    """The same, for who asks for its type; no transport does."""
+    protocol: Any = driver
+    return cast("asyncio.Protocol", protocol)
 
 
 def _address(peername: object) -> str:

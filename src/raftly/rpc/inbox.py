@@ -6,6 +6,8 @@ taken, or at once while the message in front is not whole: it may be larger than
 
 from __future__ import annotations
 
+from typing import final
+
 from raftly.rpc.grpc.message import MessageReader
 from raftly.rpc.h2.connection import Connection
 from raftly.rpc.h2.stream import Stream
@@ -13,6 +15,7 @@ from raftly.rpc.h2.stream import Stream
 __all__ = ["Inbox"]
 
 
+@final
 class Inbox:
     """A `MessageReader` tied to its stream. `held` bytes were received and not given back to the stream's window."""
 

@@ -6,7 +6,7 @@ server expect to be answered in turn.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, final
 
 from raftly.rpc.grpc.heads import http_response
 from raftly.rpc.h2.frames import ErrorCode
@@ -20,6 +20,7 @@ __all__ = ["Refusal"]
 _SENTENCE: Final = b"This port speaks gRPC: POST, content-type application/grpc.\n"
 
 
+@final
 class Refusal:
     """Owns a stream until its request has ended, was too long, or took too long; what comes in is thrown away."""
 

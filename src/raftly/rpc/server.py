@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from raftly.errors import ConfigError
+from raftly.rpc.driver import protocol_of
 from raftly.rpc.limits import Limits
 from raftly.rpc.server_connection import ServerConnection
 from raftly.rpc.service import Bound, Interceptor, Service
@@ -132,7 +133,7 @@ class Server:
 
     def _accept(self, loop: asyncio.AbstractEventLoop) -> asyncio.BaseProtocol:
         if self._tls is None:
-            return ServerConnection(self, loop)
+            return protocol_of(ServerConnection(self, loop))
         return _Handshake(self, loop)
 
     def on_connected(self, connection: ServerConnection) -> bool:
@@ -183,7 +184,7 @@ class Server:
         try:
             secured = await loop.start_tls(
                 transport,
-                connection,
+                protocol_of(connection),
                 self._tls.context(),
                 server_side=True,
                 ssl_handshake_timeout=self.limits.handshake_s,

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from collections.abc import AsyncIterator, Coroutine
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, final
 
 from raftly.errors import ConfigError
-from raftly.rpc import eager
+from raftly.rpc import later
 from raftly.rpc.grpc.heads import OK_TRAILERS, RESPONSE_HEAD, RequestHead, response_block, trailers_block, trailers_only
 from raftly.rpc.grpc.message import PREFIX_BYTES, frame_message
 from raftly.rpc.grpc.metadata import Metadata
@@ -32,6 +32,7 @@ _SOON_S: Final = 0.001  # a deadline this close to the read that completed the r
 T = TypeVar("T")
 
 
+@final
 class ServerCall:
     """A call being served. Handlers read its properties, set metadata, and may stream through `send`."""
 
@@ -103,6 +104,11 @@ class ServerCall:
     def peer_certificate(self) -> dict[str, Any] | None:
         """The client's verified certificate as `ssl.SSLSocket.getpeercert` gives it; None without mutual TLS."""
         return self._connection.peer_certificate
+
+    @property
+    def arrived(self) -> float:
+        """Loop time of the latest read from the client: in a handler's first step, when its request was whole."""
+        return self._connection.read_at
 
     def time_left(self) -> float | None:
         """Seconds until the deadline, not below 0; None without one."""
@@ -246,8 +252,12 @@ class ServerCall:
         elif self._connection.interceptors:
             self._run(self._serve_unary(request))
         else:
-            coro = bound.handler(request, self) if bound.takes_call else bound.handler(request)
-            self._start(coro, self._on_unary_done)
+            try:
+                begun = bound.handler(request, self) if bound.takes_call else bound.handler(request)
+            except Exception as error:  # noqa: BLE001  # an outcome like any other
+                self._on_unary_done(None, error)
+            else:
+                self._start(begun, self._on_unary_done)
 
     def _expired(self) -> bool:
         if self.time_left() != 0.0:
@@ -256,12 +266,12 @@ class ServerCall:
         return True
 
     async def _serve_unary(self, request: AnyMessage) -> None:
-        self._reply = await self._bound.invoke(request, self)
+        self._reply = await later.settled(self._bound.invoke(request, self))
 
     async def _serve_stream(self, request: AnyMessage) -> None:
         bound = self._bound
         if not bound.server_streams:
-            self._reply = await bound.invoke(request, self)
+            self._reply = await later.settled(bound.invoke(request, self))
             return
         responses = bound.invoke(request, self)
         try:
@@ -277,18 +287,13 @@ class ServerCall:
             serve = _intercepted(interceptor, self, serve)
         self._start(serve, self._on_done)
 
-    def _start(
-        self,
-        coro: Coroutine[Any, Any, T] | asyncio.Future[T],
-        on_done: Callable[[T | None, BaseException | None], None],
-    ) -> None:
+    def _start(self, begun: later.Begun, on_done: later.OnDone) -> None:
         loop = self._connection.loop
-        task = self._task = eager.start(loop, coro, on_done)
-        if task is not None:
-            if self._ended:  # its own first step ended the call
-                self._cut_task()
-            elif self.deadline is not None:
-                self._timer = loop.call_at(self.deadline, self._on_deadline)
+        self._task = later.begin(loop, begun, on_done)
+        if self._ended:  # answered; or its own first step ended the call
+            self._cut_task()
+        elif self.deadline is not None:
+            self._timer = loop.call_at(self.deadline, self._on_deadline)
 
     def _on_unary_done(self, reply: AnyMessage, error: BaseException | None) -> None:
         if error is None and not self._ended and not self._initial and not self._trailing and not self.compress:

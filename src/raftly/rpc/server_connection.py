@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 from raftly.rpc.driver import Driver
 from raftly.rpc.grpc.heads import RequestHead, trailers_only
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["ServerConnection"]
 
 
+@final
 class ServerConnection(Driver):
     """The server's side of a connection.
 
@@ -72,7 +73,7 @@ class ServerConnection(Driver):
         for event in self.h2.receive(data):
             if isinstance(event, DataReceived):
                 owner = event.stream.owner
-                if owner is not None:
+                if isinstance(owner, ServerCall) or owner is not None:
                     owner.on_data(event.data, event.end_stream)
                 else:
                     self.h2.release(None, len(event.data))
@@ -106,7 +107,7 @@ class ServerConnection(Driver):
             self.close(ErrorCode.PROTOCOL_ERROR, "not the preface of an HTTP/2 client")
         return b""
 
-    def connection_lost(self, _error: Exception | None) -> None:
+    def connection_lost(self, error: Exception | None) -> None:
         """Closed, by either side."""
         self._transport = None
         self._fail_calls("")

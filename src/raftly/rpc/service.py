@@ -8,7 +8,8 @@ with plain async handlers. `raftly.rpc.codegen` writes both from a protobuf serv
     stream, unary       async def load(self, requests: AsyncIterator[Chunk]) -> Summary
     stream, stream      def chat(self, requests: AsyncIterator[Line]) -> AsyncIterator[Line]   (an async generator)
 
-The first may also be a plain function that returns an `asyncio.Future` of its own: it costs no task.
+The first may also be a plain function, which costs no task: it returns the response, a `Later`, an `asyncio.Future` of
+its own, or anything to await.
 
 A handler that wants metadata, deadline or peer takes a second parameter, the `ServerCall`. It fails by raising
 `RpcError`; it is cancelled when the client gives up, the deadline passes or the server stops.
@@ -16,14 +17,14 @@ A handler that wants metadata, deadline or peer takes a second parameter, the `S
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, final
 
 from raftly.errors import ConfigError
+from raftly.rpc.later import Later
 
 if TYPE_CHECKING:
     from raftly.rpc.server_call import ServerCall
@@ -103,6 +104,7 @@ class Method(Generic[Request, Response]):
         object.__setattr__(self, "path", f"/{self.service}/{self.name}".encode())
 
 
+@final
 class Bound:
     """A method with its handler, taken apart for the server."""
 
@@ -118,60 +120,37 @@ class Bound:
         self.server_streams = method.kind.server_streams
 
     def invoke(self, request: AnyMessage, call: ServerCall) -> AnyMessage:
-        """Call the handler: a coroutine, or for a stream of responses an async iterator."""
+        """Call the handler: for one response what `later.begin` takes, for a stream an async iterator."""
         return self.handler(request, call) if self.takes_call else self.handler(request)
 
 
 def bind(
     method: Method[Request, Response],
-    handler: Callable[..., Awaitable[Response] | AsyncIterator[Response]],
+    handler: Callable[..., Response | Awaitable[Response] | AsyncIterator[Response] | Later[Response]],
+    *,
+    takes_call: bool | None = None,
 ) -> Bound:
     """Join a method with a handler of one parameter (the request, or requests) or two (and the call).
 
-    Raises ConfigError when the handler is of another form than the method's kind.
+    Which of the two is read off the handler, unless `takes_call` says it. Raises ConfigError when it is of another form
+    than the method's kind.
     """
     streams = method.kind.server_streams
     if (inspect.iscoroutinefunction(handler) and streams) or (inspect.isasyncgenfunction(handler) and not streams):
         wanted = "an async generator" if streams else "an async function with one result"
         raise ConfigError(f"handler of {method.service}/{method.name}", f"must be {wanted}")
-    positional = [
-        parameter
-        for parameter in inspect.signature(handler).parameters.values()
-        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-    ]
-    if len(positional) not in (1, 2):
-        raise ConfigError(
-            f"handler of {method.service}/{method.name}", "must take the request, or the request and the call"
-        )
-    takes_call = len(positional) == 2
-    if not streams and not inspect.iscoroutinefunction(handler):
-        handler = _awaiting(handler) if method.kind.client_streams else _starting(handler)
+    if takes_call is None:
+        positional = [
+            parameter
+            for parameter in inspect.signature(handler).parameters.values()
+            if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        ]
+        if len(positional) not in (1, 2):
+            raise ConfigError(
+                f"handler of {method.service}/{method.name}", "must take the request, or the request and the call"
+            )
+        takes_call = len(positional) == 2
     return Bound(method, handler, takes_call=takes_call)
-
-
-def _awaiting(handler: Callable[..., Any]) -> Callable[..., Any]:
-    async def awaiting(*arguments: AnyMessage) -> AnyMessage:
-        return await handler(*arguments)
-
-    return awaiting
-
-
-def _starting(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """So that the server has a coroutine to run, or a future to wait for, and no exception."""
-    awaiting = _awaiting(lambda answer: answer)
-
-    def starting(*arguments: AnyMessage) -> AnyMessage:
-        try:
-            answer = handler(*arguments)
-        except Exception as error:  # noqa: BLE001 - it is the outcome of the call
-            return _failing(error)
-        return answer if isinstance(answer, asyncio.Future) or inspect.iscoroutine(answer) else awaiting(answer)
-
-    return starting
-
-
-async def _failing(error: Exception) -> AnyMessage:
-    raise error
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import Any, Final, final
 
 from raftly.proto import errorpb_pb2
 from raftly.proto.tikvpb_pb2 import BatchCommandsRequest, BatchCommandsResponse
-from raftly.rpc import RpcError, StatusCode, eager
+from raftly.rpc import RpcError, StatusCode, later
 from raftly.server.commands import Command, Commands, Message, refusal
 
 __all__ = ["BatchStream"]
@@ -137,8 +137,13 @@ class BatchStream(AsyncIterator[BatchCommandsResponse]):
             answer = _failed(_twin(slot), f"{slot} is not served") if slot else None
             self._answer(id_, slot, answer)  # an unknown command has no answer but that there is none
             return
-        begun = self._commands.begin(command, getattr(request, slot), None)
-        task = eager.start(self._loop, begun, partial(self._on_done, id_, command))
+        on_done = partial(self._on_done, id_, command)
+        try:
+            begun = self._commands.begin(command, getattr(request, slot), None)
+        except Exception as error:  # noqa: BLE001 - an outcome like any other
+            on_done(None, error)
+            return
+        task = later.begin(self._loop, begun, on_done)
         if task is not None:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)

@@ -1,7 +1,8 @@
 """Commands: what a store does for clients, each once, whether it comes as a call of its own or inside BatchCommands.
 
-A read is a coroutine; a write is decided at once, and then is a future: thousands that wait cost no task each. What
-either raises becomes the answer here, in one place:
+A read is answered at once if it can be, and is a coroutine if it waits. A write is decided at once, and its answer is
+told in the turn that knows it: thousands that wait cost no task each, and no turn of the loop. What either raises
+becomes the answer here, in one place:
 
     RegionError, OutcomeUnknown, DiskFull      the response with `region_error`
     InvalidRequest, LimitExceeded              the response with `error`; where it has none, INVALID_ARGUMENT
@@ -12,14 +13,14 @@ either raises becomes the answer here, in one place:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, ClassVar, Final, TypeAlias, TypeVar, final
 
 from raftly.base.region_errors import NotRegionLeader, RegionError, ServerIsBusy
 from raftly.errors import DecodeError, DiskFull, LimitExceeded, OutcomeUnknown, RaftlyError
-from raftly.rpc import Method, RpcError, StatusCode
+from raftly.rpc import Later, Method, RpcError, ServerCall, StatusCode
+from raftly.rpc.later import Begun, settled
 from raftly.server.metrics import CommandCounts, ServerCounts
 from raftly.server.region_errors import error_message
 from raftly.store.kv import KvBackend, RequestContext
@@ -28,7 +29,7 @@ from raftly.store.ops import Op
 __all__ = ["Command", "Commands", "InvalidRequest", "Planner", "Reading", "Write", "refusal"]
 
 Message: TypeAlias = Any  # a request or response whose type only its own command knows
-Reading: TypeAlias = Callable[[Message, float], Awaitable[Message]]  # of a request and a deadline of the loop's time
+Reading: TypeAlias = Callable[[Message, float], Begun]  # of a request and a deadline of the loop's time
 Planner: TypeAlias = "Callable[[Message], Write]"
 T = TypeVar("T")
 
@@ -104,87 +105,101 @@ class Commands:
         self._store_id = store_id
         self._in_flight_max = in_flight_max
         self._seconds_max = seconds_max
+        self._loop: asyncio.AbstractEventLoop | None = None  # that it runs on
 
-    def begin(
-        self, command: Command, request: Message, deadline: float | None
-    ) -> Coroutine[Any, Any, Message] | asyncio.Future[Message]:
-        """The response to a request, to be awaited or waited for.
+    def serve(self, command: Command, request: Message, call: ServerCall) -> Begun:
+        """As `begin`, for a command that is a call of its own."""
+        return self.begin(command, request, call.deadline, call.arrived)
 
-        It fails with RpcError when the request is against the protocol, and with others when the store is in trouble.
+    def begin(self, command: Command, request: Message, deadline: float | None, started: float | None = None) -> Begun:
+        """The response to a request, or what leads to it; `started` is when it came, if that is known.
+
+        It fails, here or later, with RpcError when the request is against the protocol, and with others when the store
+        is in trouble.
         """
-        return (
-            self._write(command, request, deadline)
-            if command.plan is not None
-            else self._read(command, request, deadline)
-        )
-
-    async def _read(self, command: Command, request: Message, deadline: float | None) -> Message:
-        assert command.read is not None
-        started = asyncio.get_running_loop().time()
-        deadline = self._deadline(started, deadline)
+        if started is None:
+            started = self._time()
+        until = started + self._seconds_max
+        if deadline is not None and deadline < until:
+            until = deadline
         try:
             self._admit()
+            if command.plan is not None:
+                write = command.plan(request)
+                if write.ops:
+                    return self._submit(command, write, started, until)
+                response = command.response()
+            else:
+                response = self._read(command, request, started, until)
+                if type(response) is not command.response:
+                    return response  # it waits, and ends by itself
+        except Exception as error:  # noqa: BLE001 - all of them are sorted there
+            self._end(command, started)
+            return self._answer_to(command, error)
+        self._end(command, started)
+        return response
+
+    def _read(self, command: Command, request: Message, started: float, until: float) -> Begun:
+        read = command.read
+        assert read is not None
+        try:
+            begun = read(request, until)
+            if type(begun) is command.response:
+                return begun
+        except NotRegionLeader as error:
+            if error.leader is not None:
+                raise
+            begun = error
+        return self._finish(command, begun, lambda: settled(read(request, until)), started, until)
+
+    def _submit(self, command: Command, write: Write, started: float, until: float) -> Begun:
+        writing = _Writing(self, command, write, started)
+        try:
+            self._backend.submit(write.ctx, write.ops, until, writing)
+        except NotRegionLeader as error:
+            if error.leader is not None:
+                raise
+            return self._finish(command, error, lambda: self._write(command, write, until), started, until)
+        return writing.answer
+
+    async def _write(self, command: Command, write: Write, until: float) -> Message:
+        results = await self._backend.write(write.ctx, write.ops, until)
+        return command.response() if write.answer is None else write.answer(results)
+
+    async def _finish(
+        self,
+        command: Command,
+        begun: Awaitable[Message] | NotRegionLeader,
+        again: Callable[[], Awaitable[Message]],
+        started: float,
+        until: float,
+    ) -> Message:
+        """The answer to what waits; where nobody is known to lead it tries again."""
+        try:
             try:
-                return await command.read(request, deadline)
+                if isinstance(begun, NotRegionLeader):
+                    raise begun
+                return await begun
             except NotRegionLeader as error:
-                return await _until_led(error, partial(command.read, request, deadline), deadline)
+                return await _until_led(error, again, until)
         except Exception as error:  # noqa: BLE001 - all of them are sorted there
             return self._answer_to(command, error)
         finally:
             self._end(command, started)
 
-    def _write(self, command: Command, request: Message, deadline: float | None) -> asyncio.Future[Message]:
-        assert command.plan is not None
-        loop = asyncio.get_running_loop()
-        started = loop.time()
-        answer: asyncio.Future[Message] = loop.create_future()
+    def on_written(self, writing: _Writing, results: list[object] | None, error: Exception | None) -> None:
+        """A write has ended, whether anybody waits for it or not."""
+        command, write, answer = writing.command, writing.write, writing.answer
+        self._end(command, writing.started)
         try:
-            self._admit()
-            write = command.plan(request)
-            results = self._results(write, self._deadline(started, deadline)) if write.ops else None
-        except Exception as error:  # noqa: BLE001 - all of them are sorted there
-            self._fail(command, answer, error)
-            self._end(command, started)
-            return answer
-        if results is None:
-            answer.set_result(command.response())
-            self._end(command, started)
-            return answer
-        written = results if isinstance(results, asyncio.Future) else asyncio.ensure_future(results)
-        on_written = partial(self._on_written, command, write, answer, started)
-        if written.done():
-            on_written(written)
-        else:
-            written.add_done_callback(on_written)
-        return answer
-
-    def _results(self, write: Write, deadline: float) -> Awaitable[list[object]]:
-        try:
-            return self._backend.write(write.ctx, write.ops, deadline)
-        except NotRegionLeader as error:
-            if error.leader is not None:
-                raise
-            return _until_led(error, partial(self._backend.write, write.ctx, write.ops, deadline), deadline)
-
-    def _on_written(
-        self,
-        command: Command,
-        write: Write,
-        answer: asyncio.Future[Message],
-        started: float,
-        written: asyncio.Future[list[object]],
-    ) -> None:
-        self._end(command, started)
-        error = OutcomeUnknown() if written.cancelled() else written.exception()
-        if answer.done():  # cancelled: nobody waits
-            return
-        if error is not None:
-            self._fail(command, answer, error)
-            return
-        try:
-            answer.set_result(command.response() if write.answer is None else write.answer(written.result()))
+            if error is not None:
+                response = self._answer_to(command, error)
+            else:
+                response = command.response() if write.answer is None else write.answer(results or ())
         except Exception as failure:  # noqa: BLE001 - it is for who waits
-            self._fail(command, answer, failure)
+            answer.set_exception(failure)
+            return
+        answer.set_result(response)
 
     # --- admission, and the end --------------------------------------------------------------------------------------
 
@@ -194,19 +209,15 @@ class Commands:
         if counts.in_flight > self._in_flight_max:
             raise ServerIsBusy(f"{self._in_flight_max} commands are in flight")
 
-    def _deadline(self, now: float, deadline: float | None) -> float:
-        latest = now + self._seconds_max
-        return latest if deadline is None or deadline > latest else deadline
-
     def _end(self, command: Command, started: float) -> None:
         self.counts.in_flight -= 1
-        command.counts.seconds.observe(asyncio.get_running_loop().time() - started)
+        command.counts.seconds.observe(self._time() - started)
 
-    def _fail(self, command: Command, answer: asyncio.Future[Message], error: BaseException) -> None:
-        try:
-            answer.set_result(self._answer_to(command, error))
-        except Exception as failure:  # noqa: BLE001 - it is for who waits
-            answer.set_exception(failure)
+    def _time(self) -> float:
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+        return loop.time()
 
     def _answer_to(self, command: Command, error: BaseException) -> Message:
         """The response that tells of an error; raises it, or what the caller is to hear, when none does."""
@@ -224,6 +235,36 @@ class Commands:
         if isinstance(error, DecodeError):
             raise RpcError(StatusCode.DATA_LOSS, str(error)) from error
         raise error
+
+
+@final
+class _Writing:
+    """A write under way, to whoever brings its results. See `Waiter`."""
+
+    __slots__ = ("_commands", "_is_done", "answer", "command", "started", "write")
+
+    def __init__(self, commands: Commands, command: Command, write: Write, started: float) -> None:
+        self._commands = commands
+        self._is_done = False
+        self.answer: Final[Later[Message]] = Later()
+        self.command: Final = command
+        self.write: Final = write
+        self.started: Final = started
+
+    def done(self) -> bool:
+        """See `Waiter.done`."""
+        return self._is_done
+
+    def set_result(self, result: object, /) -> None:
+        """See `Waiter.set_result`."""
+        assert isinstance(result, list), "one result for each op"
+        self._is_done = True
+        self._commands.on_written(self, result, None)
+
+    def set_exception(self, exception: Exception, /) -> None:
+        """See `Waiter.set_exception`."""
+        self._is_done = True
+        self._commands.on_written(self, None, exception)
 
 
 async def _until_led(error: NotRegionLeader, again: Callable[[], Awaitable[T]], deadline: float) -> T:

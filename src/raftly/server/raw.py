@@ -8,7 +8,7 @@ and carried out by `commands`. Source: TiKV's raw API, V1 and V1TTL.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -66,12 +66,20 @@ class RawKv:
 
     # --- reads -------------------------------------------------------------------------------------------------------
 
-    async def get(self, request: pb.RawGetRequest, deadline: float) -> pb.RawGetResponse:
-        """The value of a key."""
+    def get(
+        self, request: pb.RawGetRequest, deadline: float
+    ) -> pb.RawGetResponse | Coroutine[object, object, pb.RawGetResponse]:
+        """The value of a key: at once under the leader's lease."""
         cf = _cf(request.cf)
         ctx = self._contexts.of(request.context)
-        reader = self._backend.read_now(ctx) or await self._backend.read(ctx, deadline)
-        value = self._value(reader.get(cf, request.key))
+        reader = self._backend.read_now(ctx)
+        return self._get_later(ctx, cf, request.key, deadline) if reader is None else self._get(reader, cf, request.key)
+
+    async def _get_later(self, ctx: RequestContext, cf: str, key: bytes, deadline: float) -> pb.RawGetResponse:
+        return self._get(await self._backend.read(ctx, deadline), cf, key)
+
+    def _get(self, reader: RegionReader, cf: str, key: bytes) -> pb.RawGetResponse:
+        value = self._value(reader.get(cf, key))
         reader.close()
         if value is None:
             return pb.RawGetResponse(not_found=True)

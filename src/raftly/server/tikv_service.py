@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
+from functools import partial
 from typing import Final, final
 
 from raftly.proto import kvrpcpb_pb2 as pb
@@ -14,7 +15,7 @@ from raftly.proto.tikvpb_pb2 import (
     BatchCommandsRequest,
     BatchCommandsResponse,
 )
-from raftly.rpc import Method, ServerCall, Service, bind
+from raftly.rpc import Method, Service, bind
 from raftly.rpc.service import files_of
 from raftly.server.batch_commands import BatchStream
 from raftly.server.commands import Command, Commands, Message, Planner, Reading
@@ -32,7 +33,11 @@ class TikvService:
         self._streams: dict[BatchStream, None] = {}
         table = _commands(raw, commands)
         self._slots: Final = {command.slot: command for command in table if command.slot}
-        calls = [bind(command.method, self._call(command)) for command in table if command.method is not None]
+        calls = [
+            bind(command.method, partial(commands.serve, command), takes_call=True)
+            for command in table
+            if command.method is not None
+        ]
         self.service: Final = Service(
             tikvpb_rpc.TIKV_RAW_GET.service,
             [*calls, bind(tikvpb_rpc.TIKV_BATCH_COMMANDS, self._batch_commands)],
@@ -43,14 +48,6 @@ class TikvService:
         """Streams take no more commands, answer those that they have, and end."""
         for stream in self._streams:
             stream.drain()
-
-    def _call(self, command: Command) -> Callable[[Message, ServerCall], Awaitable[Message]]:
-        begin = self._commands.begin
-
-        def handler(request: Message, call: ServerCall) -> Awaitable[Message]:
-            return begin(command, request, call.deadline)
-
-        return handler
 
     async def _batch_commands(
         self, requests: AsyncIterator[BatchCommandsRequest]

@@ -10,10 +10,12 @@ from typing import Any
 from raftly.base.region import RegionEpoch
 from raftly.engine import MemoryEngine
 from raftly.errors import RaftlyError, StorageError
+from raftly.node.group import Waiter
 from raftly.proto import kvrpcpb_pb2 as pb
 from raftly.proto import metapb_pb2
 from raftly.proto.tikvpb_rpc import TikvClient
 from raftly.rpc import Channel, Service
+from raftly.rpc.later import settled
 from raftly.server.commands import Write
 from raftly.server.contexts import Contexts
 from raftly.server.kv_server import KvServer, KvServerOptions
@@ -69,7 +71,7 @@ class Fake(KvBackend):
         self.error: RaftlyError | None = None
         self.is_leased = True
         self.is_prompt = True
-        self.writing: list[asyncio.Future[list[object]]] = []
+        self.writing: list[Waiter] = []
         self.asked: list[RequestContext] = []
         self.deadlines: list[float] = []
         self.written: list[Sequence[Op]] = []
@@ -85,16 +87,19 @@ class Fake(KvBackend):
         return EngineReader(self.engine, REGION)
 
     def write(self, ctx: RequestContext, ops: Sequence[Op], deadline: float) -> Awaitable[list[object]]:
+        results: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.submit(ctx, ops, deadline, results)
+        return results
+
+    def submit(self, ctx: RequestContext, ops: Sequence[Op], deadline: float, waiter: Waiter) -> None:
         self.asked.append(ctx)
         self.deadlines.append(deadline)
         if self.error is not None:
             raise self.error
         self.written.append(ops)
-        results: asyncio.Future[list[object]] = asyncio.get_running_loop().create_future()
-        self.writing.append(results)
+        self.writing.append(waiter)
         if self.is_prompt:
-            results.set_result([None for _ in ops])
-        return results
+            waiter.set_result([None for _ in ops])
 
     def finish(self) -> None:
         """Let the writes end that wait."""
@@ -120,7 +125,7 @@ class Store:
         await self.do(self.raw.put(pb.RawPutRequest(context=CONTEXT, key=key, value=value, **fields)))
 
     async def get(self, key: bytes, **fields: Any) -> bytes | None:
-        response = await self.raw.get(pb.RawGetRequest(context=CONTEXT, key=key, **fields), FAR)
+        response = await settled(self.raw.get(pb.RawGetRequest(context=CONTEXT, key=key, **fields), FAR))
         assert not response.value or not response.not_found
         return None if response.not_found else response.value
 

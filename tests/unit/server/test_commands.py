@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
 from typing import Any
 
 import pytest
@@ -11,9 +10,11 @@ import pytest
 from raftly.base.region import Peer
 from raftly.base.region_errors import NotRegionLeader
 from raftly.errors import DecodeError, DiskFull, LimitExceeded, OutcomeUnknown, RaftlyError, SyncFailed
+from raftly.node.group import Waiter
 from raftly.proto import kvrpcpb_pb2 as pb
 from raftly.proto.tikvpb_pb2 import BatchCommandsEmptyResponse
-from raftly.rpc import RpcError, StatusCode
+from raftly.rpc import Later, RpcError, StatusCode
+from raftly.rpc.later import settled
 from raftly.server.commands import Command, Commands, InvalidRequest, Write, refusal
 from raftly.server.contexts import Contexts
 from raftly.store.ops import Put
@@ -59,7 +60,7 @@ class Party:
         begun = self.commands.begin(self.command, None, deadline)
         if self.form == "write" and self.fails is not None:
             self.backend.writing[-1].set_exception(self.fails)
-        return await begun
+        return await settled(begun)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -96,10 +97,10 @@ def test_where_nobody_leads_a_command_waits_a_little(
         errors = [NotRegionLeader(1), NotRegionLeader(1), *([NotRegionLeader(1, leader)] if leader else [])]
 
         class Backend(Fake):
-            def write(self, ctx: Any, ops: Any, deadline: float) -> Awaitable[list[object]]:
+            def submit(self, ctx: Any, ops: Any, deadline: float, waiter: Waiter) -> None:
                 if errors:
                     raise errors.pop(0)
-                return super().write(ctx, ops, deadline)
+                super().submit(ctx, ops, deadline, waiter)
 
         async def read(_request: Any, deadline: float) -> Any:
             await backend.write(WRITE.ctx, WRITE.ops, deadline)
@@ -109,7 +110,7 @@ def test_where_nobody_leads_a_command_waits_a_little(
         commands = Commands(backend)
         how = {"read": read} if form == "read" else {"plan": lambda _: WRITE}
         command = Command("", None, pb.RawPutResponse, commands.counts.command("c"), **how)
-        response = await commands.begin(command, None, None)
+        response = await settled(commands.begin(command, None, None))
         assert not errors
         assert response.HasField("region_error") == (leader is not None)
         assert response.region_error.not_leader.leader.id == (7 if leader else 0)
@@ -212,36 +213,36 @@ def test_a_write_that_nobody_waits_for_is_in_flight_until_it_ends() -> None:
         wrong: list[object] = []
         asyncio.get_running_loop().set_exception_handler(lambda _loop, what: wrong.append(what))
         answers = [party.commands.begin(party.command, None, None) for _ in range(2)]
-        for answer in answers:
-            assert isinstance(answer, asyncio.Future)
-            answer.cancel()
-        await asyncio.sleep(0)
+        assert all(isinstance(answer, Later) for answer in answers)
+        del answers
         assert party.commands.counts.in_flight == 2
         party.backend.writing[0].set_exception(OutcomeUnknown())
         party.backend.writing[1].set_result([None])
-        await asyncio.sleep(0)
+        assert all(waiter.done() for waiter in party.backend.writing)
         assert party.commands.counts.in_flight == 0
         assert wrong == []
 
     run(body())
 
 
-def test_a_write_without_ops_is_done_and_a_backend_may_be_a_coroutine() -> None:
+def test_a_write_without_ops_is_done_at_once() -> None:
     async def body() -> None:
         party = Party()
         empty = Command("", None, pb.RawPutResponse, party.command.counts, plan=lambda _: Write(WRITE.ctx, ()))
-        assert await party.commands.begin(empty, None, None) == pb.RawPutResponse()
+        assert party.commands.begin(empty, None, None) == pb.RawPutResponse()
         assert party.backend.written == []
+        assert party.commands.counts.in_flight == 0
 
-        async def written(*_arguments: Any) -> list[object]:
-            await asyncio.sleep(0)
-            return [7]
+    run(body())
 
-        party.backend.write = written  # type: ignore[assignment,method-assign]
-        told = Command(
-            "", None, pb.RawPutResponse, party.command.counts, plan=lambda _: Write(WRITE.ctx, WRITE.ops, list)
-        )
-        assert await party.commands.begin(told, None, None) == [7]
+
+def test_a_read_that_need_not_wait_is_answered_at_once() -> None:
+    async def body() -> None:
+        party = Party("read")
+        command = Command("", None, pb.RawPutResponse, party.command.counts, read=lambda *_: pb.RawPutResponse())
+        assert party.commands.begin(command, None, None, 0.0) == pb.RawPutResponse()
+        assert party.commands.counts.in_flight == 0
+        assert party.command.counts.seconds.sum > 0
 
     run(body())
 

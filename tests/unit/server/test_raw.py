@@ -13,6 +13,7 @@ from raftly.base.region_errors import DataIsNotReady
 from raftly.errors import ConfigError, DecodeError, LimitExceeded
 from raftly.proto import kvrpcpb_pb2 as pb
 from raftly.rpc import RpcError, StatusCode
+from raftly.rpc.later import settled
 from raftly.server.commands import InvalidRequest
 from raftly.server.contexts import Contexts
 from raftly.server.crc64 import crc64
@@ -256,7 +257,7 @@ def test_a_value_from_a_store_without_expiry_is_not_taken_for_one_with() -> None
         await plain.put(b"k", b"short")
         raw = RawKv(plain.raw._backend, Contexts(), plain.clock)
         with pytest.raises(DecodeError):
-            await raw.get(pb.RawGetRequest(context=CONTEXT, key=b"k"), FAR)
+            raw.get(pb.RawGetRequest(context=CONTEXT, key=b"k"), FAR)
 
     run(body())
 
@@ -400,7 +401,7 @@ def test_a_context_reaches_the_store() -> None:
 
     async def body() -> None:
         for _ in range(2):
-            await raw.get(pb.RawGetRequest(context=told, key=b"k"), FAR)
+            raw.get(pb.RawGetRequest(context=told, key=b"k"), FAR)
 
     run(body())
     first, again = backend.asked
@@ -414,7 +415,7 @@ def test_a_read_without_a_lease_is_confirmed_first() -> None:
     backend = Fake()
     backend.is_leased = False
     raw = RawKv(backend, Contexts(), Clock())
-    run(raw.get(pb.RawGetRequest(context=CONTEXT, key=b"k"), 77.0))
+    run(settled(raw.get(pb.RawGetRequest(context=CONTEXT, key=b"k"), 77.0)))
     assert backend.deadlines == [77.0]
 
 
@@ -422,14 +423,14 @@ def test_a_stale_read_is_refused_every_time() -> None:
     raw = RawKv(Fake(), Contexts(), Clock())
     for _ in range(2):
         with pytest.raises(DataIsNotReady):
-            run(raw.get(pb.RawGetRequest(context=context(stale_read=True)), FAR))
+            raw.get(pb.RawGetRequest(context=context(stale_read=True)), FAR)
 
 
 @pytest.mark.parametrize("fields", [{"cluster_id": 8}, {"api_version": 2}])
 def test_another_cluster_or_api_is_refused(fields: dict[str, int]) -> None:
     raw = RawKv(Fake(), Contexts(9), Clock())
     with pytest.raises(RpcError) as caught:
-        run(raw.get(pb.RawGetRequest(context=context(**fields)), FAR))
+        raw.get(pb.RawGetRequest(context=context(**fields)), FAR)
     assert caught.value.status is StatusCode.INVALID_ARGUMENT
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from binascii import Error as Base64Error
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Final
+from typing import Final, final
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from raftly.rpc.grpc.metadata import Metadata, decode_binary, decode_metadata, encode_metadata
@@ -41,6 +41,7 @@ _MESSAGE_SAFE: Final = "".join(chr(c) for c in range(0x20, 0x7F) if c != 0x25)  
 _MESSAGE_BYTES_MAX: Final = 2048
 
 
+@final
 class RequestHead:
     """What a server needs of a request's head. Shared between calls that sent the same block; never changed.
 
@@ -229,6 +230,7 @@ def response_encoding(block: HeaderBlock) -> bytes:
     return encoding
 
 
+@final
 class Outcome:
     """Status and metadata in trailers. `error` builds a new exception each time, for each call raises its own."""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from typing import Final
+from typing import Final, final
 
 from raftly.rpc.grpc.status import RpcError, StatusCode
 
@@ -47,6 +47,7 @@ def decompress(data: bytes, bytes_max: int) -> bytes:
     return out
 
 
+@final
 class MessageReader:
     """Cuts a stream's bytes into messages, one at a time and only when asked, so what waits is bytes, not objects.
 

@@ -6,9 +6,12 @@ that also does real work earns them back, because gRPC clients measure bandwidth
 
 from __future__ import annotations
 
+from typing import final
+
 __all__ = ["Budget"]
 
 
+@final
 class Budget:
     """At most `burst` at once, then `per_s` a second and one for each unit of work."""
 

@@ -16,7 +16,7 @@ Invariants:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, final
 
 from raftly.rpc.h2 import settings as h2_settings
 from raftly.rpc.h2.control import Control
@@ -56,6 +56,7 @@ _CONTINUATIONS_MAX: Final = 32
 _LADEN: Final = PADDED | PRIORITY_FLAG | END_HEADERS
 
 
+@final
 class Connection(Control):
     """One side of an HTTP/2 connection.
 

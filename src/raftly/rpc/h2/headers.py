@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from enum import Enum
-from typing import Final
+from typing import Final, final
 
 from hpack import HPACKError, OversizedHeaderListError
 from hpack.hpack import Decoder
@@ -47,6 +47,7 @@ class Shape(Enum):
     MALFORMED = "malformed"
 
 
+@final
 class HeaderBlock:
     """One decoded header block. Shared between streams that sent the same bytes: never changed after decoding."""
 
@@ -130,6 +131,7 @@ class _WatchedTable(HeaderTable):
         super().add(name, value)
 
 
+@final
 class BlockDecoder:
     """Decodes the header blocks of one connection, in order. A repeated block costs one look-up."""
 
@@ -169,6 +171,7 @@ class BlockDecoder:
         return decoded
 
 
+@final
 class OutBlock:
     """An encoded header block with the first five bytes of its HEADERS frame, made once and sent often."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from struct import Struct
-from typing import Final
+from typing import Final, final
 
 from raftly.rpc.h2.errors import ConnectionFault
 from raftly.rpc.h2.frames import WINDOW_BYTES_MAX, ErrorCode
@@ -20,6 +20,7 @@ MAX_HEADER_LIST_SIZE: Final = 0x6
 _ENTRY: Final = Struct(">HL")  # identifier, value
 
 
+@final
 class PeerSettings:
     """The remote's settings, at their defaults until it says otherwise."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 if TYPE_CHECKING:
     from raftly.rpc.h2.headers import OutBlock
@@ -21,6 +21,7 @@ class StreamState(Enum):
     CLOSED = "closed"
 
 
+@final
 class Stream:
     """State of one stream; only `Connection` changes it. `owner` belongs to the layer above.
 
