@@ -386,35 +386,37 @@ class Duties:
             slowest = min((member.match for _, member in raft.tracker.peers), default=0) if peer.is_leader else None
             size = sum(size for _, _, _, size in log.places.segments(begin + 1, peer.applied + 1))
             index = cut_at(self._options, begin, peer.applied, size, slowest)
-            floor = peer.log_floor if peer.merging is None else peer.merging.min_index
-            if index is not None and floor is not None:
-                index = min(index, floor)
             if index is not None and index > begin:
                 cuts.append((peer, index))
         if not cuts:
             return
         await self._engine.sync()
-        for peer, index in cuts:
-            group = peer.group
-            if group is None or self._shared.driver.groups.get(peer.region.id) is not group:
+        for peer, wanted in cuts:
+            if peer.group is None or self._shared.driver.groups.get(peer.region.id) is not peer.group:
                 continue
-            if index >= group.log.first_index():
-                meta = SnapshotMeta(index, group.log.term(index), conf_state_of(peer.region))
+            log = peer.group.log
+            floor = peer.log_floor if peer.merging is None else peer.merging.min_index
+            index = wanted if floor is None else min(wanted, floor)  # a commit has to carry what is behind it
+            if index >= log.first_index():
+                meta = SnapshotMeta(index, log.term(index), conf_state_of(peer.region))
                 self._shared.driver.write(SnapshotItem(peer.region.id, Snapshot(meta), keeps_entries=True))
 
     # --- peers that nobody speaks to ---
 
     async def _settle_stale(self) -> None:
-        """A peer without a leader for long may have been removed while it was away."""
+        """A peer without a leader for long may have been removed while it was away, or its region is no more."""
         patience = self._options.stale_peer_timeout / self._options.tick
         for peer in list(self._peers.all.values()):
-            if peer.leaderless_ticks < patience:
+            is_out = peer.group is None and peer.region.id not in self._peers.busy  # it failed, or waits for a source
+            if not is_out and peer.leaderless_ticks < patience:
                 continue
-            if peer.is_merged:
-                await self._settle_merged(peer)
-                continue
+            if not peer.is_initialized:
+                self._peers.ask(peer)
             known = await self._placement.region_by_id(peer.region.id)
-            if known is None or self._peers.all.get(peer.region.id) is not peer:
+            if self._peers.all.get(peer.region.id) is not peer:
+                continue
+            if known is None:
+                await self._settle_merged(peer)
                 continue
             region = known[0]
             is_newer = region.epoch.conf_ver > peer.region.epoch.conf_ver
@@ -422,10 +424,16 @@ class Duties:
                 self._peers.remove(peer)
 
     async def _settle_merged(self, peer: RegionPeer) -> None:
-        """Its region is part of another one. It goes if that one has no peer here, which would need its keys."""
-        known = await self._placement.region_by_key(peer.region.start_key)
+        """The driver knows no such region. No region loses the key where it begins but in a merge.
+
+        So it is part of whoever has that key at a later version. The peer goes if that one has no peer here, which
+        would need its keys.
+        """
+        known = await self._placement.region_by_key(peer.region.start_key) if peer.is_initialized else None
         if known is None or self._peers.all.get(peer.region.id) is not peer:
             return
         heir = known[0]
-        if heir.epoch.version > peer.region.epoch.version and heir.peer_on(self._meta.id) is None:
-            self._peers.remove(peer)
+        if heir.id != peer.region.id and heir.epoch.version > peer.region.epoch.version:
+            peer.is_merged = True
+            if heir.peer_on(self._meta.id) is None:
+                self._peers.remove(peer)

@@ -8,14 +8,24 @@ target leads commits, one that has proof that it never will says so. What a comm
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, TypeAlias, final
 
+from raftly.base.membership import ConfChangeSingle, ConfChangeTransition, ConfChangeType, ConfChangeV2
 from raftly.base.region import Region, RegionId
 from raftly.base.region_errors import EpochNotMatch, NotRegionLeader, ProposalInMergingMode, ServerIsBusy
 from raftly.base.types import NO_LIMIT, NO_NODE, Entry, Index
 from raftly.engine.base import CF_RAFT
 from raftly.errors import Compacted, Corruption, Unavailable
-from raftly.store.command import Commit, Prepare, Rollback, encode_commit, encode_prepare, encode_rollback
+from raftly.store.command import (
+    Commit,
+    Prepare,
+    Rollback,
+    encode_change,
+    encode_commit,
+    encode_prepare,
+    encode_rollback,
+)
 from raftly.store.keys import apply_state_key
 from raftly.store.merge import (
     ENTRIES_BYTES_MAX,
@@ -43,6 +53,7 @@ if TYPE_CHECKING:
     from raftly.transport.base import Transport
 
 _CALL_S: Final = 5.0
+_PATIENCE: Final = 10  # looks, before a merge that does not come further is helped
 _Result: TypeAlias = "list[object]"
 
 
@@ -62,11 +73,13 @@ def apply_prepare(peer: RegionPeer, command: Prepare, index: Index) -> object:
     """The region is a source from now on."""
     region = peer.region
     epoch = region.epoch
+    peer.log_floor = None  # from now on `merging` keeps the log, or nothing
     if (command.conf_ver, command.version) != (epoch.conf_ver, epoch.version):
         return EpochNotMatch((region,))
     if problem := problem_with_merge(region, command.target):
         return ServerIsBusy(problem)
     _become(peer, prepared(region), Merging(index, command.min_index, command.target))
+    peer.shared.merges.prepared += 1
     return [peer.region]
 
 
@@ -76,6 +89,7 @@ def apply_rollback(peer: RegionPeer, command: Rollback) -> object:
     if merging is None or merging.index != command.index:
         return EpochNotMatch((peer.region,))
     _become(peer, prepared(peer.region), None)
+    peer.shared.merges.rolled_back += 1
     return [peer.region]
 
 
@@ -123,6 +137,7 @@ def apply_commit(peer: RegionPeer, command: Commit) -> object:
             " Let the other replicas repair it: remove this peer of the target, and the driver adds another",
         )
     absorb(source)
+    shared.merges.committed += 1
     peer.keys += source.keys
     peer.written_bytes += source.written_bytes
     peer.take_region(after)
@@ -179,6 +194,8 @@ def prepare_merge(peer: RegionPeer, target: Region, deadline: float) -> asyncio.
         raise NotRegionLeader(peer.region.id, peer.leader)
     if peer.merging is not None:
         return None
+    if peer.log_floor is not None:
+        raise ServerIsBusy(f"region {peer.region.id} is being prepared to be merged")
     shared = peer.shared
     beside = shared.peers.get(target.id)
     if beside is None or beside.merging is not None or beside.region.epoch != target.epoch:
@@ -202,8 +219,10 @@ def prepare_merge(peer: RegionPeer, target: Region, deadline: float) -> asyncio.
         raise ServerIsBusy(problem)
     epoch = peer.region.epoch
     payload = encode_prepare(Prepare(epoch.version, epoch.conf_ver, min_index, beside.region))
-    peer.log_floor = min_index
-    return peer.propose_now(payload, deadline)
+    done = peer.propose_now(payload, deadline)
+    if not done.done():
+        peer.log_floor = min_index
+    return done
 
 
 @final
@@ -214,12 +233,15 @@ class Merges:
         self._shared = shared
         self._transport = transport
         self._calls: dict[RegionId, asyncio.Future[_Result]] = {}
+        self._looks: dict[RegionId, int] = {}  # how often a source was looked at
 
     def look(self) -> None:
         """Bring every merge further that can be brought further from here. Called again and again."""
         for region_id in [region_id for region_id, call in self._calls.items() if call.done()]:
             del self._calls[region_id]
-        for source in list(self._shared.merging.values()):
+        sources = self._shared.merging
+        self._looks = {region_id: self._looks.get(region_id, 0) + 1 for region_id in sources}
+        for source in list(sources.values()):
             merging = source.merging
             if merging is None or source.group is None:
                 continue
@@ -231,7 +253,8 @@ class Merges:
     def on_refused(self, peer: RegionPeer, index: Index) -> None:
         """Another store has proof that the merge will never count."""
         if peer.merging is not None and peer.merging.index == index and peer.is_leader:
-            self._call(peer, encode_rollback(Rollback(peer.region.epoch.version, index)))
+            rollback = encode_rollback(Rollback(peer.region.epoch.version, index))
+            self._call(peer, lambda deadline: peer.propose_now(rollback, deadline))
 
     def _has_proof(self, merging: Merging) -> bool:
         target_id = merging.target.id
@@ -239,10 +262,8 @@ class Merges:
         if target is not None:
             return target.is_initialized and is_refused(merging, target.region.epoch, target.began)
         engine = self._shared.round.engine
-        state = get_region_state(engine, target_id)
-        if state is None or state.state is not PeerState.MERGED:
-            return False
-        return is_refused(merging, state.region.epoch, get_merge_state(engine, target_id).began)
+        state = get_region_state(engine, target_id)  # of one that is gone from here: how far it came
+        return state is not None and is_refused(merging, state.region.epoch, get_merge_state(engine, target_id).began)
 
     def _refuse(self, source: RegionPeer, merging: Merging) -> None:
         leader = source.leader
@@ -254,38 +275,49 @@ class Merges:
 
     def _try_commit(self, source: RegionPeer, merging: Merging) -> None:
         target = self._shared.peers.get(merging.target.id)
-        if target is None or not target.knows_all or target.merging is not None:
+        if target is None or target.group is None or target.merging is not None:
             return
         epoch = merging.target.epoch
-        if target.region.epoch != epoch or target.region.id in self._calls:
+        if target.region.epoch != epoch:
             return
-        entries = _carried(source, merging)
+        entries = carried(source, merging) if target.knows_all else None
         if entries is not None:
-            command = Commit(epoch.version, epoch.conf_ver, merging.index, source.region, entries)
-            self._call(target, encode_commit(command))
-        elif source.leader is not None:  # its leader has them: whoever leads the target must be there
-            home = target.region.peer_on(source.leader.store_id)
-            if home is not None:
-                target.transfer_leader(home)
-
-    def _call(self, peer: RegionPeer, payload: bytes) -> None:
-        region_id = peer.region.id
-        if region_id in self._calls:
+            commit = encode_commit(Commit(epoch.version, epoch.conf_ver, merging.index, source.region, entries))
+            self._call(target, lambda deadline: target.propose_now(commit, deadline))
+        elif not source.is_leader or self._looks[source.region.id] < _PATIENCE:
             return
-        call = self._calls[region_id] = peer.propose_now(payload, asyncio.get_running_loop().time() + _CALL_S)
-        call.add_done_callback(_look_at)
+        elif target.knows_all:  # what a member lacks is cut at the source's leader, so nobody can commit
+            self._call(target, lambda deadline: pass_epoch(target, deadline))
+        elif not target.is_leader:  # whoever leads it cannot commit, or is slow to; this store can
+            target.group.act(lambda raw: raw.transfer_leader(target.peer_id))
+
+    def _call(self, peer: RegionPeer, propose: Callable[[float], asyncio.Future[_Result]]) -> None:
+        region_id = peer.region.id
+        if region_id not in self._calls:
+            call = self._calls[region_id] = propose(asyncio.get_running_loop().time() + _CALL_S)
+            call.add_done_callback(_look_at)
 
 
-def _carried(source: RegionPeer, merging: Merging) -> list[Entry] | None:
-    """The entries that a member may lack; None: this store has cut some of them."""
+def carried(source: RegionPeer, merging: Merging) -> list[Entry] | None:
+    """The entries that a member may lack, the last one at least; None: this store has cut some of them."""
     group = source.group
     assert group is not None
-    lo, hi = merging.min_index + 1, merging.index + 1
+    least = merging.min_index
+    if source.is_leader:  # since it was prepared they may have come further
+        least = max(least, min(progress.match for _, progress in group.raw.raft.tracker.peers))
+    lo, hi = min(least, merging.index - 1) + 1, merging.index + 1
     try:
         entries = group.log.entries(lo, hi, NO_LIMIT)
     except (Compacted, Unavailable):
         return None
     return entries if len(entries) == hi - lo else None
+
+
+def pass_epoch(target: RegionPeer, deadline: float) -> asyncio.Future[_Result]:
+    """A change of peers that changes none: behind it no commit for the epoch as it is counts, and there is proof."""
+    context = encode_change(target.region.epoch.conf_ver, [target.own()])
+    single = ConfChangeSingle(ConfChangeType.ADD_NODE, target.peer_id)
+    return target.propose_now(ConfChangeV2((single,), ConfChangeTransition.AUTO, context), deadline)
 
 
 def _look_at(call: asyncio.Future[_Result]) -> None:

@@ -294,7 +294,7 @@ class RegionPeer:
 
         Raises:
             NotRegionLeader: this peer does not lead.
-            ConfChangeError: it must not be done, or another change is under way.
+            ConfChangeError: it must not be done.
         """
         group = self.group
         if group is None or not self.is_leader:
@@ -310,37 +310,30 @@ class RegionPeer:
             raise ConfChangeError(problem)
         newcomers = [change.peer for change in changes if change.kind is not ChangeKind.REMOVE]
         context = encode_change(self.region.epoch.conf_ver, newcomers)
-        change = ConfChangeV2(singles, ConfChangeTransition.AUTO, context)
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        proposal = Proposal(b"", Answer(self, future), deadline)
-        self.idle_ticks = 0
-        group.act(lambda raw: self._propose_change(raw, change, proposal))
-        return future
+        return self.propose_now(ConfChangeV2(singles, ConfChangeTransition.AUTO, context), deadline)
 
-    def propose_now(self, payload: bytes, deadline: float) -> asyncio.Future[list[object]]:
-        """Give a command its place in the log of this leader at once: nothing comes between it and what was there."""
+    def propose_now(self, what: bytes | ConfChangeV2, deadline: float) -> asyncio.Future[list[object]]:
+        """Give a command, or a change of members, its place in the log of this leader at once: behind what is there."""
         group = self.group
         assert group is not None
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        proposal = Proposal(payload, Answer(self, future), deadline)
+        proposal = Proposal(b"", Answer(self, future), deadline)
         self.idle_ticks = 0
         try:
-            group.act(lambda raw: self._propose_now(raw, proposal))
+            group.act(lambda raw: self._propose_now(raw, what, proposal))
         except RaftlyError as error:
             future.set_exception(explain(error, self.region))
         return future
 
-    def _propose_now(self, raw: RawNode, proposal: Proposal) -> None:
+    def _propose_now(self, raw: RawNode, what: bytes | ConfChangeV2, proposal: Proposal) -> None:
         if raw.raft.role is not _LEADER:
             raise NotLeader(raw.raft.leader)
-        index = raw.propose(proposal.payload)
-        proposal.term = raw.raft.term
-        self.waiting.place(index, [proposal])
-
-    def _propose_change(self, raw: RawNode, change: ConfChangeV2, proposal: Proposal) -> None:
-        index = raw.propose_conf_change(change)
-        if raw.raft.pending_conf_index != index:
-            raise ChangePending("another change of peers is under way")
+        if isinstance(what, bytes):
+            index = raw.propose(what)
+        else:
+            index = raw.propose_conf_change(what)
+            if raw.raft.pending_conf_index != index:
+                raise ChangePending("another change of peers is under way")
         proposal.term = raw.raft.term
         self.waiting.place(index, [proposal])
 
@@ -461,7 +454,9 @@ class RegionPeer:
         """See `GroupHandler.on_tick`."""
         self.idle_ticks += 1
         assert self.group is not None
-        is_lonely = self.is_expelled or self.group.raw.raft.leader == NO_NODE
+        raft = self.group.raw.raft
+        is_deaf = not self._leading and raft.heard_elapsed > 2 * raft.config.election_tick  # a learner waits for ever
+        is_lonely = self.is_expelled or raft.leader == NO_NODE or is_deaf
         self.leaderless_ticks = self.leaderless_ticks + 1 if is_lonely else 0
         if self.waiting.places:
             self.waiting.on_tick(now)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine
 from typing import Final, final
 
 from raftly.base.rand import RandomSource
-from raftly.base.region import Peer, PeerId, Region, RegionId, StoreId
+from raftly.base.region import Peer, PeerId, Region, RegionEpoch, RegionId, StoreId
 from raftly.base.region_errors import RegionNotFound
 from raftly.base.types import NO_NODE, NodeId
 from raftly.core.messages import Message, MsgApp, MsgHeartbeat, MsgPreVote, MsgVote
@@ -26,7 +26,8 @@ from raftly.storage.items import Item, MembershipItem, RemovedItem
 from raftly.storage.log_store import LogStore
 from raftly.store.apply import delete_range
 from raftly.store.hibernation import SleepRound, may_follow_to_sleep, may_lead_to_sleep, others_of
-from raftly.store.keys import apply_state_key, merge_state_key
+from raftly.store.keys import apply_state_key
+from raftly.store.merge import FROM_BIRTH
 from raftly.store.merging import Merges
 from raftly.store.messages import STORE_GROUP, Kind, StoreMessage, from_wire, to_wire
 from raftly.store.peer import RegionPeer
@@ -34,12 +35,14 @@ from raftly.store.recovery import is_begun, recovery_items, restart_items
 from raftly.store.region_state import (
     ApplyState,
     PeerState,
+    MergeState,
     RegionState,
     all_region_states,
     conf_state_of,
     get_apply_state,
     get_merge_state,
     put_region_state,
+    put_merge_state,
 )
 from raftly.store.shared import Shared
 from raftly.transport.base import Transport
@@ -72,8 +75,8 @@ class Peers:
         self._tombstones: dict[RegionId, PeerId] = {}
         self._merged: set[RegionId] = set()
         """Of the tombstones, those of regions that are part of others."""
-        self._stalled: dict[RegionId, list[RegionPeer]] = {}
-        """By the region whose peer they wait for."""
+        self.stalled: list[RegionPeer] = []
+        """Peers in no group, which wait for the keys of a source."""
         self._shared = shared
         self._driver: Driver = shared.driver
         self._engine = engine
@@ -127,9 +130,9 @@ class Peers:
     def start(self, peer: RegionPeer, *, new: bool = False) -> Group:
         """Take a peer under way, and then those that waited for it."""
         group = peer.start(self._random.below(1 << 62), new=new)
-        for waiting in self._stalled.pop(peer.region.id, []):
-            if self.all.get(waiting.region.id) is waiting:
-                self._begin_anew(waiting)
+        for waiting in [other for other in self.stalled if other.stalled_by == peer.region.id]:
+            self.stalled.remove(waiting)
+            self._begin_anew(waiting)
         return group
 
     def _begin_anew(self, peer: RegionPeer) -> None:
@@ -137,12 +140,13 @@ class Peers:
         region = peer.region
 
         def begin() -> None:
-            self.busy.discard(region.id)
             if self.all.get(region.id) is peer and peer.failure is None:
+        self.busy.add(region.id)
                 peer.stalled_by = None
                 self.start(peer)
 
         self._driver.write(MembershipItem(region.id, peer.applied, conf_state_of(region)), then=begin)
+                self.busy.discard(region.id)
 
     # --- messages ---
 
@@ -169,8 +173,6 @@ class Peers:
             self._create(from_, region_id, message)
         elif peer.peer_id < message.to:
             self.remove(peer)  # a store has one peer of a region, and the newer one is it
-        elif peer.peer_id > message.to:
-            self.send(from_, StoreMessage(Kind.GONE, region_id, message.to))
 
     def _create(self, from_: StoreId, region_id: RegionId, message: Message) -> None:
         log = self._logs.group(region_id)
@@ -208,11 +210,22 @@ class Peers:
             self.merges.on_refused(peer, message.index)
         else:
             self.remove(peer)
+            if not peer.is_initialized:
+                self.remove(peer)  # it has none, and all who were members at PREPARE had: it was removed before
 
     def remove(self, peer: RegionPeer) -> None:
         """It is a member no more: the round that follows destroys it."""
         self._shared.removed.append(peer)
         if peer.group is not None:
+    def ask(self, peer: RegionPeer) -> None:
+        """Have those who named a peer that has no keys yet say if it is none of theirs any more: it cannot campaign."""
+        group = peer.group
+        assert group is not None
+        assert group.nodes is not None
+        for id_, store_id in sorted(group.nodes.items()):
+            message = MsgPreVote(id_, peer.peer_id, peer.term + 1)  # with an empty log it is granted by nobody
+            self._transport.send(store_id, [(peer.region.id, [message])])
+
             self._driver.wake(peer.group)
 
     def send(self, to: StoreId, message: StoreMessage) -> None:
@@ -264,25 +277,25 @@ class Peers:
         stalled, shared.stalled = shared.stalled, []
         for peer in stalled:
             source_id = peer.stalled_by
+            peer.waiting.give_up(RegionNotFound(peer.region.id))  # what is behind PREPARE in its log never was
             assert source_id is not None
-            _log.info("region %d waits for the keys of region %d", peer.region.id, source_id)
-            self.busy.add(peer.region.id)
-            self._driver.remove_group(peer.region.id)
-            if peer.group is not None:
-                peer.group.refuse_queued()
+            self._leave(peer)
             peer.rest(f"it waits for the keys of region {source_id}")
             source = self.all.get(source_id)
             if source is not None and source.is_initialized and source.group is not None:
                 self._begin_anew(peer)  # it has come meanwhile
             else:
-                self._stalled.setdefault(source_id, []).append(peer)
+                _log.info(what, peer.region.id, source_id, "is not here yet")
 
     def forget_absorbed(self, peer: RegionPeer) -> None:
+                continue
+            self.stalled.append(peer)
+            what = "region %d waits for the keys of region %d, whose peer here %s"
+            if source is not None and source.failure is not None:
+                _log.error(what, peer.region.id, source_id, f"has failed: {source.failure}")
         """A peer whose region is part of another one here, by the engine: nothing of it is left but its log."""
         region_id = peer.region.id
-        self._driver.remove_group(region_id)
-        if peer.group is not None:
-            peer.group.refuse_queued()
+        self._leave(peer)
         self.all.pop(region_id, None)
         self.busy.add(region_id)
         self._tombstones[region_id] = max(peer.peer_id, self._tombstones.get(region_id, 0))
@@ -331,7 +344,10 @@ class Peers:
                     group.act(lambda raw: raw.campaign())
 
         if items:
-            self._driver.write(*items, then=begin)
+            # The word that the split is committed is on disk no later than the log. Else, should the engine lose the
+            # split in a power cut, the parent might jump over it by a snapshot, and nothing would bring these keys.
+            known_to = MembershipItem(parent.region.id, parent.applied, conf_state_of(parent.region))
+            self._driver.write(known_to, *items, then=begin)
         else:  # the split is applied a second time: the engine lost the first, and the log is in line with it
             begin()
 
@@ -340,13 +356,13 @@ class Peers:
         batch = WriteBatch()
         for cf in DATA_CFS:
             delete_range(batch, region, cf, b"", b"")
-        self._bury(batch, region, max(peer_id, self._tombstones.get(region.id, 0)))
+        self._bury(batch, region, max(peer_id, self._tombstones.get(region.id, 0)), FROM_BIRTH)
         self._engine.write(batch)
 
-    def _bury(self, batch: WriteBatch, region: Region, peer_id: PeerId) -> None:
+    def _bury(self, batch: WriteBatch, region: Region, peer_id: PeerId, began: RegionEpoch) -> None:
         put_region_state(batch, RegionState(PeerState.TOMBSTONE, peer_id, region))
         batch.delete(CF_RAFT, apply_state_key(region.id))
-        batch.delete(CF_RAFT, merge_state_key(region.id))
+        put_merge_state(batch, region.id, MergeState(began))  # how far it came, and from where: it may be proof
         self._tombstones[region.id] = peer_id
 
     # --- sleep ---
@@ -385,13 +401,18 @@ class Peers:
         """A peer is no member any more: its keys and its log go, for good.
 
         The log goes last, and only when the engine's word that the peer is dead is durable: with its log gone it would
+    def _leave(self, peer: RegionPeer) -> None:
+        self._driver.remove_group(peer.region.id)
+        if peer.group is not None:
+            peer.group.refuse_queued()
+        if peer in self.stalled:
+            self.stalled.remove(peer)
+
         not know any more whom it voted for, and what it acknowledged.
         """
         region = peer.region
         shared = self._shared
-        self._driver.remove_group(region.id)
-        if peer.group is not None:
-            peer.group.refuse_queued()
+        self._leave(peer)
         shared.round.leave(peer)
         del self.all[region.id]
         shared.regions.remove(region.id)
@@ -401,7 +422,7 @@ class Peers:
         if peer.is_initialized:
             for cf in DATA_CFS:
                 delete_range(batch, region, cf, b"", b"")
-        self._bury(batch, region, peer.peer_id)
+        self._bury(batch, region, peer.peer_id, peer.began)
         shared.round.flush()
         peer.close(RegionNotFound(region.id))
         _log.info("peer %d of region %d is destroyed", peer.peer_id, region.id)

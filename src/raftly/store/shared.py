@@ -39,6 +39,16 @@ class SnapshotSender(Protocol):
 
 @final
 @dataclass(slots=True)
+class MergeCounts:
+    """What peers here applied since the start."""
+
+    prepared: int = 0
+    committed: int = 0
+    rolled_back: int = 0
+
+
+@final
+@dataclass(slots=True)
 class Shared:
     """What the peers of a store have in common, and what they leave for it."""
 
@@ -54,6 +64,7 @@ class Shared:
     """Every peer of the store."""
     merging: dict[RegionId, RegionPeer] = field(default_factory=dict)
     """Those whose region is a source."""
+    merges: MergeCounts = field(default_factory=MergeCounts)
     absorbed: list[RegionPeer] = field(default_factory=list)
     """Peers that ended in a merge: their regions are part of others."""
     stalled: list[RegionPeer] = field(default_factory=list)

@@ -233,7 +233,7 @@ class Snapshots:
         overlapping = self._shared.regions.overlapping(region)
         own = region.peer(peer.peer_id)
         heirless = [self._peers.all[other.id] for other in overlapping]
-        if own is not None and heirless and all(other.is_merged for other in heirless):
+        if own is not None and heirless and all(self._is_free(other) for other in heirless):
             overlapping = []  # they are part of this region, or were of one that is
         else:
             for other in heirless:
@@ -269,6 +269,10 @@ class Snapshots:
 
         self._shared.driver.write(*items, then=begin)
         await begun
+
+    def _is_free(self, other: RegionPeer) -> bool:
+        """May its keys be taken from it? Its region is part of another one, and nothing is under way with it."""
+        return other.is_merged and other.region.id not in self._peers.busy
 
     async def _ingest(
         self,
