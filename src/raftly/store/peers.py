@@ -34,15 +34,15 @@ from raftly.store.peer import RegionPeer
 from raftly.store.recovery import is_begun, recovery_items, restart_items
 from raftly.store.region_state import (
     ApplyState,
-    PeerState,
     MergeState,
+    PeerState,
     RegionState,
     all_region_states,
     conf_state_of,
     get_apply_state,
     get_merge_state,
-    put_region_state,
     put_merge_state,
+    put_region_state,
 )
 from raftly.store.shared import Shared
 from raftly.transport.base import Transport
@@ -138,15 +138,15 @@ class Peers:
     def _begin_anew(self, peer: RegionPeer) -> None:
         """Apply again from where it stopped, when all that it had to write is written."""
         region = peer.region
+        self.busy.add(region.id)
 
         def begin() -> None:
             if self.all.get(region.id) is peer and peer.failure is None:
-        self.busy.add(region.id)
+                self.busy.discard(region.id)
                 peer.stalled_by = None
                 self.start(peer)
 
         self._driver.write(MembershipItem(region.id, peer.applied, conf_state_of(region)), then=begin)
-                self.busy.discard(region.id)
 
     # --- messages ---
 
@@ -206,17 +206,13 @@ class Peers:
             self._on_sleep(from_, peer, message)
         elif message.kind is Kind.MERGED:
             peer.is_merged = True  # its keys may be needed here: it stays until somebody has them
+            if not peer.is_initialized:
+                self.remove(peer)  # it has none, and all who were members at PREPARE had: it was removed before
         elif message.kind is Kind.REFUSED:
             self.merges.on_refused(peer, message.index)
         else:
             self.remove(peer)
-            if not peer.is_initialized:
-                self.remove(peer)  # it has none, and all who were members at PREPARE had: it was removed before
 
-    def remove(self, peer: RegionPeer) -> None:
-        """It is a member no more: the round that follows destroys it."""
-        self._shared.removed.append(peer)
-        if peer.group is not None:
     def ask(self, peer: RegionPeer) -> None:
         """Have those who named a peer that has no keys yet say if it is none of theirs any more: it cannot campaign."""
         group = peer.group
@@ -226,6 +222,10 @@ class Peers:
             message = MsgPreVote(id_, peer.peer_id, peer.term + 1)  # with an empty log it is granted by nobody
             self._transport.send(store_id, [(peer.region.id, [message])])
 
+    def remove(self, peer: RegionPeer) -> None:
+        """It is a member no more: the round that follows destroys it."""
+        self._shared.removed.append(peer)
+        if peer.group is not None:
             self._driver.wake(peer.group)
 
     def send(self, to: StoreId, message: StoreMessage) -> None:
@@ -273,26 +273,26 @@ class Peers:
         absorbed, shared.absorbed = shared.absorbed, []
         for peer in absorbed:
             peer.on_written()  # those who wait for what it applied last
+            peer.waiting.give_up(RegionNotFound(peer.region.id))  # what is behind PREPARE in its log never was
             self.forget_absorbed(peer)
         stalled, shared.stalled = shared.stalled, []
         for peer in stalled:
             source_id = peer.stalled_by
-            peer.waiting.give_up(RegionNotFound(peer.region.id))  # what is behind PREPARE in its log never was
             assert source_id is not None
             self._leave(peer)
             peer.rest(f"it waits for the keys of region {source_id}")
             source = self.all.get(source_id)
             if source is not None and source.is_initialized and source.group is not None:
                 self._begin_anew(peer)  # it has come meanwhile
-            else:
-                _log.info(what, peer.region.id, source_id, "is not here yet")
-
-    def forget_absorbed(self, peer: RegionPeer) -> None:
                 continue
             self.stalled.append(peer)
             what = "region %d waits for the keys of region %d, whose peer here %s"
             if source is not None and source.failure is not None:
                 _log.error(what, peer.region.id, source_id, f"has failed: {source.failure}")
+            else:
+                _log.info(what, peer.region.id, source_id, "is not here yet")
+
+    def forget_absorbed(self, peer: RegionPeer) -> None:
         """A peer whose region is part of another one here, by the engine: nothing of it is left but its log."""
         region_id = peer.region.id
         self._leave(peer)
@@ -397,10 +397,6 @@ class Peers:
 
     # --- the end of a peer ---
 
-    def destroy(self, peer: RegionPeer) -> None:
-        """A peer is no member any more: its keys and its log go, for good.
-
-        The log goes last, and only when the engine's word that the peer is dead is durable: with its log gone it would
     def _leave(self, peer: RegionPeer) -> None:
         self._driver.remove_group(peer.region.id)
         if peer.group is not None:
@@ -408,6 +404,10 @@ class Peers:
         if peer in self.stalled:
             self.stalled.remove(peer)
 
+    def destroy(self, peer: RegionPeer) -> None:
+        """A peer is no member any more: its keys and its log go, for good.
+
+        The log goes last, and only when the engine's word that the peer is dead is durable: with its log gone it would
         not know any more whom it voted for, and what it acknowledged.
         """
         region = peer.region
