@@ -14,6 +14,7 @@ from raftly.server.commands import Commands
 from raftly.server.contexts import Contexts
 from raftly.server.metrics import ServerCounts
 from raftly.server.raw import RawKv, RawOptions
+from raftly.server.splitting import RegionSplitter
 from raftly.server.tikv_service import TikvService
 from raftly.store.kv import KvBackend
 
@@ -52,8 +53,10 @@ class KvServer:
         commands = Commands(
             backend, store_id=options.store_id, in_flight_max=options.in_flight_max, seconds_max=options.seconds_max
         )
-        raw = RawKv(backend, Contexts(options.cluster_id), wall_clock, options.raw)
-        self._tikv = TikvService(raw, commands)
+        contexts = Contexts(options.cluster_id)
+        raw = RawKv(backend, contexts, wall_clock, options.raw)
+        splitter = RegionSplitter(backend, contexts, options.raw.key_bytes_max)
+        self._tikv = TikvService(raw, splitter, commands)
         self._health = Health()
         self._health.set(self._tikv.service.name, Serving.SERVING)
         services = [self._tikv.service, *more, self._health.service()]

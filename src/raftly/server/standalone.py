@@ -18,6 +18,7 @@ from raftly.base.region_errors import ReadIndexNotReady, RegionNotFound, ServerI
 from raftly.engine.base import DELETE, DELETE_RANGE, PUT, Engine, WriteBatch
 from raftly.errors import DiskFull, OutcomeUnknown, StorageError
 from raftly.node.group import Waiter
+from raftly.rpc import RpcError, StatusCode
 from raftly.store.checks import Standing, check_epoch, check_request, check_store
 from raftly.store.expiry import Sweeper
 from raftly.store.keys import data_end_key, data_key
@@ -115,6 +116,11 @@ class StandaloneKv:
             waiter.set_exception(error)
         else:
             waiter.set_result(task.result())
+
+    async def split(self, ctx: RequestContext, keys: Sequence[bytes], deadline: float) -> list[Region]:
+        """Its only region stays whole."""
+        self._check(ctx)
+        raise RpcError(StatusCode.UNIMPLEMENTED, "a store that stands alone has one region, which is not split")
 
     async def stop(self) -> None:
         """Wait until all that was written is durable, or will never be."""

@@ -1,4 +1,4 @@
-"""tikvpb.Tikv: the raw commands, as calls of their own and inside BatchCommands. What is not here is UNIMPLEMENTED."""
+"""tikvpb.Tikv: raw commands, as calls of their own and in BatchCommands; SplitRegion. All else is UNIMPLEMENTED."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ from raftly.rpc.service import files_of
 from raftly.server.batch_commands import BatchStream
 from raftly.server.commands import Command, Commands, Message, Planner, Reading
 from raftly.server.raw import RawKv
+from raftly.server.splitting import RegionSplitter
 
 __all__ = ["TikvService"]
 
 
 @final
 class TikvService:
-    """Serves raw commands. `service` is for the gRPC server; `drain` ends the streams of commands in good order."""
+    """Serves commands. `service` is for the gRPC server; `drain` ends the streams of commands in good order."""
 
-    def __init__(self, raw: RawKv, commands: Commands) -> None:
+    def __init__(self, raw: RawKv, splitter: RegionSplitter, commands: Commands) -> None:
         self._commands = commands
         self._streams: dict[BatchStream, None] = {}
-        table = _commands(raw, commands)
+        table = _commands(raw, splitter, commands)
         self._slots: Final = {command.slot: command for command in table if command.slot}
         calls = [
             bind(command.method, partial(commands.serve, command), takes_call=True)
@@ -62,7 +63,7 @@ class TikvService:
             await stream.aclose()
 
 
-def _commands(raw: RawKv, commands: Commands) -> list[Command]:
+def _commands(raw: RawKv, splitter: RegionSplitter, commands: Commands) -> list[Command]:
     rpc = tikvpb_rpc
     reads: list[tuple[str, str, Method[Message, Message] | None, Message, Reading]] = [
         ("raw_get", "RawGet", rpc.TIKV_RAW_GET, pb.RawGetResponse, raw.get),
@@ -71,6 +72,7 @@ def _commands(raw: RawKv, commands: Commands) -> list[Command]:
         ("raw_batch_scan", "RawBatchScan", rpc.TIKV_RAW_BATCH_SCAN, pb.RawBatchScanResponse, raw.batch_scan),
         ("raw_get_key_ttl", "", rpc.TIKV_RAW_GET_KEY_TTL, pb.RawGetKeyTTLResponse, raw.get_key_ttl),
         ("raw_checksum", "", rpc.TIKV_RAW_CHECKSUM, pb.RawChecksumResponse, raw.checksum),
+        ("split_region", "", rpc.TIKV_SPLIT_REGION, pb.SplitRegionResponse, splitter.split),
         ("empty", "Empty", None, BatchCommandsEmptyResponse, _empty),
     ]
     writes: list[tuple[str, str, Method[Message, Message], Message, Planner]] = [

@@ -108,6 +108,16 @@ class KvBackend(Protocol):
         """
         ...
 
+    async def split(self, ctx: RequestContext, keys: Sequence[bytes], deadline: float) -> list[Region]:
+        """Cut the region at these keys, as far as it is not; the parts, in order. `deadline` is of the loop's time.
+
+        Raises:
+            RegionError: it was not split, or not at all of them.
+            OutcomeUnknown: it may or may not be split.
+            RaftlyError: there are no ids for new regions.
+        """
+        ...
+
     def will_expire(self, region_id: RegionId, second: int) -> None:
         """Whoever is about to write a value that expires says when: it is taken away some time after."""
         ...

@@ -22,7 +22,7 @@ from raftly.storage.log_store import LogStore
 from raftly.storage.vfs import FileSystem
 from raftly.store.apply import Round
 from raftly.store.brake import Brake
-from raftly.store.checks import check_store
+from raftly.store.checks import check_key, check_store
 from raftly.store.duties import Duties, Usage
 from raftly.store.expiry import Sweeper
 from raftly.store.founding import found, identify
@@ -39,6 +39,8 @@ from raftly.store.snapshots import Snapshots
 from raftly.transport.base import Transport
 
 _log: Final = logging.getLogger("raftly.store")
+
+_SPLITS_MAX: Final = 64  # regions that one entry of a log makes: the round that applies it makes a peer for each
 
 MakeTransport: TypeAlias = Callable[[int, StoreId], Transport]
 """Given cluster id and store id: how the store's peers reach those of others. Over TCP with `bind_senders` off."""
@@ -261,15 +263,18 @@ class RegionStore:
         self._find(ctx).submit(ctx, ops, deadline, waiter)
 
     async def split(self, ctx: RequestContext, keys: Sequence[bytes], deadline: float) -> list[Region]:
-        """Split a region at these keys, on a client's word; the parts, in order.
-
-        Raises:
-            RegionError: the request is for somebody else, or later.
-            OutcomeUnknown: it may or may not be split.
-        """
+        """See `KvBackend.split`."""
         peer = self._find(ctx)
         peer.check_admin(ctx)
-        return await self._duties.split_at(peer, keys, deadline)
+        for key in keys:
+            check_key(peer.region, key)
+        wanted = sorted(set(keys))
+        parts: list[Region] = []
+        while wanted:  # from the right: the peer keeps what is on the left
+            cuts = wanted[-_SPLITS_MAX:]
+            del wanted[-_SPLITS_MAX:]
+            parts[:1] = await self._duties.split_at(peer, cuts, deadline)
+        return parts or [peer.region]
 
     def _find(self, ctx: RequestContext) -> RegionPeer:
         check_store(ctx, self.meta.id)

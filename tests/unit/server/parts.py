@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Seque
 from contextlib import asynccontextmanager
 from typing import Any
 
-from raftly.base.region import RegionEpoch
+from raftly.base.region import Region, RegionEpoch
 from raftly.engine import MemoryEngine
 from raftly.errors import RaftlyError, StorageError
 from raftly.node.group import Waiter
@@ -75,6 +75,8 @@ class Fake(KvBackend):
         self.asked: list[RequestContext] = []
         self.deadlines: list[float] = []
         self.written: list[Sequence[Op]] = []
+        self.cut: list[bytes] = []
+        self.expiring: list[tuple[int, int]] = []
 
     def read_now(self, ctx: RequestContext) -> RegionReader | None:
         self.asked.append(ctx)
@@ -100,6 +102,18 @@ class Fake(KvBackend):
         self.writing.append(waiter)
         if self.is_prompt:
             waiter.set_result([None for _ in ops])
+
+    async def split(self, ctx: RequestContext, keys: Sequence[bytes], deadline: float) -> list[Region]:
+        self.asked.append(ctx)
+        self.deadlines.append(deadline)
+        self.cut += keys
+        if self.error is not None:
+            raise self.error
+        bounds = [b"", *sorted(keys), b""]
+        return [Region(REGION.id + at, bounds[at], bounds[at + 1]) for at in range(len(keys) + 1)]
+
+    def will_expire(self, region_id: int, second: int) -> None:
+        self.expiring.append((region_id, second))
 
     def finish(self) -> None:
         """Let the writes end that wait."""

@@ -19,6 +19,7 @@ from raftly.server.batch_commands import BatchStream
 from raftly.server.commands import Commands
 from raftly.server.contexts import Contexts
 from raftly.server.raw import RawKv, RawOptions
+from raftly.server.splitting import RegionSplitter
 from raftly.server.tikv_service import TikvService
 from tests.unit.server.parts import CONTEXT, Clock, Fake, context, run
 
@@ -41,7 +42,9 @@ class Talk:
     def __init__(self, backend: Fake | None = None, **limits: Any) -> None:
         self.backend = backend or Fake()
         self.commands = Commands(self.backend, **limits)
-        service = TikvService(RawKv(self.backend, Contexts(9), Clock(), RawOptions(enable_ttl=False)), self.commands)
+        contexts = Contexts(9)
+        raw = RawKv(self.backend, contexts, Clock(), RawOptions(enable_ttl=False))
+        service = TikvService(raw, RegionSplitter(self.backend, contexts, 100), self.commands)
         self.requests: asyncio.Queue[BatchCommandsRequest | Exception | None] = asyncio.Queue()
         self.read = 0
         self.stream = BatchStream(self.commands, service._slots, self._incoming())

@@ -223,17 +223,16 @@ def test_a_batch_has_a_ttl_for_all_or_one_for_each() -> None:
 
 
 def test_the_backend_hears_when_what_is_about_to_be_written_is_gone() -> None:
-    told: list[tuple[int, int]] = []
-    store = Store()
-    store.kv.will_expire = lambda region_id, second: told.append((region_id, second))  # type: ignore[method-assign]
+    backend = Fake()
+    raw = RawKv(backend, Contexts(), Clock())
     pairs = [pb.KvPair(key=b"a"), pb.KvPair(key=b"b")]
     for ttl in (0, 5):
-        store.raw.put(pb.RawPutRequest(context=CONTEXT, key=b"k", ttl=ttl))
-        store.raw.batch_put(pb.RawBatchPutRequest(context=CONTEXT, pairs=pairs, ttl=ttl))
-        store.raw.batch_put(pb.RawBatchPutRequest(context=CONTEXT, pairs=pairs, ttls=[0, 2 * ttl]))
-        store.raw.compare_and_swap(pb.RawCASRequest(context=CONTEXT, key=b"k", ttl=3 * ttl))
-        store.raw.compare_and_swap(pb.RawCASRequest(context=CONTEXT, key=b"k", ttl=ttl, delete=True))
-    assert told == [(1, NOW_S + 5), (1, NOW_S + 5), (1, NOW_S + 10), (1, NOW_S + 15)]
+        raw.put(pb.RawPutRequest(context=CONTEXT, key=b"k", ttl=ttl))
+        raw.batch_put(pb.RawBatchPutRequest(context=CONTEXT, pairs=pairs, ttl=ttl))
+        raw.batch_put(pb.RawBatchPutRequest(context=CONTEXT, pairs=pairs, ttls=[0, 2 * ttl]))
+        raw.compare_and_swap(pb.RawCASRequest(context=CONTEXT, key=b"k", ttl=3 * ttl))
+        raw.compare_and_swap(pb.RawCASRequest(context=CONTEXT, key=b"k", ttl=ttl, delete=True))
+    assert backend.expiring == [(1, NOW_S + 5), (1, NOW_S + 5), (1, NOW_S + 10), (1, NOW_S + 15)]
 
 
 def test_without_expiry_values_are_kept_bare_and_a_ttl_is_refused() -> None:

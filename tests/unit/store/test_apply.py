@@ -67,7 +67,13 @@ def test_an_expire_takes_away_what_has_expired_by_its_second_and_nothing_else() 
     assert apply(*map(expire, [*values, b"absent"])) == [True, True, False, False, False, False]
     # what came before it in the same command, and in the same round, counts
     apply(Put(CF_DEFAULT, b"c", stored(1)), Put(CF_DEFAULT, b"d", stored(1)))
-    ops = [expire(b"c"), expire(b"c"), Put(CF_DEFAULT, b"d", stored(200)), expire(b"d"), Delete(CF_DEFAULT, b"e")]
+    ops: list[Op] = [
+        expire(b"c"),
+        expire(b"c"),
+        Put(CF_DEFAULT, b"d", stored(200)),
+        expire(b"d"),
+        Delete(CF_DEFAULT, b"e"),
+    ]
     assert apply(*ops, Cas(CF_DEFAULT, b"c", None, b"new")) == [True, False, None, False, None, CasResult(True, None)]
     round_.flush()
     assert engine.scan(CF_DEFAULT, b"", b"", 9) == [(b"zc", b"new"), (b"zd", stored(200))]

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -183,6 +184,25 @@ def test_a_split_cuts_keys_and_each_part_serves_its_own() -> None:
             with pytest.raises(KeyNotInRegion):
                 reader.get(CF_DEFAULT, b"a" if key == b"z" else b"z")
         await cluster.until(lambda: all(len(other.regions()) == 3 for other in cluster.running()))
+        await cluster.stop()
+
+    run(main())
+
+
+def test_many_cuts_are_made_in_several_entries_and_one_that_is_outside_in_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("raftly.store.store._SPLITS_MAX", 2)
+
+    async def main() -> None:
+        cluster = Cluster(1)
+        await cluster.start()
+        store, peer = await cluster.leader()
+        parts = await store.split(cluster.context(peer), [b"c", b"a", b"e", b"b", b"d"], soon())
+        bounds = [b"", b"a", b"b", b"c", b"d", b"e", b""]
+        assert keys_of(parts) == list(pairwise(bounds)) == keys_of(store.regions())
+        assert await store.split(cluster.context(peer), [b""], soon()) == [peer.region]
+        with pytest.raises(KeyNotInRegion):
+            await store.split(cluster.context(peer), [b"0", b"a"], soon())
+        assert keys_of(store.regions()) == list(pairwise(bounds))
         await cluster.stop()
 
     run(main())
