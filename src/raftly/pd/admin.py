@@ -45,6 +45,9 @@ def merge_region(leader: Leader, source_id: RegionId, target_id: RegionId) -> Pl
     neighbours = leader.cluster.regions.neighbours(source.region)
     if all(other is None or other.region.id != target_id for other in neighbours):
         raise Refused("INVALID_VALUE", f"regions {source_id} and {target_id} do not touch")
+    for report in (source, target):
+        if not leader.cluster.is_complete(report):
+            raise Refused("UNKNOWN", f"region {report.region.id} lacks replicas, or has one that is unwell")
     return _propose(leader, Unite(source, target))
 
 

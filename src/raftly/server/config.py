@@ -189,7 +189,7 @@ class ScheduleSection:
     balance_leaders: bool = flag(True, "Give stores as many leaders as each other.")
     balance_regions: bool = flag(True, "Give stores as much data as each other.")
     balance_hot: bool = flag(True, "Spread what is written and read most.")
-    merge: bool = flag(False, "Merge small neighbours; stores of this release cannot do it yet.")
+    merge: bool = flag(True, "Let small regions become part of their neighbours.")
 
 
 @final
