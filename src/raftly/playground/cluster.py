@@ -33,7 +33,6 @@ PD_OPTIONS: Final = """\
 disconnected_after = "3s"
 down_after = "30s"
 low_space_ratio = 1.0
-merge = false
 """
 STORE_OPTIONS: Final = """\
 [region]
