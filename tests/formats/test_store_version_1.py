@@ -25,32 +25,41 @@ from raftly.pd.local import LocalPlacement
 from raftly.pd.placement import TOMBSTONE, StoreRow
 from raftly.server import ttl
 from raftly.store.command import (
-    Command,
+    Commit,
     NewRegion,
+    Prepare,
+    Rollback,
     Split,
     Write,
     decode_change,
     decode_command,
     encode_change,
+    encode_commit,
+    encode_prepare,
+    encode_rollback,
     encode_split,
     encode_write,
 )
 from raftly.store.founding import found
 from raftly.store.keys import PREPARED_KEY, apply_state_key, data_end_key, data_key, region_state_key
+from raftly.store.merge import Merging
 from raftly.store.messages import STORE_GROUP, Kind, StoreMessage, from_wire, to_wire
 from raftly.store.ops import Cas, Delete, DeleteRange, Expire, Put
 from raftly.store.region_snapshot import RegionSize, check_region, ingest_region, write_region
 from raftly.store.region_state import (
     ApplyState,
+    MergeState,
     PeerState,
     RegionState,
     StoreIdent,
     all_region_states,
     get_apply_state,
     get_ident,
+    get_merge_state,
     get_region_state,
     put_apply_state,
     put_ident,
+    put_merge_state,
     put_region_state,
 )
 from raftly.transport.codec import decode_messages, encode_messages
@@ -101,7 +110,7 @@ def test_a_region(region: Region, written: bytes) -> None:
 
 # --- entries of a region's log ---
 
-COMMANDS: list[tuple[Command, bytes]] = [
+COMMANDS: list[tuple[Write | Split, bytes]] = [
     (
         Write(
             7,
@@ -163,7 +172,7 @@ COMMANDS: list[tuple[Command, bytes]] = [
 
 
 @pytest.mark.parametrize("command,written", COMMANDS, ids=["ops", "cas", "cas-delete", "expire", "nothing", "split"])
-def test_a_command(command: Command, written: bytes) -> None:
+def test_a_command(command: Write | Split, written: bytes) -> None:
     encoded = (
         encode_write(command.version, command.ops)
         if isinstance(command, Write)
@@ -171,6 +180,29 @@ def test_a_command(command: Command, written: bytes) -> None:
     )
     assert encoded == written
     assert decode_command(written) == command
+
+
+PREPARE = Prepare(2, 5, 258, FIRST)
+PREPARE_BYTES = packed("01 03 0200000000000000", "0500000000000000 0201000000000000", FIRST_BYTES.hex())
+COMMIT = Commit(2, 5, 9, FIRST, [Entry(6, 8), Entry(1 << 16, 9, data=PREPARE_BYTES[:3])])
+COMMIT_BYTES = packed(
+    "01 04 0200000000000000",
+    "0500000000000000 0900000000000000",
+    FIRST_BYTES.hex(),
+    "0600000000000000 00000000",
+    "0000010000000000 03000000 010302",
+)
+ROLLBACK = Rollback(2, 258)
+ROLLBACK_BYTES = packed("01 05 0200000000000000", "0201000000000000")
+
+
+def test_the_commands_of_a_merge() -> None:
+    assert encode_prepare(PREPARE) == PREPARE_BYTES
+    assert decode_command(PREPARE_BYTES) == PREPARE
+    assert encode_commit(COMMIT) == COMMIT_BYTES
+    assert decode_command(COMMIT_BYTES) == COMMIT
+    assert encode_rollback(ROLLBACK) == ROLLBACK_BYTES
+    assert decode_command(ROLLBACK_BYTES) == ROLLBACK
 
 
 CONTEXT = packed("01 0500000000000000", "4a00000000000000 0200000000000000", "4b00000000000000 0300000000000000")
@@ -229,6 +261,39 @@ def test_what_a_store_kept_of_itself_is_read() -> None:
     assert get_apply_state(engine, 7) == ApplyState(100, 6)
     assert get_region_state(engine, 7) == STATES[1]
     assert all_region_states(engine) == STATES
+
+
+MERGE_STATES = [
+    (
+        MergeState(RegionEpoch(4, 5)),
+        packed("01 0400000000000000 0500000000000000"),
+    ),
+    (
+        MergeState(RegionEpoch(0, 0), Merging(258, 6, FIRST)),
+        packed("01 0000000000000000 0000000000000000", "0201000000000000 0600000000000000", FIRST_BYTES.hex()),
+    ),
+]
+
+
+@pytest.mark.parametrize("state,written", MERGE_STATES, ids=["began", "merging"])
+def test_a_merge_state(state: MergeState, written: bytes) -> None:
+    engine, batch = MemoryEngine(), WriteBatch()
+    put_merge_state(batch, 258, state)
+    engine.write(batch)
+    kept = [(packed("06 0000000000000102"), written)]
+    assert list(engine.iterate(CF_RAFT, b"", b"")) == kept
+    assert get_merge_state(engine_with(kept), 258) == state
+
+
+def test_a_region_that_is_part_of_another_one() -> None:
+    written = packed("01 40 0300000000000000", FIRST_BYTES.hex())
+    state = RegionState(PeerState.MERGED, 3, FIRST)
+    engine, batch = MemoryEngine(), WriteBatch()
+    put_region_state(batch, state)
+    engine.write(batch)
+    kept = [(packed("02 0000000000000002"), written)]
+    assert list(engine.iterate(CF_RAFT, b"", b"")) == kept
+    assert get_region_state(engine_with(kept), 2) == state
 
 
 def engine_with(pairs: list[tuple[bytes, bytes]]) -> Engine:
@@ -308,6 +373,8 @@ MESSAGES = [
     (StoreMessage(Kind.GONE, 7, 70), packed("01 01 0700000000000000 4600000000000000 0000000000000000")),
     (StoreMessage(Kind.SLEEP, 7, 70, 258), packed("01 02 0700000000000000 4600000000000000 0201000000000000")),
     (StoreMessage(Kind.ASLEEP, 7, 70, 258), packed("01 03 0700000000000000 4600000000000000 0201000000000000")),
+    (StoreMessage(Kind.MERGED, 7, 70), packed("01 04 0700000000000000 4600000000000000 0000000000000000")),
+    (StoreMessage(Kind.REFUSED, 7, 70, 258), packed("01 05 0700000000000000 4600000000000000 0201000000000000")),
 ]
 
 
