@@ -1,4 +1,4 @@
-"""The numbers of a whole store process beside those of its commands: gRPC, regions, engine, process.
+"""The numbers of a process beside those of its commands and regions: gRPC, engine, the sweep, the process itself.
 
 Names are TiKV's, or Prometheus' own for processes, where the meaning is the same. All are read when they are asked for.
 """
@@ -11,9 +11,8 @@ import time
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
-from raftly.base.region import Region, RegionId
 from raftly.engine.base import Engine
 from raftly.node.metrics import Family, Kind, Sample, Value
 from raftly.rpc import Server
@@ -25,7 +24,6 @@ __all__ = [
     "engine_families",
     "metrics_page",
     "process_families",
-    "region_families",
     "rpc_families",
     "sweep_families",
 ]
@@ -36,29 +34,9 @@ _STATM: Final = Path("/proc/self/statm")
 Numbers = Iterator[tuple[Family, list[Sample]]]
 
 
-class _Peer(Protocol):
-    @property
-    def is_leader(self) -> bool: ...
-
-
-class Regions(Protocol):
-    """What has regions: a RegionStore."""
-
-    def regions(self) -> list[Region]: ...
-    def peer_of(self, region_id: RegionId) -> _Peer | None: ...
-
-
 def metrics_page(*known: Families) -> Page:
     """All of them, one after the other, for Prometheus."""
     return text_page(exposition(chain.from_iterable(known)), CONTENT_TYPE)
-
-
-def region_families(store: Regions) -> Numbers:
-    """How many regions a store has, and how many it leads."""
-    regions = store.regions()
-    leaders = sum(peer is not None and peer.is_leader for peer in map(store.peer_of, (r.id for r in regions)))
-    family = Family("tikv_raftstore_region_count", Kind.GAUGE, "Regions with a replica here, by what it is.", ("type",))
-    yield family, [Sample(("region",), len(regions)), Sample(("leader",), leaders)]
 
 
 def engine_families(engine: Engine) -> Numbers:

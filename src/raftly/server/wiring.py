@@ -32,7 +32,6 @@ from raftly.server.families import (
     engine_families,
     metrics_page,
     process_families,
-    region_families,
     rpc_families,
     sweep_families,
 )
@@ -45,6 +44,7 @@ from raftly.server.raw import RawOptions
 from raftly.server.standalone import PEER, StandaloneKv
 from raftly.server.standalone_pd import standalone_pd
 from raftly.server.status import Page, Pages, StatusServer, json_page
+from raftly.server.store_families import store_families
 from raftly.storage.log_store import LogOptions
 from raftly.storage.osfs import OsFs
 from raftly.store.options import StoreOptions
@@ -287,7 +287,7 @@ def _store_pages(store: RegionStore, server: KvServer, config: StoreConfig) -> P
 
     return {
         "/config": lambda: json_page(asdict(config)),
-        "/metrics": lambda: _metrics(server, store.engine, region_families(store), sweep_families(store.sweeper)),
+        "/metrics": lambda: _metrics(server, store.engine, store_families(store), sweep_families(store.sweeper)),
         "/regions": regions,
         "/status": status,
     }

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias, final
 
 from raftly.base.rand import RandomSource
@@ -47,6 +47,18 @@ MakeTransport: TypeAlias = Callable[[int, StoreId], Transport]
 
 
 @final
+@dataclass(frozen=True, slots=True)
+class StoreParts:
+    """What a store is made of, for whoever measures it."""
+
+    driver: Driver
+    logs: LogStore
+    transport: Transport
+    brake: Brake
+    usage: Usage
+
+
+@final
 class RegionStore:
     """See `KvBackend`. Made by `start`; everything on one event loop."""
 
@@ -70,7 +82,6 @@ class RegionStore:
         self.engine = engine
         self.cluster_id = cluster_id
         self._logs = logs
-        self._transport = transport
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopped = False
         self._driver = Driver(meta.id, logs, transport, DriverOptions(options.tick, clock))
@@ -81,6 +92,7 @@ class RegionStore:
         self._snapshots.attach(self._shared, self._peers, logs, self._spawn)
         self._duties = Duties(self._shared, self._peers, placement, transport, meta, logs, engine, usage)
         self._driver.owner = self._peers
+        self.parts: Final = StoreParts(self._driver, logs, transport, brake, usage)
         self.sweeper: Sweeper | None = None
         if wall_clock is not None:
             every, margin = options.sweep_interval, options.sweep_margin

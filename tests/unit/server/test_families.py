@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from raftly.base.region import Region
 from raftly.engine import MemoryEngine
 from raftly.engine.base import WriteBatch
+from raftly.errors import StorageError
 from raftly.proto import kvrpcpb_pb2 as pb
 from raftly.server import families
 from raftly.server.metrics import Families, exposition
+from raftly.server.store_families import store_families
+from raftly.store.ops import Put
+from raftly.transport.events import PeerStatus, TransportStats
+from tests.support.virtual import run as in_virtual_time
 from tests.unit.server.parts import CONTEXT, Fake, run, served
+from tests.unit.store.cluster import OPTIONS, Cluster, soon
 
 parser = pytest.importorskip("prometheus_client.parser")
 
@@ -26,24 +33,48 @@ def numbers(found: Families) -> dict[tuple[str, ...], float]:
     }
 
 
-@dataclass
-class Peer:
-    is_leader: bool
+def test_a_store() -> None:
+    async def body() -> None:
+        cluster = Cluster(3, replace(OPTIONS, hibernate_ticks=5))
+        await cluster.start()
+        store, peer = await cluster.leader()
+        await store.split(cluster.context(peer), [b"m"], soon())
+        await store.write(cluster.context(peer), [Put("default", b"a", bytes(1000))], soon())
+        await cluster.until(lambda: not any(other.parts.driver.awake for other in cluster.running()))
+        found = [numbers(store_families(other)) for other in cluster.running()]
+        assert [one["tikv_raftstore_region_count", "region"] for one in found] == [2, 2, 2]
+        assert sum(one["tikv_raftstore_region_count", "leader"] for one in found) == 2
+        for one in found:
+            assert one["tikv_raftstore_hibernated_peer_state", "hibernated"] == 2
+            assert one["tikv_raftstore_hibernated_peer_state", "awaken"] == 0
+            assert one["raftly_log_size_bytes",] >= one["raftly_log_live_bytes",] > 1000
+            assert one["raftly_written_bytes_total",] > 1000
+            assert one["raftly_writes_total",] == one["raftly_write_seconds_count",] > 3
+            assert one["raftly_ticks_total",] > 10
+            assert (one["raftly_disk_ok",], one["raftly_peers_failed",], one["raftly_writes_held_back",]) == (1, 0, 0)
+            assert one["tikv_store_size_bytes", "used"] > 1000
+        store.parts.driver.fail(StorageError("the disk is gone"))
+        assert numbers(store_families(store))["raftly_disk_ok",] == 0
+        await cluster.stop()
+
+    in_virtual_time(body())
 
 
-class Regions:
-    def regions(self) -> list[Region]:
-        return [Region(1), Region(2), Region(3)]
+def test_connections_between_stores() -> None:
+    async def body() -> None:
+        cluster = Cluster(1)
+        await cluster.start()
+        store = cluster.running()[0]
+        peers = [PeerStatus(2, ("a", 1), True, 30, 0.5, ""), PeerStatus(3, ("b", 1), False, 0, 0.0, "refused")]
+        transport: Any = SimpleNamespace(stats=TransportStats(frames_sent=7), peers=lambda: peers)
+        store.parts = replace(store.parts, transport=transport)  # type: ignore[misc]
+        found = numbers(store_families(store))
+        assert found["raftly_transport_total", "frames_sent"] == 7
+        assert (found["raftly_peer_reachable", "2"], found["raftly_peer_reachable", "3"]) == (1, 0)
+        assert (found["raftly_peer_rtt_seconds", "2"], found["raftly_peer_queue_bytes", "2"]) == (0.5, 30)
+        await cluster.stop()
 
-    def peer_of(self, region_id: int) -> Peer | None:
-        return {1: Peer(True), 2: Peer(False)}.get(region_id)
-
-
-def test_regions_and_leaders() -> None:
-    assert numbers(families.region_families(Regions())) == {
-        ("tikv_raftstore_region_count", "region"): 3,
-        ("tikv_raftstore_region_count", "leader"): 1,
-    }
+    in_virtual_time(body())
 
 
 def test_the_engine() -> None:

@@ -1,0 +1,109 @@
+"""The numbers of a RegionStore: its log, its driver, its connections to other stores, its regions and its disk.
+
+What nodes measure too has the name that it has there (`raftly.node.metrics`), so that a placement driver and a store
+are seen on one dashboard. Labels are bounded: ids of stores, and names that are in the code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import fields
+from importlib.metadata import version
+from typing import Final
+
+from raftly.node.measure import COMPILED
+from raftly.node.metrics import FAMILIES, Family, Kind, Sample, Value
+from raftly.store.store import RegionStore
+from raftly.transport.events import PeerStatus, TransportStats
+
+__all__ = ["store_families"]
+
+_KNOWN: Final = {family.name: family for family in FAMILIES}
+_REGIONS: Final = Family(
+    "tikv_raftstore_region_count", Kind.GAUGE, "Regions with a replica here, by what it is.", ("type",)
+)
+_AWAKE: Final = Family(
+    "tikv_raftstore_hibernated_peer_state", Kind.GAUGE, "Peers that are awake, and that sleep.", ("state",)
+)
+_SIZE: Final = Family(
+    "tikv_store_size_bytes", Kind.GAUGE, "The disk, what is free, and what this store takes.", ("type",)
+)
+_BRAKED: Final = Family(
+    "raftly_writes_held_back", Kind.GAUGE, "Writes that wait because the engine's compactions are behind."
+)
+_FAILED: Final = Family("raftly_peers_failed", Kind.GAUGE, "Peers that stopped: an error in the log has the reason.")
+
+Numbers = Iterator[tuple[Family, list[Sample]]]
+
+
+def store_families(store: RegionStore) -> Numbers:
+    """All of them, as of now."""
+    yield from _of_regions(store)
+    yield from _of_log(store)
+    yield from _of_driver(store)
+    yield from _of_transport(store)
+
+
+def _of_regions(store: RegionStore) -> Numbers:
+    parts = store.parts
+    peers = [store.peer_of(region.id) for region in store.regions()]
+    leaders = sum(peer is not None and peer.is_leader for peer in peers)
+    failed = sum(peer is not None and peer.failure is not None for peer in peers)
+    awake, groups = len(parts.driver.awake), len(parts.driver.groups)
+    yield _REGIONS, [Sample(("region",), len(peers)), Sample(("leader",), leaders)]
+    yield _AWAKE, [Sample(("awaken",), awake), Sample(("hibernated",), groups - awake)]
+    yield _FAILED, [Sample((), failed)]
+    yield _BRAKED, [Sample((), parts.brake.waiting)]
+    capacity, available = parts.usage()
+    used = store.engine.stats().disk_bytes + parts.logs.size_bytes()
+    yield _SIZE, [Sample(("capacity",), capacity), Sample(("available",), available), Sample(("used",), used)]
+
+
+def _of_log(store: RegionStore) -> Numbers:
+    driver = store.parts.driver
+    log = store.parts.logs.stats()
+    options = store.options
+    stalled = driver.writing_s(asyncio.get_running_loop().time()) > options.election_tick * options.tick
+    yield _known("disk_ok", int(driver.disk_full is None and driver.failure is None and not stalled))
+    yield _known("log_size_bytes", log.size_bytes)
+    yield _known("log_live_bytes", log.live_bytes)
+    yield _known("log_segments", log.segments)
+    yield _known("log_cache_bytes", log.cache_bytes)
+    yield _known("written_bytes_total", log.written_bytes)
+
+
+def _of_driver(store: RegionStore) -> Numbers:
+    driver = store.parts.driver
+    counts = driver.counts
+    yield _KNOWN["raftly_build_info"], [Sample((version("raftly"), COMPILED), 1)]
+    yield _known("writes_total", counts.writes)
+    yield _known("written_entries_total", counts.entries_written)
+    yield _known("write_seconds", counts.write_s.value())
+    yield _known("write_entries", counts.write_entries.value())
+    yield _known("disk_full_seconds_total", counts.disk_full_s)
+    yield _known("ticks_total", counts.ticks)
+    yield _known("ticks_missed_total", counts.ticks_missed)
+    yield _known("tick_late_seconds_total", counts.late_s)
+    yield _known("peer_errors_total", driver.peer_errors)
+
+
+def _of_transport(store: RegionStore) -> Numbers:
+    transport = store.parts.transport
+    stats: object = getattr(transport, "stats", None)
+    if isinstance(stats, TransportStats):
+        events = [Sample((event.name,), getattr(stats, event.name)) for event in fields(stats)]
+        yield _KNOWN["raftly_transport_total"], events
+    found: object = getattr(transport, "peers", list)()
+    peers = [peer for peer in found if isinstance(peer, PeerStatus)] if isinstance(found, list) else []
+    labels = [(str(peer.node_id),) for peer in peers]
+    for name, values in (
+        ("peer_reachable", [int(peer.connected) for peer in peers]),
+        ("peer_rtt_seconds", [peer.rtt_s for peer in peers]),
+        ("peer_queue_bytes", [peer.queue_bytes for peer in peers]),
+    ):
+        yield _KNOWN[f"raftly_{name}"], [Sample(label, value) for label, value in zip(labels, values, strict=True)]
+
+
+def _known(name: str, value: Value) -> tuple[Family, list[Sample]]:
+    return _KNOWN[f"raftly_{name}"], [Sample((), value)]
