@@ -37,7 +37,7 @@ from raftly.storage.vfs import FileSystem
 from raftly.transport.base import Transport
 
 _log: Final = logging.getLogger("raftly.node")
-_FOUNDING_TERM: Final = 1  # no leader is of it
+FOUNDING_TERM: Final = 1  # no leader is of it
 
 
 async def found(store: LogStore, group: int, config: NodeConfig) -> None:
@@ -52,7 +52,7 @@ async def found(store: LogStore, group: int, config: NodeConfig) -> None:
     await store.commit(
         [
             EntriesItem(group, entries),
-            HardStateItem(group, HardState(_FOUNDING_TERM, NO_NODE, entries[-1].index)),
+            HardStateItem(group, HardState(FOUNDING_TERM, NO_NODE, entries[-1].index)),
             MembershipItem(group, entries[-1].index, ConfState(tuple(sorted(config.members)))),
         ]
     )
@@ -62,7 +62,7 @@ def founders_of(log: GroupLog) -> list[NodeId]:
     """The first members, as long as the log reaches back to them; nobody otherwise."""
     if log.first_index() != 1:
         return []
-    begin = [entry for entry in changes_in(log, 1, min(log.last_index(), 1 << 10) + 1) if entry.term == _FOUNDING_TERM]
+    begin = [entry for entry in changes_in(log, 1, min(log.last_index(), 1 << 10) + 1) if entry.term == FOUNDING_TERM]
     return [change.node_id for entry in begin for change in change_of(entry).changes]
 
 

@@ -152,6 +152,18 @@ class Group:
         self.transfer_term: Term = 0  # the newest term in which somebody was told to take over
         self.lost: NodeId = NO_NODE  # a connection to or from it closed, behind what is in the inbox
 
+    def hasten_alone(self, first_term: Term) -> None:
+        """At the start: a lone voter has nobody to wait for, and campaigns as soon as no promise of its own forbids it.
+
+        What it promised a leader before a crash binds it for the rest of a lease. One whose term is still the first,
+        which no leader was of, has promised nothing.
+        """
+        raft = self.raw.raft
+        if raft.tracker.config.voters.ids() == (raft.id,):
+            if raft.term <= first_term:
+                raft.heard_elapsed = raft.lease_tick
+            raft.hurry_at = max(raft.lease_tick, 1)
+
     def node_of(self, id_: NodeId) -> NodeId:
         """Where a raft id lives; NO_NODE: that is not known."""
         return id_ if self.nodes is None else self.nodes.get(id_, NO_NODE)

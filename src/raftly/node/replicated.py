@@ -32,7 +32,7 @@ from raftly.node.commands import clock_payload, open_payload, with_stamp
 from raftly.node.config import NodeConfig
 from raftly.node.driver import Driver, DriverOptions
 from raftly.node.errors import Diverged, MachineFailed, NodeStopped, ReadTimeout, Removed
-from raftly.node.founding import Directory
+from raftly.node.founding import FOUNDING_TERM, Directory
 from raftly.node.group import Group, Proposal, Waiter
 from raftly.node.handing_over import HandingOver
 from raftly.node.intake import Intake, Make
@@ -84,6 +84,7 @@ class Replicated(Observed[T], Changing, HandingOver):
         self._log = store.group(GROUP)
         self._conf_index = self._log.conf_index  # membership changes up to it are in force already
         self._group: Group = self._driver.add_group(GROUP, config.core(self.machine.applied), self)
+        self._group.hasten_alone(FOUNDING_TERM)
         self._snapshots = snapshots
         roster = Roster(machine, self._log.snapshot_meta.meta.conf_state)
         snapshots.attach(self._driver, self._group, transport, roster)

@@ -33,6 +33,7 @@ from raftly.store.messages import STORE_GROUP, Kind, StoreMessage, from_wire, to
 from raftly.store.peer import RegionPeer
 from raftly.store.recovery import is_begun, recovery_items, restart_items
 from raftly.store.region_state import (
+    FIRST_TERM,
     ApplyState,
     MergeState,
     PeerState,
@@ -50,6 +51,7 @@ from raftly.transport.base import Transport
 _log: Final = logging.getLogger("raftly.store")
 
 _REQUESTS: Final = (MsgApp, MsgHeartbeat, MsgPreVote, MsgVote)
+_FEW: Final = 64  # regions with one replica that campaign all at once at the start
 _UNINITIALIZED_MAX: Final = 1024
 """Peers that messages created and that wait for a snapshot: no more at once, whoever asks."""
 
@@ -125,7 +127,9 @@ class Peers:
     def start_loaded(self) -> None:
         """Take all that were found under way."""
         for peer in self.all.values():
-            self.start(peer)
+            group = self.start(peer)
+            if len(self.all) <= _FEW:
+                group.hasten_alone(FIRST_TERM)
 
     def start(self, peer: RegionPeer, *, new: bool = False) -> Group:
         """Take a peer under way, and then those that waited for it."""

@@ -63,6 +63,42 @@ def test_two_groups_with_one_cluster_id_do_not_talk() -> None:
     run(main())
 
 
+def test_a_lone_voter_leads_with_its_first_tick_and_after_a_crash_once_no_promise_of_its_own_stands() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with Nodes(1) as nodes:
+            node = nodes.nodes[1]
+
+            async def waited() -> float:
+                began = loop.time()
+                while nodes.nodes[1]._group.raw.raft.role is not Role.LEADER:  # noqa: ASYNC110
+                    await asyncio.sleep(0.001)
+                return loop.time() - began
+
+            assert await waited() <= 2 * node.config.tick
+            await nodes.set("a", 1)
+            nodes.crash(1)
+            await nodes.start(1)
+            lease_s = node.config.lease + node.config.clock_drift
+            assert lease_s <= await waited() <= lease_s + 4 * node.config.tick
+            await nodes.set("a", 2)
+
+    run(main())
+
+
+def test_one_of_several_voters_does_not_hasten() -> None:
+    async def main() -> None:
+        nodes = Nodes(3)
+        try:
+            node = await nodes.start(1)
+            await asyncio.sleep(node.config.lease + node.config.clock_drift + 4 * node.config.tick)
+            assert node._group.raw.raft.role is Role.FOLLOWER
+        finally:
+            await nodes.__aexit__(None, None, None)
+
+    run(main())
+
+
 def test_an_origin_is_learned_by_who_joins_and_kept() -> None:
     async def main() -> None:
         async with Nodes() as nodes:
