@@ -12,7 +12,10 @@ def test_lines_become_commands() -> None:
     assert parse("") is parse("# a comment") is None
     assert parse('put k "a value" more') == Command("put", ("k", "a value", "more"))
     assert parse("KILL store 1") == parse("kill store-1") == Command("kill", ("store-1",))
-    assert parse("ls") == Command("show")
+    assert parse("ls") == parse("stores") == Command("show")
+    assert parse("start pd 1") == Command("restart", ("pd-1",))
+    assert parse("remove store 3 keep") == parse("remove store-3 keep") == Command("remove", ("store-3", "keep"))
+    assert parse("merge 9 2") == Command("merge", ("9", "2"))
 
 
 @pytest.mark.parametrize(
@@ -20,6 +23,7 @@ def test_lines_become_commands() -> None:
     [
         ("kil 1", "Did you mean `kill`"),
         ("put k", "it is typed like this: put KEY VALUE"),
+        ("merge 9", "it is typed like this: merge REGION INTO"),
         ("show me", "it is typed like this: show"),
         ('put k "v', "a quotation mark is missing"),
     ],

@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from raftly.base.region import PeerRole
+from raftly.cli.root import raftly
 from raftly.client import blocking
 from raftly.client.errors import PlacementRefused
+from raftly.demo.live.render import Teller
+from raftly.demo.live.step import Step
 from raftly.node.blocking import LoopThread
-from raftly.playground.cluster import Cluster, Picture
+from raftly.playground.cluster import Cluster, Picture, Refused
+from raftly.playground.play import Player
 from raftly.playground.processes import Process
 
 pytest.importorskip("rocksdict", reason="the extra `store` is not installed")
 
 SETTLE_S = 90.0
+COMMAND = [sys.executable, "-P", "-m", "raftly.cli"]
 
 
 @dataclass
@@ -199,27 +207,125 @@ def test_a_kill_of_every_process_loses_nothing(playground: Playground) -> None:
     assert thread.run(cluster.read_all()) == []
 
 
+def test_what_is_typed_at_the_prompt_is_done_and_told(playground: Playground) -> None:
+    """A store comes and goes, regions are cut and joined; what cannot be done is a sentence."""
+    playground.settle()
+    told = Told()
+    player = Player(playground.thread, playground.cluster, told, 0.0)
+
+    def typed(*lines: str) -> list[str]:
+        told.lines.clear()
+        assert player.play(lines, echo=True), told.lines
+        return told.lines
+
+    assert typed("put 0x00ff a value", "get 0x00ff")[1].startswith("a value, read in ")
+    (line,) = typed("split prompt")
+    new = int(line.split()[1])
+    assert any("prompt" in row for row in typed("regions"))
+    playground.settle()
+    below = next(one for one in playground.settle().regions if one.region.end_key == b"prompt")
+    (line,) = typed(f"merge {new} {below.region.id}")
+    assert line == f"region {new} is part of region {below.region.id} now"
+    assert "goes on" in typed("pause store-1", "# a comment", "resume store 1")[-1]
+    added = playground.cluster.root / "store-4"
+    typed("add store")
+    assert added.exists()
+    playground.settle()
+    assert "store-4 held nothing any more, and has left; its files are removed" in typed("remove store 4")[-1]
+    assert not added.exists()
+    assert [process.name for process in playground.cluster.stores()] == ["store-1", "store-2", "store-3"]
+    for line, sentence in (
+        ("remove store-1", "each region has 3 replicas, and 2 other stores run"),
+        ("remove pd-1", "only stores are removed"),
+        ("remove store-1 now", "typed like this"),
+        ("kill store-9", "there is no store-9; there are pd-1, store-1"),
+        ("resume store-1", "store-1 is running"),
+        ("merge 77 78", "region 77 is not known"),
+        ("get 0xq", "not hex digits"),
+        ("fly", "there is no command `fly`"),
+    ):
+        told.lines.clear()
+        assert not player.play([line], echo=False)
+        assert sentence in told.lines[-1]
+    assert typed("quit", "fly") == []
+
+
+@dataclass
+class Told(Teller):
+    """What the teller of a terminal would show."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def note(self, text: str) -> None:
+        pass
+
+    def begin(self, line: str, about: str) -> None:
+        pass
+
+    def end(self, line: str, step: Step, seconds: float) -> None:
+        self.lines += step.lines + [" ".join(row) for row in step.rows]
+
+    def verdict(self, lines: Sequence[str], *, ok: bool) -> None:
+        self.lines += lines
+
+
+def test_a_directory_and_a_port_that_cannot_be_had(
+    playground: Playground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("raftly.playground.cluster.FREE_S", 0.0)
+    used = playground.cluster.root
+    port = int(playground.endpoint.rpartition(":")[2])
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "playground.json").write_text("[]")
+    (tmp_path / "copy").mkdir()
+    shutil.copy(used / "playground.json", tmp_path / "copy")
+    for root, arguments, sentence in (
+        (used, (), f"another playground runs in {used}"),
+        (tmp_path, (1, 1, port), f"port {port}, which pd-1 is to have, is taken"),
+        (tmp_path / "other", (), "is not what a playground wrote"),
+        (tmp_path / "copy", (1, 4), "has 3 of store, not 4: leave --stores out"),
+        (tmp_path / "copy", (), "was made with it"),
+    ):
+        cluster = Cluster(root)
+
+        async def start(cluster: Cluster = cluster, arguments: tuple[int, ...] = arguments) -> None:
+            try:
+                await cluster.start(*arguments)
+            finally:
+                await cluster.close(kill=True)
+
+        with pytest.raises(Refused, match=re.escape(sentence)):
+            playground.thread.run(start())
+
+
 def test_one_line_says_that_it_is_ready_and_nothing_is_left_behind(tmp_path: Path) -> None:
-    command = [sys.executable, "-P", "-m", "raftly.cli"]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(
-        [*command, "playground", "--json", "--stores", "1", "--data", str(tmp_path)], stdin=pipe, stdout=pipe, text=True
-    ) as child:
-        try:
-            assert child.stdout is not None
-            told = json.loads(child.stdout.readline())
-            assert (len(told["pd"]), len(told["stores"])) == (1, 1)
-            for words, said in ((["put", "k", "v"], ""), (["get", "k"], "v\n")):
-                options = ["--timeout", str(SETTLE_S), "--pd", told["pd"][0]]
-                done = subprocess.run([*command, "kv", *options, *words], capture_output=True, text=True, check=False)
-                assert (done.returncode, done.stdout) == (0, said), done.stderr
-            tasks = Path(f"/proc/{child.pid}/task").iterdir()
-            children = [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
-            child.send_signal(signal.SIGTERM)
-            assert child.wait(SETTLE_S) == 128 + signal.SIGTERM
-        finally:
-            child.kill()
-    assert len(children) == 2
-    for pid in children:
-        with pytest.raises(ProcessLookupError):
-            os.kill(pid, 0)
+    """A playground that is killed takes its processes with it; the next finds all that was kept."""
+    for ending, words, said in ((signal.SIGKILL, ["put", "k", "v"], ""), (signal.SIGTERM, ["get", "k"], "v\n")):
+        with subprocess.Popen(
+            [*COMMAND, "playground", "--json", *(["--stores", "1"] * (not said)), "--data", str(tmp_path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as child:
+            try:
+                assert child.stdout is not None
+                told = json.loads(child.stdout.readline())
+                assert (len(told["pd"]), len(told["stores"])) == (1, 1)
+                done = CliRunner().invoke(raftly, ["kv", "--timeout", str(SETTLE_S), "--pd", told["pd"][0], *words])
+                assert (done.exit_code, done.output) == (0, said)
+                tasks = Path(f"/proc/{child.pid}/task").iterdir()
+                children = [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
+                child.send_signal(ending)
+                assert child.wait(SETTLE_S) == (-9 if ending is signal.SIGKILL else 128 + ending)
+            finally:
+                child.kill()
+        assert len(children) == 2
+        wait_ended(children)
+
+
+def wait_ended(pids: list[int]) -> None:
+    """They end, and are nobody's but the system's; a zombie has ended."""
+    until = time.monotonic() + SETTLE_S
+    while any(Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids):
+        assert time.monotonic() < until
+        time.sleep(0.01)

@@ -13,6 +13,7 @@ import click
 from click.core import ParameterSource
 
 from raftly.cli.output import print_json
+from raftly.client.text import typed_key
 from raftly.errors import ConfigError, RaftlyError
 
 if TYPE_CHECKING:
@@ -31,20 +32,17 @@ Client = TypeVar("Client", bound=_Client)
 
 
 class _Bytes(click.ParamType[bytes]):
-    """Text, or bytes as 0x and hex digits: what `shown_key` writes."""
+    """See `typed_key`."""
 
     name = "bytes"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> bytes:
         if isinstance(value, bytes):
             return value
-        text = str(value)
-        if not text.startswith("0x"):
-            return text.encode("utf-8", "surrogateescape")
         try:
-            return bytes.fromhex(text[2:])
-        except ValueError:
-            self.fail(f"{text!r} begins with 0x but is not hex digits, two for each byte", param, ctx)
+            return typed_key(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 BYTES: Final = _Bytes()

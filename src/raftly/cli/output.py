@@ -6,11 +6,6 @@ import json
 import sys
 from collections.abc import Sequence
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 __all__ = ["print_json", "print_table"]
 
 
@@ -23,6 +18,11 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
     """Drawn in a terminal; in a pipe lines of columns, the first of them their names."""
     cells = [[str(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
+        from rich import box
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
         table = Table(box=box.SIMPLE, show_edge=False, header_style="dim")
         for column in columns:
             table.add_column(column)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from raftly.cli.serving import run_process
+from raftly.cli.serving import begin_process, run_process
 
 __all__ = ["pd"]
 
@@ -42,6 +42,7 @@ def pd(
     over first; a second one ends it at once. Exit code 0: ended in good order. 1: it failed, or could not start, and
     says why.
     """
+    begin_process()
     from raftly.server.config import PdConfig, read_config
     from raftly.server.pd_wiring import start_pd
 

@@ -12,9 +12,9 @@ __all__ = ["playground"]
 
 
 @click.command()
-@click.option("--pd", "members", type=int, default=1, show_default=True, metavar="N",
+@click.option("--pd", "members", type=int, metavar="N", show_default="1",
               help="Members of the placement driver: 1, 3 or 5.")  # fmt: skip
-@click.option("--stores", type=int, default=3, show_default=True, metavar="N", help="Stores: 1 to 20.")
+@click.option("--stores", type=int, metavar="N", show_default="3", help="Stores: 1 to 20.")
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
               help="Keep everything here, and go on with what is there; else it is removed at the end.")  # fmt: skip
 @click.option("--port", type=click.IntRange(1024, 65000), metavar="BASE",
@@ -25,8 +25,8 @@ __all__ = ["playground"]
 @click.option("--json", "as_json", is_flag=True,
               help="One line when it is ready; then run until SIGTERM or the end of standard input.")  # fmt: skip
 def playground(
-    members: int,
-    stores: int,
+    members: int | None,
+    stores: int | None,
     data: Path | None,
     port: int | None,
     script: TextIO | None,
@@ -46,6 +46,11 @@ def playground(
     raftly> watch                ... while you look
 
     Any TiKV client may connect meanwhile; it says how. Without a terminal it plays a tour of all this and exits.
+
+    \b
+    raftly playground --pd 3 --stores 5 --data here   kept in ./here, and found there again
+    raftly playground --script commands.txt           one command a line
+    raftly playground --json                          for tests: says where it is, ends with its standard input
 
     Exit code 0: nothing that was acknowledged was lost, and the tour went as it must. 1: something was, or did not,
     and it says what. 2: a wrong option.

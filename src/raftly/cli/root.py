@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import sys
-from importlib.metadata import version
 from typing import Final
 
 import click
@@ -60,6 +59,8 @@ class LazyGroup(click.Group):
 
 def _print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
         click.echo(f"raftly {version('raftly')}, core {core_form()}, Python {sys.version.split()[0]}")
         ctx.exit()
 

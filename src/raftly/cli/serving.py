@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 
 import click
@@ -12,11 +13,16 @@ from raftly.node.parent import end_with_parent
 from raftly.server.config import LogSection
 from raftly.server.process import Started, run_until_told, set_up_logs
 
-__all__ = ["run_process"]
+__all__ = ["begin_process", "run_process"]
+
+
+def begin_process() -> None:
+    """Before the imports: what is made until the process serves stays, and to look at it again and again takes long."""
+    gc.disable()
 
 
 def run_process(start: Callable[[], Awaitable[Started]], log: LogSection, *, as_json: bool, with_parent: bool) -> None:
-    """Start it, say when it is ready, run until it is told to end.
+    """Start it, say when it is ready, run until it is told to end. Behind `begin_process`.
 
     Raises:
         click.ClickException: it failed; exit code 1.
@@ -27,6 +33,8 @@ def run_process(start: Callable[[], Awaitable[Started]], log: LogSection, *, as_
     set_up_logs(log)
 
     def on_ready(started: Started) -> None:
+        gc.freeze()
+        gc.enable()
         addresses = {what: address for what, address in started.addresses.items() if address}
         if as_json:
             print_json({"ready": started.name, **started.facts, **addresses})

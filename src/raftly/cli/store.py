@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from raftly.cli.serving import run_process
+from raftly.cli.serving import begin_process, run_process
 
 __all__ = ["store"]
 
@@ -46,6 +46,7 @@ def store(
     over and finishes what was begun; a second one ends it at once. Exit code 0: ended in good order. 1: it failed, or
     could not start, and says why.
     """
+    begin_process()
     flags: dict[str, object] = {
         "data_dir": data_dir,
         "pd": pd.split(",") if pd else None,

@@ -10,7 +10,7 @@ from typing import Final, final
 
 from raftly.base.region import PeerRole
 from raftly.client.pd import PlacedRegion
-from raftly.client.text import shown_key
+from raftly.client.text import shown_key, typed_key
 from raftly.demo.live.step import Step
 from raftly.errors import RaftlyError
 from raftly.playground.cluster import Cluster, Picture, Refused
@@ -45,6 +45,7 @@ class Acts:
             "regions": self._regions,
             "watch": self._watch,
             "split": self._split,
+            "merge": self._merge,
             "kill": self._kill,
             "pause": self._pause,
             "resume": self._resume,
@@ -67,14 +68,14 @@ class Acts:
     # --- keys -------------------------------------------------------------------------------------------------------
 
     async def _put(self, words: Sequence[str]) -> Step:
-        key, value = words[0].encode(), " ".join(words[1:]).encode()
+        key, value = _key(words[0]), _key(" ".join(words[1:]))
         begun = time.monotonic()
         await self._cluster.put(key, value)
         where = await self._where(key)
         return Step([f"acknowledged after {_ms(begun)}{where}"])
 
     async def _get(self, words: Sequence[str]) -> Step:
-        key = words[0].encode()
+        key = _key(words[0])
         begun = time.monotonic()
         value = await self._cluster.client.get(key)
         shown = "it is not there" if value is None else shown_key(value, "(empty)")
@@ -134,7 +135,7 @@ class Acts:
                 leaders, peers = str(picture.leaders_on(store_id)), str(picture.peers_on(store_id))
             where = self._cluster.address(process)
             rows.append((process.name, process.state.value, role, leaders, peers, where, str(process.pid or "-")))
-        lines = [picture.problem] if picture.problem else [f"{len(picture.regions)} regions"]
+        lines = [picture.problem] if picture.problem else [_regions(len(picture.regions))]
         columns = ("process", "state", "role", "leads", "replicas", "clients", "pid")
         return Step(lines, not picture.problem, rows=rows, columns=columns)
 
@@ -149,7 +150,7 @@ class Acts:
             return Step([picture.problem], ok=False)
         rows = [self._region_row(placed) for placed in picture.regions[:REGIONS_SHOWN]]
         left = len(picture.regions) - len(rows)
-        lines = [f"{len(picture.regions)} regions" + (f", {left} of them not shown" if left else "")]
+        lines = [_regions(len(picture.regions)) + (f", {left} of them not shown" if left else "")]
         facts: dict[str, object] = {"regions": len(picture.regions)}
         return Step(lines, rows=rows, columns=("region", "from", "to", "epoch", "leader", "replicas on"), facts=facts)
 
@@ -186,7 +187,8 @@ class Acts:
 
     def _changes(self, before: Picture, now: Picture) -> list[str]:
         known = {placed.region.id: placed for placed in before.regions}
-        lines = []
+        here = {placed.region.id for placed in now.regions}
+        lines = [f"region {gone} is part of another one" for gone in sorted(known.keys() - here) if not now.problem]
         for placed in now.regions:
             region = placed.region
             old = known.get(region.id)
@@ -248,28 +250,47 @@ class Acts:
 
     async def _remove(self, words: Sequence[str]) -> Step:
         process = self._named(words[0])
+        keep = tuple(words[1:]) == ("keep",)
+        if words[1:] and not keep:
+            raise Refused("it is typed like this: remove NAME, or: remove NAME keep")
         if process.kind is not Kind.STORE:
             raise Refused("only stores are removed")
         if len(self._cluster.running_stores()) <= 1:
             raise Refused("the last store stays")
         store_id = self._cluster.store_id(process)
+        if not store_id:
+            raise Refused(f"{process.name} never served, so that the cluster does not know it")
+        others = len(self._cluster.running_stores()) - (process.state is State.RUNNING)
+        replicas = (await self._cluster.picture()).replicas_on(store_id)
+        if others < replicas:
+            raise Refused(f"each region has {replicas} replicas, and {others} other stores run: `add store` first")
         _ = await self._cluster.pd.admin("remove-store", {"store": store_id})
         self._note(f"{process.name} is asked to give away what it holds")
-        picture, empty = await self._cluster.wait(
-            lambda now: not now.problem and now.peers_on(store_id) == 0, BALANCE_S
-        )
-        if not empty:
+        picture, gone = await self._cluster.wait_gone(store_id, BALANCE_S)
+        if not gone:
             left = picture.problem or f"{picture.peers_on(store_id)} regions are still there"
-            return Step([f"{process.name} is being drained, and {left}: there must be as many stores as replicas left"],
-                        ok=False)  # fmt: skip
+            return Step([f"{process.name} is being drained, and {left}; `remove {process.name}` waits again"], ok=False)
         await process.stop(STOP_S)
-        self._cluster.forget(process)
-        return Step([f"{process.name} held nothing any more, and has left"])
+        self._cluster.forget(process, keep=keep)
+        files = f"its files stay in {self._cluster.root / process.name}" if keep else "its files are removed"
+        return Step([f"{process.name} held nothing any more, and has left; {files}"])
 
     async def _split(self, words: Sequence[str]) -> Step:
-        key = words[0].encode()
+        key = _key(words[0])
         new = await self._cluster.pd.split_regions([key], timeout_s=SETTLE_S)
-        return Step([f"region {', '.join(map(str, new))} begins there" if new else "one begins there already"])
+        if not new:
+            return Step(["no region begins there yet: `regions` shows them"], ok=False)
+        return Step([f"region {', '.join(map(str, new))} begins there"], facts={"regions": new})
+
+    async def _merge(self, words: Sequence[str]) -> Step:
+        region, into = map(_number, words)
+        _ = await self._cluster.pd.admin("merge-region", {"region": region, "into": into})
+        picture, merged = await self._cluster.wait(
+            lambda now: not now.problem and all(placed.region.id != region for placed in now.regions), SETTLE_S
+        )
+        if not merged:
+            return Step([picture.problem or f"region {region} is still there after {SETTLE_S:g} s"], ok=False)
+        return Step([f"region {region} is part of region {into} now"])
 
     async def _balance(self, words: Sequence[str]) -> Step:
         seconds = _number(words[0]) if words else BALANCE_S
@@ -325,10 +346,21 @@ class Acts:
         return [process]
 
 
+def _key(word: str) -> bytes:
+    try:
+        return typed_key(word)
+    except ValueError as error:
+        raise Refused(str(error)) from None
+
+
 def _number(word: str) -> int:
     if not word.isdecimal() or not 0 < int(word) <= 1_000_000:
         raise Refused(f"{word!r} must be a number from 1 to 1,000,000")
     return int(word)
+
+
+def _regions(count: int) -> str:
+    return f"{count} region{'' if count == 1 else 's'}"
 
 
 def _names(processes: Sequence[Process]) -> str:

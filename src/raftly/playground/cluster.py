@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
+import shutil
 import socket
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, final
+from typing import Final, TextIO, final
 
 from raftly.base.region import StoreId
+from raftly.base.store_meta import StoreState
 from raftly.client import ClientOptions, RawClient
 from raftly.client.errors import NotDone
 from raftly.client.pd import PdClient, PlacedRegion
@@ -25,6 +29,7 @@ STOP_S: Final = 15.0
 CALL_S: Final = 20.0
 FILL_PARALLEL: Final = 64
 POLL_S: Final = 0.1
+FREE_S: Final = 2.0
 PORTS_A_PROCESS: Final = 3
 
 # Small regions and short waits, so that there is something to see. What is not said here is as in any other cluster.
@@ -68,6 +73,11 @@ class Picture:
         """Regions that have a replica there."""
         return sum(placed.region.peer_on(store_id) is not None for placed in self.regions)
 
+    def replicas_on(self, store_id: StoreId) -> int:
+        """The most replicas that a region has of which one is there."""
+        counts = [len(placed.region.peers) for placed in self.regions if placed.region.peer_on(store_id)]
+        return max(counts, default=0)
+
 
 @final
 class Cluster:
@@ -79,23 +89,27 @@ class Cluster:
         self.processes: dict[str, Process] = {}
         self._ports: dict[str, list[int]] = {}  # clients, peers, status
         self._client: RawClient | None = None
+        self._locked: TextIO | None = None
 
     # --- life -------------------------------------------------------------------------------------------------------
 
-    async def start(self, members: int, stores: int, base_port: int = 0) -> None:
-        """Start so many, or those that the directory is of, and wait until keys can be written.
+    async def start(self, members: int | None = None, stores: int | None = None, base_port: int = 0) -> None:
+        """Start so many (1 and 3), or those that the directory is of, and wait until keys can be written.
 
         Raises:
             Refused: the directory or a port cannot be used.
             NotStarted: a process does not serve.
             RaftlyError: the cluster does not.
         """
-        self._load()
-        if not self._ports:
-            names = [f"pd-{number}" for number in range(1, members + 1)]
-            names += [f"store-{number}" for number in range(1, stores + 1)]
+        self._lock()
+        self._load(members, stores)
+        is_new = not self._ports
+        if is_new:
+            names = [f"pd-{number}" for number in range(1, (members or 1) + 1)]
+            names += [f"store-{number}" for number in range(1, (stores or 3) + 1)]
             for place, name in enumerate(names):
                 self._ports[name] = self._choose_ports(base_port + PORTS_A_PROCESS * place if base_port else 0)
+        await self._check_ports(is_new=is_new)
         for name in self._ports:
             self._enter(name)
         self._save()
@@ -103,6 +117,34 @@ class Cluster:
         self._client = await RawClient.connect(self.pd_addresses(), ClientOptions(timeout_s=CALL_S))
         await self._client.put(b"\x00playground", b"is ready", timeout_s=60.0)
         await self._client.delete(b"\x00playground")
+
+    def _lock(self) -> None:
+        """One playground a directory; the kernel gives the lock back, however this process ends."""
+        self._locked = (self.root / "playground.lock").open("w")
+        try:
+            fcntl.flock(self._locked, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Refused(f"another playground runs in {self.root}: end it, or name another directory") from None
+
+    async def _check_ports(self, *, is_new: bool) -> None:
+        """Raises Refused: one is taken. Those of a playground that was killed are free a moment later."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + FREE_S
+        while (taken := self._taken()) is not None:
+            if loop.time() > until:
+                name, port = taken
+                advice = "name another with --port, or none" if is_new else f"{self.root} was made with it"
+                raise Refused(f"port {port}, which {name} is to have, is taken by another process: {advice}")
+            await asyncio.sleep(POLL_S)
+
+    def _taken(self) -> tuple[str, int] | None:
+        for name, ports in self._ports.items():
+            for port in ports:
+                try:
+                    socket.create_server((HOST, port)).close()
+                except OSError:
+                    return name, port
+        return None
 
     async def close(self, *, kill: bool = False) -> None:
         """End everything: in good order, stores first; or at once: what was acknowledged is on disk."""
@@ -113,6 +155,8 @@ class Cluster:
                 await asyncio.gather(*(process.kill() for process in some))
             else:
                 await asyncio.gather(*(process.stop(STOP_S) for process in some))
+        if self._locked is not None:
+            self._locked.close()
 
     # --- processes --------------------------------------------------------------------------------------------------
 
@@ -152,6 +196,8 @@ class Cluster:
             NotStarted: it does not serve.
         """
         number = 1 + max(process.number for process in self.stores())
+        while (self.root / f"store-{number}").exists():  # of one that was removed, and whose files were kept
+            number += 1
         name = f"store-{number}"
         last = max(port for ports in self._ports.values() for port in ports)
         base = min(min(ports) for ports in self._ports.values())
@@ -162,10 +208,14 @@ class Cluster:
         await process.start()
         return process
 
-    def forget(self, process: Process) -> None:
-        """A store that was removed is not started again."""
+    def forget(self, process: Process, *, keep: bool) -> None:
+        """A store that was removed is not started again; its files are removed with it, or kept."""
         del self.processes[process.name], self._ports[process.name]
         self._save()
+        if not keep:
+            shutil.rmtree(self.root / process.name)
+            process.config.unlink()
+            process.said.unlink()
 
     def _enter(self, name: str) -> Process:
         kind, _, number = name.partition("-")
@@ -204,7 +254,8 @@ class Cluster:
             for one in held:
                 one.close()
 
-    def _load(self) -> None:
+    def _load(self, members: int | None, stores: int | None) -> None:
+        """What the directory is of, if it was used before; Refused if it is of something else."""
         path = self.root / "playground.json"
         if not path.exists():
             return
@@ -213,6 +264,10 @@ class Cluster:
             self._ports = {str(name): [int(port) for port in ports] for name, ports in told["ports"].items()}
         except (ValueError, KeyError, AttributeError, TypeError):
             raise Refused(f"{path} is not what a playground wrote: name another directory") from None
+        for kind, wanted, option in (("pd", members, "--pd"), ("store", stores, "--stores")):
+            there = sum(name.startswith(kind) for name in self._ports)
+            if wanted not in (None, there):
+                raise Refused(f"{self.root} has {there} of {kind}, not {wanted}: leave {option} out, or name another")
 
     def _save(self) -> None:
         (self.root / "playground.json").write_text(json.dumps({"ports": self._ports}) + "\n", "utf-8")
@@ -276,6 +331,18 @@ class Cluster:
             if loop.time() >= until:
                 return picture, False
             await asyncio.sleep(POLL_S)
+
+    async def wait_gone(self, store_id: StoreId, within_s: float) -> tuple[Picture, bool]:
+        """Until a store that is to be removed holds nothing, and the placement driver has given it up for good."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + within_s
+        while loop.time() < until:
+            with suppress(RaftlyError):
+                stores = await self.pd.get_all_stores(tombstones=True)
+                if all(one.state is StoreState.TOMBSTONE for one in stores if one.id == store_id):
+                    return Picture(), True
+            await asyncio.sleep(POLL_S)
+        return await self.picture(), False
 
     def running_stores(self) -> list[Process]:
         """Those that serve."""

@@ -41,20 +41,32 @@ COMMANDS: Final[Mapping[str, Form]] = {
     "regions": Form("regions", "all regions: their keys, who leads them, where their replicas are", 0, 0),
     "watch": Form("watch [SECONDS]", "what regions do, as it happens", 0, 1),
     "split": Form("split KEY", "let a region begin at this key", 1, 1),
+    "merge": Form("merge REGION INTO", "let a region become part of its neighbour", 2, 2),
     "kill": Form("kill NAME", "kill -9: store-1, pd-1, or `leader`, the store that leads most regions", 1, 1),
     "pause": Form("pause NAME", "the process stands still, its connections stay open", 1, 1),
     "resume": Form("resume [NAME]", "let it go on; without a name, all that are paused", 0, 1),
     "stop": Form("stop NAME", "end it in good order: it hands its leaderships over first", 1, 1),
     "restart": Form("restart [NAME]", "start it from its directory; without a name, all that do not run", 0, 1),
     "add": Form("add [store]", "start a new store: regions move to it", 0, 1),
-    "remove": Form("remove NAME", "let a store go for good, once all that it holds is elsewhere", 1, 1),
+    "remove": Form("remove NAME [keep]", "move all from a store, end it, and remove its files or keep them", 1, 3),
     "balance": Form("balance [SECONDS]", "wait until no replica is missing, and no store is empty", 0, 1),
     "log": Form("log NAME", "the end of what a process said", 1, 1),
     "tour": Form("tour", "the script that runs when there is no terminal", 0, 0),
     "help": Form("help", "this list", 0, 0),
     "quit": Form("quit", "end the processes and the playground", 0, 0),
 }
-ALIASES: Final = {"?": "help", "exit": "quit", "q": "quit", "ls": "show", "status": "show", "set": "put"}
+ALIASES: Final = {
+    "?": "help",
+    "exit": "quit",
+    "q": "quit",
+    "ls": "show",
+    "status": "show",
+    "stores": "show",
+    "region": "regions",
+    "set": "put",
+    "start": "restart",
+}
+NAMING: Final = frozenset({"kill", "pause", "stop", "remove", "log", "resume", "restart"})
 
 
 def parse(line: str) -> Command | None:
@@ -68,8 +80,8 @@ def parse(line: str) -> Command | None:
         return None
     name, words = typed
     form = COMMANDS[name]
-    if name in {"kill", "pause", "stop", "remove", "log", "resume", "restart"} and len(words) == 2:
-        words = ["-".join(words)]  # `kill store 1`
+    if name in NAMING and words[1:] and words[0] in {"store", "pd"}:
+        words[:2] = ["-".join(words[:2])]  # `kill store 1`
     if not form.least <= len(words) <= form.most:
         raise Refused(f"it is typed like this: {form.usage}")
     return Command(name, tuple(words))

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import signal
+import os
+import shutil
 import sys
-import tempfile
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from types import FrameType
-from typing import Final, NoReturn, final
+from typing import Final, final
 
 from raftly.demo.live import prompt
+from raftly.demo.live.frame import GREETING, ignore_signals, root_of, signals_end_it
 from raftly.demo.live.render import Teller
 from raftly.demo.live.step import Step
 from raftly.errors import ConfigError
@@ -27,7 +27,6 @@ from raftly.playground.tour import TOUR, verdict
 __all__ = ["Mode", "Options", "play"]
 
 READ_S: Final = 2.0  # to read what a scene is about
-SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 @final
@@ -35,16 +34,16 @@ SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 class Options:
     """What may be asked for. Raises ConfigError."""
 
-    members: int = 1
-    stores: int = 3
+    members: int | None = None  # None: 1, or as many as the data is of
+    stores: int | None = None  # None: 3, or as many as the data is of
     base_port: int = 0  # 0: any that are free
     data: Path | None = None  # None: a temporary directory
     speed: float = 0.0  # of the tour: 1 leaves time to read; 0: none
 
     def __post_init__(self) -> None:
-        if self.members not in (1, 3, 5):
+        if self.members not in (None, 1, 3, 5):
             raise ConfigError("pd", f"must be 1, 3 or 5, and is {self.members}")
-        if not 1 <= self.stores <= 20:
+        if self.stores is not None and not 1 <= self.stores <= 20:
             raise ConfigError("stores", f"must lie between 1 and 20, and is {self.stores}")
 
 
@@ -124,7 +123,7 @@ def play(options: Options, teller: Teller, mode: Mode) -> int:
         RaftlyError: the processes could not be started.
         KeyboardInterrupt, SystemExit: somebody ended it; all processes are gone then, too.
     """
-    with _signals(), _root(options.data) as root:
+    with signals_end_it(), root_of(options.data, "playground") as root:
         thread = LoopThread("raftly-playground")
         cluster = Cluster(root)
         try:
@@ -137,31 +136,50 @@ def play(options: Options, teller: Teller, mode: Mode) -> int:
             if mode.script is not None:
                 return 0 if player.play(mode.script, echo=True) else 1
             if mode.ask:
-                teller.note("`help` lists the commands, `tour` shows them all, Ctrl-D or `quit` ends it.")
+                teller.note(GREETING)
                 player.play(prompt.lines(COMMANDS), echo=False)
                 return 1 if player.lost else 0
             return 0 if player.tour() else 1
         finally:
-            _ignore_signals()  # what is left to do takes a moment, and an impatient second one would leave traces
+            ignore_signals()
             thread.stop(cluster.close(kill=options.data is None))
 
 
 def _greet(cluster: Cluster, teller: Teller, seconds: float) -> None:
-    pd = ",".join(cluster.pd_addresses())
+    """Say what there is, and three things to try that can be typed as they are."""
+    pd = cluster.pd_addresses()
     members, stores = len(cluster.members()), len(cluster.stores())
     what = f"{members} placement driver{'s' if members > 1 else ''} and {stores} store{'s' if stores > 1 else ''}"
+    raftly = _program()
+    if find_spec("tikv_client") is not None:
+        read = f"from tikv_client import RawClient; print(RawClient.connect(['{pd[0]}']).get(b'hello'))"
+    else:
+        read = f"from raftly.client import blocking; print(blocking.connect(['{pd[0]}']).get(b'hello'))"
     lines = [
         f"{what} serve, {seconds:.1f} s after the start; their files are below {cluster.root}",
         "try next, from another terminal:",
-        f"  raftly kv --pd {pd} put hello world",
-        f"  raftly ctl --pd {pd} region",
-        f"  python -c \"from tikv_client import RawClient; print(RawClient.connect(['{pd}']).get(b'hello'))\"",
+        f"  export RAFTLY_PD={','.join(pd)}",
+        f"  {raftly} kv put hello world; {raftly} kv scan",
+        f"  {raftly} ctl store; {raftly} ctl region",
+        f'  {_shown(sys.executable)} -c "{read}"',
     ]
-    facts: dict[str, object] = {
-        "pd": cluster.pd_addresses(),
-        "stores": [cluster.address(process) for process in cluster.stores()],
-    }
+    facts: dict[str, object] = {"pd": pd, "stores": [cluster.address(process) for process in cluster.stores()]}
     teller.end("start", Step(lines, facts=facts), seconds)
+
+
+def _program() -> str:
+    """How the command line was started, so that it can be started again."""
+    started = sys.argv[0]
+    if Path(started).name != "raftly":
+        return f"{_shown(sys.executable)} -m raftly.cli"
+    known = shutil.which("raftly")
+    return "raftly" if known is not None and Path(known).samefile(started) else _shown(started)
+
+
+def _shown(path: str) -> str:
+    """As short as it can be typed here."""
+    relative = os.path.relpath(path)
+    return path if relative.startswith("..") else relative
 
 
 def _serve(cluster: Cluster) -> int:
@@ -172,37 +190,3 @@ def _serve(cluster: Cluster) -> int:
     while sys.stdin.buffer.read(4096):
         pass
     return 0
-
-
-@contextmanager
-def _signals() -> Iterator[None]:
-    """Whoever ends this process politely ends the others with it."""
-
-    def end(number: int, _frame: FrameType | None) -> NoReturn:
-        raise SystemExit(128 + number)
-
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, end)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _ignore_signals() -> None:
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-
-
-@contextmanager
-def _root(data: Path | None) -> Iterator[Path]:
-    """Where the files are."""
-    if data is not None:
-        with suppress(FileExistsError):
-            data.mkdir(parents=True)
-        yield data
-        return
-    with tempfile.TemporaryDirectory(prefix="raftly-playground-", ignore_cleanup_errors=True) as root:
-        yield Path(root)

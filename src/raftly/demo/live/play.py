@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import signal
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Final, NoReturn, final
+from typing import Final, final
 
 from raftly.demo.live import prompt
 from raftly.demo.live.acts import SETTLE_S, Acts
 from raftly.demo.live.cluster import Cluster
 from raftly.demo.live.commands import Command, Refused, parse
+from raftly.demo.live.frame import GREETING, ignore_signals, root_of, signals_end_it
 from raftly.demo.live.render import Teller
 from raftly.demo.live.report import State
 from raftly.demo.live.step import Step
@@ -25,8 +23,6 @@ from raftly.errors import OutcomeUnknown
 from raftly.node.blocking import LoopThread
 
 READ_S: Final = 2.0  # to read what a scene is about
-SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-GREETING: Final = "`help` lists the commands, `tour` shows them all, Ctrl-D or `quit` ends it."
 
 
 @final
@@ -129,7 +125,7 @@ def play(options: Options, teller: Teller, script: Iterable[str] | None, *, ask:
         RaftlyError: the nodes could not be started.
         KeyboardInterrupt, SystemExit: somebody ended it; all processes are gone then, too.
     """
-    with _signals(), _root(options.data) as root:
+    with signals_end_it(), root_of(options.data, "demo") as root:
         thread = LoopThread("raftly-demo")
         cluster = Cluster(root)
         try:
@@ -143,7 +139,7 @@ def play(options: Options, teller: Teller, script: Iterable[str] | None, *, ask:
                 return 1 if player.lost else 0
             return 0 if player.tour() else 1
         finally:
-            _ignore_signals()  # what is left to do takes a moment, and an impatient second one would leave traces
+            ignore_signals()
             thread.stop(cluster.close())
 
 
@@ -156,37 +152,3 @@ def _given_up(teller: Teller, *, quietly: bool) -> Iterator[None]:
         if not quietly:
             raise
         teller.note("given up; what was done of it stays done")
-
-
-@contextmanager
-def _signals() -> Iterator[None]:
-    """Whoever ends this process politely ends the nodes with it."""
-
-    def end(number: int, _frame: FrameType | None) -> NoReturn:
-        raise SystemExit(128 + number)
-
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, end)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _ignore_signals() -> None:
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-
-
-@contextmanager
-def _root(data: Path | None) -> Iterator[Path]:
-    """Where the nodes' directories are."""
-    if data is not None:
-        with suppress(FileExistsError):
-            data.mkdir(parents=True)
-        yield data
-        return
-    with tempfile.TemporaryDirectory(prefix="raftly-demo-", ignore_cleanup_errors=True) as root:
-        yield Path(root)
