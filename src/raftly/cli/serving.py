@@ -17,7 +17,7 @@ __all__ = ["begin_process", "run_process"]
 
 
 def begin_process() -> None:
-    """Before the imports: what is made until the process serves stays, and to look at it again and again takes long."""
+    """Before the imports: what they make stays, and to look at it again and again would be a sixth of their time."""
     gc.disable()
 
 
@@ -31,10 +31,11 @@ def run_process(start: Callable[[], Awaitable[Started]], log: LogSection, *, as_
     if with_parent:
         end_with_parent()
     set_up_logs(log)
+    gc.freeze()
+    gc.enable()
 
     def on_ready(started: Started) -> None:
         gc.freeze()
-        gc.enable()
         addresses = {what: address for what, address in started.addresses.items() if address}
         if as_json:
             print_json({"ready": started.name, **started.facts, **addresses})
