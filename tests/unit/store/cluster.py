@@ -64,6 +64,12 @@ class Cluster:
         )
         return store
 
+    async def boot_another(self) -> RegionStore:
+        """One store more."""
+        self.disks.append(MemFs())
+        self.stores.append(None)
+        return await self.boot(len(self.disks) - 1)
+
     async def stop(self) -> None:
         """All of them."""
         for store in self.stores:
