@@ -34,7 +34,7 @@ from raftly.store.peers import Peers
 from raftly.store.placement import PlacementClient
 from raftly.store.reader import EngineReader
 from raftly.store.regions import RegionMap
-from raftly.store.shared import Shared
+from raftly.store.shared import MergeCounts, Shared
 from raftly.store.snapshots import Snapshots
 from raftly.transport.base import Transport
 
@@ -234,6 +234,17 @@ class RegionStore:
     def id(self) -> StoreId:
         """This store."""
         return self.meta.id
+
+    @property
+    def merges(self) -> MergeCounts:
+        """What became of merges here since the start."""
+        return self._shared.merges
+
+    def unwell(self) -> list[tuple[RegionId, str]]:
+        """Regions whose peer here does nothing, and why: one that failed is to be replaced, and so is one that waits for
+        the keys of a source that failed."""
+        found = [(peer.region.id, str(peer.failure)) for peer in self._peers.all.values() if peer.failure is not None]
+        return found + [(peer.region.id, f"waits for region {peer.stalled_by}") for peer in self._peers.stalled]
 
     def regions(self) -> list[Region]:
         """Those with keys here, in the order of their keys."""
