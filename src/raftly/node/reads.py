@@ -6,7 +6,8 @@
     bounded(s)   no staler than s seconds, at any replica: asks only when it does not know
     LOCAL        what is here
 
-All reads of one turn of the loop share one question. An answer says: whatever was committed when I was asked is at or
+All reads of one turn of the loop share one question, and while questions are under way those that come share the next.
+An answer says: whatever was committed when I was asked is at or
 below this index. So the state here, once it has applied that, is no older than the moment of asking, and a leader whose
 question a majority answered cannot have been replaced for an election time-out from that moment on: that is its lease.
 
@@ -88,6 +89,7 @@ class Freshness:
     age_s: float | None  # 0: linearizable; None: unknown
 
 
+_QUESTIONS_MAX: Final = 1  # under way at once: more of them cost more than they save
 _Waiter: TypeAlias = tuple[float, "asyncio.Future[float]"]  # deadline; the moment of asking
 
 
@@ -212,7 +214,8 @@ class Reads:
         future: asyncio.Future[float] = loop.create_future()
         if self._gathering is None:
             self._gathering = []
-            loop.call_soon(self._ask_gathered)
+            if len(self._asked) < _QUESTIONS_MAX:
+                loop.call_soon(self._ask_gathered)
         self._gathering.append((deadline, future))
         self._waiting += 1
         try:
@@ -223,8 +226,9 @@ class Reads:
     # --- questions and answers ---
 
     def _ask_gathered(self) -> None:
-        waiters, self._gathering = self._gathering or [], None
-        self._ask(waiters)
+        waiters, self._gathering = self._gathering, None
+        if waiters:
+            self._ask(waiters)
 
     def _ask(self, waiters: list[_Waiter]) -> None:
         self._number += 1
@@ -246,6 +250,8 @@ class Reads:
                 self._lease_until = max(self._lease_until, question.asked_at + self._lease)
             self._answered.append(question)
         self.on_applied(self._applied)
+        if len(self._asked) < _QUESTIONS_MAX:
+            self._ask_gathered()
 
     def on_applied(self, applied: Index) -> None:
         """All up to `applied` is in the state."""
@@ -266,13 +272,18 @@ class Reads:
     def on_tick(self, now: float) -> None:
         """End what waited too long, ask again what may be lost."""
         for question in self._answered:
-            _expire(question, now)
+            question.waiters = _still_waiting(question.waiters, now)
+        if self._gathering is not None:
+            self._gathering = _still_waiting(self._gathering, now)
         lost: list[_Waiter] = []
         for context, question in list(self._asked.items()):
-            _expire(question, now)
+            question.waiters = _still_waiting(question.waiters, now)
             if self._clock() - question.asked_at >= self._retry:
                 del self._asked[context]
                 lost += question.waiters
+        if self._gathering and len(self._asked) < _QUESTIONS_MAX:
+            lost += self._gathering
+            self._gathering = None
         if lost:
             self._ask(lost)
 
@@ -290,13 +301,14 @@ class Reads:
                 future.set_exception(error)
 
 
-def _expire(question: _Question, now: float) -> None:
+def _still_waiting(waiters: list[_Waiter], now: float) -> list[_Waiter]:
+    """Those whose deadline has not passed; the others are told."""
     still: list[_Waiter] = []
-    for deadline, future in question.waiters:
+    for deadline, future in waiters:
         if future.done():
             continue
         if now >= deadline:
             future.set_exception(ReadTimeout("no leader confirmed the read in time"))
         else:
             still.append((deadline, future))
-    question.waiters = still
+    return still

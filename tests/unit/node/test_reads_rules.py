@@ -9,6 +9,7 @@ import pytest
 
 from raftly.core.readindex import ReadState
 from raftly.core.role import Role
+from raftly.node.errors import ReadTimeout
 from raftly.node.group import Group
 from raftly.node.lease_clock import lease_clock_of
 from raftly.node.reads import FOLLOWER, STRONG, Reads, bounded
@@ -162,6 +163,48 @@ def test_a_question_without_an_answer_is_asked_again_and_the_first_answer_comes_
         assert not read.done()
         desk.answer(desk.asked[1])
         await read
+
+    run(main())
+
+
+def test_reads_that_come_while_a_question_is_under_way_share_the_next() -> None:
+    async def main() -> None:
+        desk = Desk()
+        first = asyncio.ensure_future(desk.reads.wait(STRONG, 1.0))
+        await asyncio.sleep(0)
+        later = []
+        for _ in range(3):
+            later.append(asyncio.ensure_future(desk.reads.wait(STRONG, 1.0)))
+            await asyncio.sleep(0.01)
+        assert len(desk.asked) == 1
+        desk.now += LEASE_S  # so that the answer gives no lease
+        desk.answer(desk.asked[0])
+        await first
+        assert len(desk.asked) == 2
+        await asyncio.sleep(0.01)
+        assert not any(read.done() for read in later), "they came after what was answered had been asked"
+        desk.answer(desk.asked[1])
+        await asyncio.gather(*later)
+
+    run(main())
+
+
+def test_reads_that_wait_behind_a_lost_question_are_asked_for_with_it() -> None:
+    async def main() -> None:
+        desk = Desk()
+        reads = []
+        for within in (1.0, 0.2, 1.0):
+            reads.append(asyncio.ensure_future(desk.reads.wait(STRONG, within)))
+            await asyncio.sleep(0.01)
+        desk.now += 0.21
+        desk.reads.on_tick(asyncio.get_running_loop().time() + 0.3)
+        await asyncio.sleep(0.01)
+        assert [read.done() for read in reads] == [False, True, False]
+        assert isinstance(reads[1].exception(), ReadTimeout)
+        assert len(desk.asked) == 2
+        desk.answer(desk.asked[1])
+        await reads[0]
+        await reads[2]
 
     run(main())
 
