@@ -7,12 +7,11 @@ and carried out by `commands`. Source: TiKV's raw API, V1 and V1TTL.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
-from raftly.engine.base import CF_DEFAULT, DATA_CFS, KeyValue
+from raftly.engine.base import CF_DEFAULT, DATA_CFS
 from raftly.errors import ConfigError, LimitExceeded
 from raftly.proto import kvrpcpb_pb2 as pb
 from raftly.rpc import RpcError, StatusCode
@@ -20,17 +19,14 @@ from raftly.server import ttl
 from raftly.server.commands import InvalidRequest, Write
 from raftly.server.contexts import Contexts
 from raftly.server.crc64 import crc64
+from raftly.server.slices import SLICE_KEYS, TURN_KEYS, Scan, pause, slices
 from raftly.store.kv import KvBackend, RegionReader, RequestContext
 from raftly.store.ops import Cas, CasResult, Delete, DeleteRange, Put
 
 __all__ = ["RawKv", "RawOptions"]
 
 _CF_NAMES: Final = {"": CF_DEFAULT} | {cf: cf for cf in DATA_CFS}
-_SLICE_KEYS: Final = 32  # read at once at first: values may be large; then as many as make _SLICE_BYTES
-_SLICE_KEYS_MAX: Final = 512
-_SLICE_BYTES: Final = 256 << 10
-_TURN_KEYS: Final = 256  # in one turn of the loop: about a millisecond
-_TURN_CRC_BYTES: Final = 16 << 10  # likewise
+_TURN_CRC_BYTES: Final = 16 << 10  # in one turn of the loop: about a millisecond
 
 
 @final
@@ -93,10 +89,10 @@ class RawKv:
         budget = self._options.answer_bytes_max
         keys = list(request.keys)
         try:
-            for start in range(0, len(keys), _SLICE_KEYS):
-                if start and start % _TURN_KEYS == 0:
-                    await _pause(reader)
-                asked = keys[start : start + _SLICE_KEYS]
+            for start in range(0, len(keys), SLICE_KEYS):
+                if start and start % TURN_KEYS == 0:
+                    await pause(reader)
+                asked = keys[start : start + SLICE_KEYS]
                 for key, stored in zip(asked, reader.get_many(cf, asked), strict=True):
                     value = self._value(stored)
                     if value is not None:
@@ -123,7 +119,7 @@ class RawKv:
         cf = _cf(request.cf)
         reader = await self._reader(request.context, deadline)
         response = pb.RawScanResponse()
-        scan = _Scan(cf, request.start_key, request.end_key, request.limit, request.reverse, request.key_only)
+        scan = Scan(cf, request.start_key, request.end_key, request.limit, request.reverse, request.key_only)
         await self._scan(reader, [scan], response)
         return response
 
@@ -133,7 +129,7 @@ class RawKv:
         reader = await self._reader(request.context, deadline)
         response = pb.RawBatchScanResponse()
         scans = [
-            _Scan(cf, range_.start_key, range_.end_key, request.each_limit, request.reverse, request.key_only)
+            Scan(cf, range_.start_key, range_.end_key, request.each_limit, request.reverse, request.key_only)
             for range_ in request.ranges
         ]
         await self._scan(reader, scans, response)
@@ -148,8 +144,8 @@ class RawKv:
         checksum = since_pause = 0
         try:
             for range_ in request.ranges:
-                scan = _Scan(CF_DEFAULT, range_.start_key, range_.end_key, 1 << 62)
-                async for pairs in self._slices(reader, scan):
+                scan = Scan(CF_DEFAULT, range_.start_key, range_.end_key, 1 << 62)
+                async for pairs in slices(reader, scan, self._value, expire=self._has_ttl):
                     for key, value in pairs:
                         checksum ^= crc64(key + value)
                         size = len(key) + len(value)
@@ -158,7 +154,7 @@ class RawKv:
                         since_pause += size
                         if since_pause > _TURN_CRC_BYTES:
                             since_pause = 0
-                            await _pause(reader)
+                            await pause(reader)
         finally:
             reader.close()
         response.checksum = checksum
@@ -254,60 +250,17 @@ class RawKv:
     # --- ranges ------------------------------------------------------------------------------------------------------
 
     async def _scan(
-        self, reader: RegionReader, scans: Sequence[_Scan], response: pb.RawScanResponse | pb.RawBatchScanResponse
+        self, reader: RegionReader, scans: Sequence[Scan], response: pb.RawScanResponse | pb.RawBatchScanResponse
     ) -> None:
         budget = self._options.answer_bytes_max
         try:
             for scan in scans:
-                async for pairs in self._slices(reader, scan):
+                async for pairs in slices(reader, scan, self._value, expire=self._has_ttl):
                     for key, value in pairs:
                         budget = _spend(budget, len(key) + len(value))
                         response.kvs.add(key=key, value=value)
         finally:
             reader.close()
-
-    async def _slices(self, reader: RegionReader, scan: _Scan) -> AsyncIterator[list[KeyValue]]:
-        """What a scan finds and has not expired, a slice at a time; gives the loop a turn now and then."""
-        lo, hi, left = scan.lo, scan.hi, scan.limit
-        slice_keys, since_pause = _SLICE_KEYS, 0
-        keys_only = scan.keys_only and not self._has_ttl
-        while left > 0:
-            wanted = min(left, slice_keys)
-            found = reader.scan(scan.cf, lo, hi, wanted, reverse=scan.reverse, keys_only=keys_only)
-            pairs = [(key, value) for key, stored in found if (value := self._value(stored)) is not None]
-            yield [(key, b"") for key, _ in pairs] if scan.keys_only else pairs
-            left -= len(pairs)
-            if len(found) < wanted:
-                return
-            last = found[-1][0]
-            if not scan.reverse:
-                lo = last + b"\x00"
-            elif last:
-                hi = last
-            else:
-                return  # the empty key is the first of all
-            small = sum(len(value) for _, value in found) < _SLICE_BYTES
-            slice_keys = min(2 * slice_keys, _SLICE_KEYS_MAX) if small else max(slice_keys // 2, 1)
-            since_pause += len(found)
-            if left > 0 and (since_pause >= _TURN_KEYS or not small):
-                since_pause = 0
-                await _pause(reader)
-
-
-@final
-class _Scan:
-    """A range to be read, as the engine has it: [lo, hi), whichever way."""
-
-    __slots__ = ("cf", "hi", "keys_only", "limit", "lo", "reverse")
-
-    def __init__(
-        self, cf: str, start_key: bytes, end_key: bytes, limit: int, reverse: bool = False, keys_only: bool = False
-    ) -> None:
-        self.cf = cf
-        self.lo, self.hi = (end_key, start_key) if reverse else (start_key, end_key)
-        self.limit = limit if not self.hi or self.lo < self.hi else 0
-        self.reverse = reverse
-        self.keys_only = keys_only
 
 
 def _swapped(results: Sequence[object]) -> pb.RawCASResponse:
@@ -316,11 +269,6 @@ def _swapped(results: Sequence[object]) -> pb.RawCASResponse:
     if result.previous is None:
         return pb.RawCASResponse(succeed=result.succeeded, previous_not_exist=True)
     return pb.RawCASResponse(succeed=result.succeeded, previous_value=result.previous)
-
-
-async def _pause(reader: RegionReader) -> None:
-    reader.pin()
-    await asyncio.sleep(0)
 
 
 def _cf(name: str) -> str:
