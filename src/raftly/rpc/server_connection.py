@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from raftly.rpc.driver import Driver
 from raftly.rpc.grpc.heads import RequestHead, trailers_only
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from raftly.rpc.server import Server
 
 __all__ = ["ServerConnection"]
+
+_TRAILERS: Final = Shape.TRAILERS
 
 
 @final
@@ -130,7 +132,7 @@ class ServerConnection(Driver):
     # --- events -----------------------------------------------------------------------------------------------------
 
     def _on_headers(self, stream: Stream, block: HeaderBlock, end_stream: bool) -> None:
-        if block.shape is Shape.TRAILERS:  # of a request: nothing for us but its end
+        if block.shape is _TRAILERS:  # of a request: nothing for us but its end
             if stream.owner is not None:
                 stream.owner.on_input_end()
             return

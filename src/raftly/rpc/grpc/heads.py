@@ -19,7 +19,6 @@ from raftly.rpc.grpc.timeout import decode_timeout, encode_timeout
 from raftly.rpc.h2.headers import Field, HeaderBlock, OutBlock, encode_block
 
 __all__ = [
-    "ENCODINGS",
     "OK_TRAILERS",
     "RESPONSE_HEAD",
     "Outcome",
@@ -33,7 +32,7 @@ __all__ = [
     "trailers_only",
 ]
 
-ENCODINGS: Final = (b"identity", b"gzip")  # what we take, sent as grpc-accept-encoding
+_ENCODINGS: Final = frozenset((b"", b"identity", b"gzip"))  # that we take; empty: none is named
 _ACCEPT: Final = (b"grpc-accept-encoding", b"identity,gzip")
 _CONTENT_TYPE: Final = (b"content-type", b"application/grpc")
 _STATUS_OK: Final = (b":status", b"200")
@@ -97,7 +96,7 @@ class RequestHead:
             self.http_status = 415
         elif method != b"POST":
             self.http_status = 405
-        elif self.encoding not in (b"", *ENCODINGS) and self.problem is None:
+        elif self.encoding not in _ENCODINGS and self.problem is None:
             self.problem = RpcError(StatusCode.UNIMPLEMENTED, f"grpc-encoding {self.encoding[:40]!r} is not supported")
         self.refused = self.problem is not None or self.http_status != 200  # answered without a handler
 
@@ -224,7 +223,7 @@ def response_encoding(block: HeaderBlock) -> bytes:
     if not content_type.startswith(b"application/grpc"):
         raise RpcError(StatusCode.UNKNOWN, f"content-type {content_type[:60]!r}, not a gRPC response")
     encoding = block.get(b"grpc-encoding") or b""
-    if encoding not in (b"", *ENCODINGS):
+    if encoding not in _ENCODINGS:
         raise RpcError(StatusCode.INTERNAL, f"grpc-encoding {encoding[:40]!r} is not supported")
     block.parsed = encoding
     return encoding

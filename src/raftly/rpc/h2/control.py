@@ -13,7 +13,10 @@ from raftly.rpc.h2.errors import ConnectionFault, StreamFault
 from raftly.rpc.h2.events import Event, GoAwayReceived, PingAcked, SettingsReceived, StreamReset
 from raftly.rpc.h2.frames import (
     ACK,
+    GOAWAY,
     PING,
+    PRIORITY,
+    PUSH_PROMISE,
     SETTINGS,
     STREAM_ID_MAX,
     WINDOW_BYTES_MAX,
@@ -58,7 +61,22 @@ class Control(SendHalf):
 
     # --- frames ---------------------------------------------------------------------------------------------------
 
-    def _on_window_update(self, _flags: int, stream_id: int, payload: bytes) -> None:
+    def _on_control(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
+        """A frame of a kind that few come of."""
+        if kind == SETTINGS:
+            self._on_settings(flags, stream_id, payload)
+        elif kind == PING:
+            self._on_ping(flags, stream_id, payload)
+        elif kind == GOAWAY:
+            self._on_goaway(stream_id, payload)
+        elif kind == PRIORITY:
+            self._on_priority(stream_id, payload)
+        elif kind == PUSH_PROMISE:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "PUSH_PROMISE, and push is off")
+        else:
+            self._charge("frames of unknown types")  # RFC 9113 §4.1: ignored
+
+    def _on_window_update(self, stream_id: int, payload: bytes) -> None:
         if len(payload) != 4:
             raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"WINDOW_UPDATE of {len(payload)} bytes, not 4")
         increment = int.from_bytes(payload, "big") & WINDOW_BYTES_MAX
@@ -87,7 +105,7 @@ class Control(SendHalf):
         stream.send_window += increment
         self._maybe_ready(stream)
 
-    def _on_priority(self, _flags: int, stream_id: int, payload: bytes) -> None:
+    def _on_priority(self, stream_id: int, payload: bytes) -> None:
         """Checked and ignored: RFC 9113 §5.3.2 does away with priorities."""
         self._charge("PRIORITY frames")
         if stream_id == 0:
@@ -97,7 +115,7 @@ class Control(SendHalf):
         if int.from_bytes(payload[:4], "big") & STREAM_ID_MAX == stream_id:
             raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, "the stream depends on itself")
 
-    def _on_rst_stream(self, _flags: int, stream_id: int, payload: bytes) -> None:
+    def _on_rst_stream(self, stream_id: int, payload: bytes) -> None:
         if len(payload) != 4:
             raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"RST_STREAM of {len(payload)} bytes, not 4")
         if stream_id == 0 or self._is_idle(stream_id):
@@ -143,9 +161,6 @@ class Control(SendHalf):
             elif stream.backlog_bytes:
                 self._ready.pop(stream.id, None)
 
-    def _on_push_promise(self, _flags: int, _stream_id: int, _payload: bytes) -> None:
-        raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "PUSH_PROMISE, and push is off")
-
     def _on_ping(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"PING on stream {stream_id}")
@@ -159,7 +174,7 @@ class Control(SendHalf):
             self.finish_drain()
         self._events.append(PingAcked(payload))
 
-    def _on_goaway(self, _flags: int, stream_id: int, payload: bytes) -> None:
+    def _on_goaway(self, stream_id: int, payload: bytes) -> None:
         if stream_id:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"GOAWAY on stream {stream_id}")
         if len(payload) < 8:
