@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 from zlib import crc32
 
-from tests.mutants import core, log, node, session, snapshot, transport
+from tests.mutants import core, log, node, session, snapshot, store, transport
 from tests.mutants.fault import Fault
 
 FAULTS: Final[tuple[Fault, ...]] = (
@@ -16,6 +16,7 @@ FAULTS: Final[tuple[Fault, ...]] = (
     *node.FAULTS,
     *session.FAULTS,
     *transport.FAULTS,
+    *store.FAULTS,
 )
 
 NOT_APPLICABLE: Final = {

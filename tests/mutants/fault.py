@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
 
-LAYERS: Final = ("core", "log", "snapshot", "node", "session", "transport")
+LAYERS: Final = ("core", "log", "snapshot", "node", "session", "transport", "store")
 BREAKS: Final = ("ES", "LM", "LC", "SMS", "DUR", "LIN", "LIVE", "M", "crash", "check")
 """Election safety, log matching, leader completeness, state machine safety, an acknowledged write lost, not
 linearizable, no progress, memory without bound, a node that stops; `check`: a defence is gone that something else than

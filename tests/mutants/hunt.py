@@ -40,6 +40,7 @@ RELATED: Final = {
     ),
     "node": ("unit/node",),
     "session": ("unit/node",),
+    "store": ("unit/store", "sim_store"),
     "transport": ("unit/transport", "unit/node/test_remote_tcp.py", "unit/node/test_snapshots_tcp.py"),
 }
 """Tests of a layer, below tests/."""
@@ -109,6 +110,8 @@ def stages(fault: Fault, effort: Effort) -> Iterator[Stage]:
         yield Stage("directed", _pytest(fault.first))
     if effort.related:
         yield Stage("related", _pytest(RELATED[fault.layer]))
+    if fault.layer == "store":
+        return  # the seeds of stores are among its related tests
     first, _, stop = effort.seeds.partition("..")
     step = _CORE_SEEDS if fault.layer == "core" else _NODE_SEEDS
     for lo in range(int(first or 0), int(stop or 0), step):

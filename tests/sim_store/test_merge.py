@@ -11,6 +11,7 @@ from raftly.base.region_errors import RegionError
 from raftly.engine.base import CF_DEFAULT
 from raftly.engine.memory import MemoryEngine
 from raftly.node.group import Group
+from raftly.pd.config import ScheduleConfig
 from raftly.store.kv import RequestContext
 from raftly.store.merging import Merges, prepare_merge
 from raftly.store.messages import Kind, StoreMessage
@@ -262,5 +263,75 @@ def test_a_store_that_jumped_over_merge_and_split_knows_nothing_and_says_nothing
         await world.settle()
         assert all(store.peer_of(source_id) is None for store in world.running.values())
         assert not refused
+
+    world.run(script(), within=300)
+
+
+def test_a_region_that_was_cut_off_comes_again_although_its_parent_needs_a_snapshot(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The engine lost the split, the new region's log is there, and the parent's is cut behind the split elsewhere."""
+    world = StoreWorld(seed=7, size=3, options=CALM)
+    forgetful = forget_what_follows(monkeypatch)
+
+    async def script() -> None:
+        await world.start()
+        for key in (b"a", b"z"):
+            await put(world, key)
+        first = (await leader_of(world, b"a"))[0]
+        number = next(number for number in sorted(world.running) if number != first)
+        engine = world.running[number].engine
+        assert isinstance(engine, MemoryEngine)
+        await world.hosts[number].run(engine.sync())
+        forgetful.append(engine)
+        await split(world, b"m")
+        child = next(peer for at, _, peer in holders(world, b"z") if at == number)
+        await world.until(lambda: child.group is not None, "it does not live")
+        world.hosts[number].kill(power=True)
+        for _ in range(100):
+            await put(world, b"a")
+        group = (await leader_of(world, b"a"))[2].group
+        assert group is not None
+        await world.until(lambda: group.log.first_index() > 60, "the log is not cut")
+        await world.boot(number)
+        back = world.running[number]
+        await world.until(lambda: len(back.regions()) == 2, "it does not come again")
+        await world.settle()
+
+    world.run(script(), within=300)
+
+
+def test_most_of_a_source_is_late_and_one_peer_of_it_comes_by_a_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five stores with a peer of both regions on each: one jumps, two lag, and all of them end as one region."""
+    world = StoreWorld(seed=11, size=5, options=CALM, schedule=ScheduleConfig(max_replicas=5))
+    look = Merges.look
+
+    async def script() -> None:
+        await world.start()
+        await split(world, b"m")
+        await put(world, b"z")
+        home, _, _ = await leader_of(world, b"z")
+        jumps, *late = [number for number in sorted(world.running) if number != home][:3]
+        world.hosts[jumps].kill()
+        for _ in range(100):
+            await put(world, b"z")
+        group = (await leader_of(world, b"z"))[2].group
+        assert group is not None
+        await world.until(lambda: group.log.first_index() > 60, "the log is not cut")
+        await world.boot(jumps)
+        await world.until(lambda: len({peer.applied for _, _, peer in holders(world, b"z")}) == 1, "it does not jump")
+        monkeypatch.setattr(Merges, "look", lambda _: None)
+        for number in late:
+            world.hosts[number].kill(power=True)
+        await put(world, b"y")
+        await prepare(world, b"z", b"a")
+        monkeypatch.setattr(Merges, "look", look)
+        await world.until(lambda: is_whole(world), "it is not merged by those who are here")
+        for number in late:
+            await world.boot(number)
+        await world.until(lambda: is_whole(world), "it is not merged everywhere")
+        for store in world.running.values():
+            assert len(store.engine.scan(CF_DEFAULT, b"z", b"{", 10)) == 2
+        await world.settle()
 
     world.run(script(), within=300)

@@ -24,6 +24,7 @@ from raftly.base.store_meta import StoreMeta
 from raftly.engine.base import DATA_CFS
 from raftly.engine.memory import MemoryEngine
 from raftly.errors import RaftlyError
+from raftly.pd.config import ScheduleConfig
 from raftly.pd.local import LocalPlacement
 from raftly.storage.log_store import LogOptions
 from raftly.store.keys import data_end_key, data_key
@@ -65,10 +66,16 @@ _WATCH_S = 0.05
 class StoreWorld:
     """Stores 1 to `size`; the driver is always reached, and forgets nothing."""
 
-    def __init__(self, seed: int, size: int = 4, options: StoreOptions = OPTIONS) -> None:
+    def __init__(
+        self, seed: int, size: int = 4, options: StoreOptions = OPTIONS, schedule: ScheduleConfig | None = None
+    ) -> None:
         self.world = World(seed)
         self.hosts: dict[StoreId, Host] = {id_: self.world.host(f"store{id_}") for id_ in range(1, size + 1)}
         self.placement = LocalPlacement(lambda: self.world.now, seed=seed)
+        if schedule is not None:
+            self.placement.placement.configure(schedule)
+            self.placement.restart()
+        self.replicas = self.placement.placement.config.max_replicas
         self.options = options
         self.running: dict[StoreId, RegionStore] = {}  # by the number of their host
         self.wanted: set[StoreId] = set()  # hosts that are to run
@@ -92,17 +99,17 @@ class StoreWorld:
     # --- life ---
 
     async def start(self) -> None:
-        """Start all, and wait until every region has three peers."""
+        """Start all, and wait until every region has all its peers."""
         by_id: dict[StoreId, Host] = {}
         self._messages = MessageNetwork(by_id)  # by the stores' ids
         for number in self.hosts:
             await self.boot(number)
-        await self.until(self._is_replicated, "the first region has no three peers")
+        await self.until(self._is_replicated, "the first region has too few peers")
 
     def _is_replicated(self) -> bool:
         reports = list(self.placement.leader.cluster.regions)
         return bool(reports) and all(
-            sum(peer.role is PeerRole.VOTER for peer in report.region.peers) == 3 for report in reports
+            sum(peer.role is PeerRole.VOTER for peer in report.region.peers) == self.replicas for report in reports
         )
 
     async def boot(self, number: int) -> None:
@@ -199,7 +206,7 @@ class StoreWorld:
                 peers.append(peer)
             if len({(peer.applied, peer.region) for peer in peers}) > 1 or peers[0].region != region:
                 return f"the replicas of region {region.id} are not alike"
-            if not any(peer.is_leader for peer in peers) or len(peers) != 3:
+            if not any(peer.is_leader for peer in peers) or len(peers) != self.replicas:
                 return f"region {region.id} has {len(peers)} peers, or no leader"
         for store in stores.values():
             for region in store.regions():

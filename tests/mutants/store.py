@@ -1,0 +1,272 @@
+"""Faults of the store: merges of regions, and what else a crash must find in order."""
+
+# ruff: noqa: E501 - the text of a source is as long as it is
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.mutants.fault import Fault
+
+
+def _fault(id_: str, what: str, breaks: str, file: str, old: str, new: str, first: str) -> Fault:
+    tests = tuple(f"{'' if '/' in name else 'unit/store/test_'}{name}.py" for name in first.split())
+    return Fault(id_, "store", what, tuple(breaks.split()), f"store/{file}.py", old, new, tests)
+
+
+_RULES: Final = [
+    _fault(
+        "merge-prepare-keeps-version",
+        "a region that is prepared, or rolled back, keeps its version",
+        "LIN SMS",
+        "merge",
+        "RegionEpoch(source.epoch.conf_ver, source.epoch.version + 1))\n",
+        "source.epoch)\n",
+        "merge merging",
+    ),
+    _fault(
+        "merge-version-of-target-alone",
+        "the target's version grows by one, whatever the source's is",
+        "LIN",
+        "merge",
+        "max(target.epoch.version, source.epoch.version) + 1)\n",
+        "target.epoch.version + 1)\n",
+        "merge",
+    ),
+    _fault(
+        "merge-refused-by-jump",
+        "whoever jumped over a commit by a snapshot says that there was none",
+        "SMS DUR",
+        "merge",
+        "    return named.is_older_than(target) and not named.is_older_than(began)\n",
+        "    return named.is_older_than(target)\n",
+        "merge sim_store/test_merge",
+    ),
+    _fault(
+        "merge-of-regions-apart",
+        "regions whose peers are on different stores are merged",
+        "DUR",
+        "merge",
+        "    if _homes(source) != _homes(target):\n",
+        "    if False:\n",
+        "merge",
+    ),
+    _fault(
+        "merge-tail-with-splits",
+        "a member may lack splits and changes of peers, too",
+        "SMS",
+        "merge",
+        "        if entry.type is not EntryType.NORMAL or (entry.data and entry.data[KIND_AT] != WRITE):\n",
+        "        if False:\n",
+        "merge",
+    ),
+]
+
+_APPLIED: Final = [
+    _fault(
+        "merge-serves-reads",
+        "a source answers reads while it is merged",
+        "LIN",
+        "peer",
+        "        refuse_while_merging(self)  # whatever lease or read index says: another region may have its keys by now\n",
+        "",
+        "merging",
+    ),
+    _fault(
+        "merge-applies-writes",
+        "a source applies what is behind PREPARE in its log",
+        "SMS DUR",
+        "peer",
+        "        if self.merging is not None:  # on every replica alike\n",
+        "        if False:\n",
+        "merging merge_troubles",
+    ),
+    _fault(
+        "merge-commit-at-any-epoch",
+        "a commit counts whatever the target became since it was proposed",
+        "SMS DUR",
+        "merging",
+        "    if peer.merging is not None or (command.conf_ver, command.version) != (epoch.conf_ver, epoch.version):\n",
+        "    if peer.merging is not None:\n",
+        "merging",
+    ),
+    _fault(
+        "merge-prepare-at-any-epoch",
+        "a PREPARE counts whatever the source became since it was proposed",
+        "SMS",
+        "merging",
+        "    if (command.conf_ver, command.version) != (epoch.conf_ver, epoch.version):\n        return EpochNotMatch((region,))\n    if problem",
+        "    if problem",
+        "merging merge_troubles",
+    ),
+    _fault(
+        "merge-rollback-of-another",
+        "a rollback counts for a later merge than its own",
+        "SMS DUR",
+        "merging",
+        "    if merging is None or merging.index != command.index:\n        return EpochNotMatch",
+        "    if merging is None:\n        return EpochNotMatch",
+        "merging merge_troubles",
+    ),
+    _fault(
+        "merge-catch-up-without-own",
+        "a source that is brought up to its PREPARE takes nothing from its own log",
+        "SMS DUR",
+        "merging",
+        "    return own + [entry for entry in carried if entry.index > source.applied]\n",
+        "    return [entry for entry in carried if entry.index > source.applied]\n",
+        "merging",
+    ),
+    _fault(
+        "merge-absorbed-stays-in-engine",
+        "the engine is not told that the source's peer is no more",
+        "SMS",
+        "merging",
+        "    put_region_state(batch, RegionState(PeerState.MERGED, source.peer_id, region))\n",
+        "",
+        "merging",
+    ),
+]
+
+_CARRIED_OUT: Final = [
+    _fault(
+        "merge-stalled-for-ever",
+        "a commit that waited for its source is not begun again when that has come",
+        "LIVE",
+        "peers",
+        "            self.stalled.remove(waiting)\n            self._begin_anew(waiting)\n",
+        "            self.stalled.remove(waiting)\n",
+        "sim_store/test_merge",
+    ),
+    _fault(
+        "merge-forgotten-at-start",
+        "a source that was being merged is none after a restart",
+        "LIN",
+        "peers",
+        "                if merge.merging is not None:\n",
+        "                if False:\n",
+        "merging",
+    ),
+    _fault(
+        "merge-waiter-told-unknown",
+        "who waits behind PREPARE in the source's log is told that it may have happened",
+        "check",
+        "peers",
+        "            peer.waiting.give_up(RegionNotFound(peer.region.id))  # what is behind PREPARE in its log never was\n",
+        "",
+        "merge_troubles",
+    ),
+    _fault(
+        "merge-floor-stays",
+        "a leader that proposed to merge never cuts its log again",
+        "M",
+        "merging",
+        "    peer.log_floor = None  # from now on `merging` keeps the log, or nothing\n",
+        "",
+        "merge_troubles",
+    ),
+    _fault(
+        "merge-floor-looked-at-early",
+        "a merge that is prepared while a cut is on its way loses entries that its commit has to carry",
+        "LIVE",
+        "duties",
+        "            index = wanted if floor is None else min(wanted, floor)  # a commit has to carry what is behind it\n",
+        "            index = wanted\n",
+        "merge_troubles",
+    ),
+    _fault(
+        "merge-prepared-twice",
+        "a second PREPARE is proposed while the first is on its way",
+        "LIVE",
+        "merging",
+        "    if peer.log_floor is not None:\n",
+        "    if False:\n",
+        "merge_troubles",
+    ),
+    _fault(
+        "merge-never-given-up",
+        "a merge that nobody can commit waits for ever",
+        "LIVE",
+        "merging",
+        "            self._call(target, lambda deadline: pass_epoch(target, deadline))\n",
+        "            pass\n",
+        "merge_troubles",
+    ),
+    _fault(
+        "merge-target-led-elsewhere",
+        "the source's leader does not take over a target that is not committed where it is led",
+        "LIVE",
+        "merging",
+        "            target.group.act(lambda raw: raw.transfer_leader(target.peer_id))\n",
+        "            pass\n",
+        "merge_troubles",
+    ),
+    _fault(
+        "merge-proof-goes-with-peer",
+        "a target's peer that was destroyed leaves no proof",
+        "LIVE",
+        "peers",
+        "        put_merge_state(batch, region.id, MergeState(began))  # how far it came, and from where: it may be proof\n",
+        "        put_merge_state(batch, region.id, MergeState(region.epoch))\n",
+        "merge_troubles",
+    ),
+    _fault(
+        "merge-takes-keys-unasked",
+        "a snapshot takes the keys of any region in its range",
+        "DUR SMS",
+        "snapshots",
+        "        return other.is_merged and other.region.id not in self._peers.busy\n",
+        "        return other.region.id not in self._peers.busy\n",
+        "sim_store/test_merge",
+    ),
+]
+
+_PEERS: Final = [
+    _fault(
+        "store-log-before-tombstone",
+        "a log goes at the start before the tombstone beside it is on disk",
+        "ES DUR",
+        "store",
+        "            await self.engine.sync()  # after a kill the engine shows what a power cut may yet take back\n",
+        "",
+        "merge_troubles",
+    ),
+    _fault(
+        "store-child-log-before-split",
+        "the log of a region that was cut off is on disk before it is known there that the split is committed",
+        "LIVE",
+        "peers",
+        "            self._driver.write(known_to, *items, then=begin)\n",
+        "            self._driver.write(*items, then=begin)\n",
+        "sim_store/test_merge",
+    ),
+    _fault(
+        "store-learner-waits",
+        "a learner that was removed and not told follows its last leader for ever",
+        "M",
+        "peer",
+        "        is_lonely = self.is_expelled or raft.leader == NO_NODE or is_deaf\n",
+        "        is_lonely = self.is_expelled or raft.leader == NO_NODE\n",
+        "merge_troubles",
+    ),
+    _fault(
+        "store-failed-peer-stays",
+        "a peer that failed is never asked for, so it stays when it is replaced",
+        "LIVE",
+        "duties",
+        "            if not is_out and peer.leaderless_ticks < patience:\n",
+        "            if peer.leaderless_ticks < patience:\n",
+        "merge_troubles",
+    ),
+    _fault(
+        "store-empty-peer-stays",
+        "a peer without keys, of a region that is no more, is never told so",
+        "M",
+        "duties",
+        "                self._peers.ask(peer)\n",
+        "                pass\n",
+        "merge_troubles",
+    ),
+]
+
+FAULTS: Final[tuple[Fault, ...]] = (*_RULES, *_APPLIED, *_CARRIED_OUT, *_PEERS)
