@@ -41,6 +41,7 @@ class ServerCall:
         "_connection",
         "_cut",
         "_ended",
+        "_expires_at",
         "_fed_bytes",
         "_head",
         "_head_sent",
@@ -53,7 +54,6 @@ class ServerCall:
         "_send_waiter",
         "_stream",
         "_task",
-        "_timer",
         "_trailing",
         "_waiter",
         "compress",
@@ -79,7 +79,7 @@ class ServerCall:
         self._progress = -1  # what the watch saw last, and when it saw it change
         self._progress_at = 0.0
         self._task: asyncio.Future[Any] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._expires_at = 0.0  # 0: nothing is kept for it
         self._waiter: asyncio.Future[None] | None = None
         self._send_waiter: asyncio.Future[None] | None = None
 
@@ -292,8 +292,8 @@ class ServerCall:
         self._task = later.begin(loop, begun, on_done)
         if self._ended:  # answered; or its own first step ended the call
             self._cut_task()
-        elif self.deadline is not None:
-            self._timer = loop.call_at(self.deadline, self._on_deadline)
+        elif self.deadline is not None and self._head.timeout_s:
+            self._expires_at = self._connection.deadlines.add(self, self._head.timeout_s, self.deadline)
 
     def _on_unary_done(self, reply: AnyMessage, error: BaseException | None) -> None:
         if error is None and not self._ended and not self._initial and not self._trailing and not self.compress:
@@ -421,8 +421,8 @@ class ServerCall:
         """The server stops: end with UNAVAILABLE."""
         self.fail(RpcError(StatusCode.UNAVAILABLE, "the server is stopping"))
 
-    def _on_deadline(self) -> None:
-        self._timer = None
+    def on_deadline(self) -> None:
+        """Too late."""
         self.fail(RpcError(StatusCode.DEADLINE_EXCEEDED, "the deadline passed while the call was served"))
 
     def _cut_task(self) -> None:
@@ -436,9 +436,8 @@ class ServerCall:
     def _finish(self) -> None:
         self._ended = True
         self._stream.owner = None  # no cycle is left for the collector
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self._expires_at:
+            self._connection.deadlines.discard(self, self._expires_at)
         if self._inbox is not None:
             self._inbox.discard()
             self._inbox = None

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, final
 
+from raftly.rpc.deadlines import RoughDeadlines
 from raftly.rpc.driver import Driver
 from raftly.rpc.grpc.heads import RequestHead, trailers_only
 from raftly.rpc.grpc.status import RpcError, StatusCode
@@ -39,6 +40,7 @@ class ServerConnection(Driver):
         self._server = server
         self._methods: dict[bytes, Bound] = server.methods
         self.read_at = self._since  # loop time of the latest read: when the calls in it arrived
+        self.deadlines = RoughDeadlines(loop)
         self._opening = b""
         self._opened = False
         self._draining = False
@@ -113,6 +115,7 @@ class ServerConnection(Driver):
         """Closed, by either side."""
         self._transport = None
         self._fail_calls("")
+        self.deadlines.close()
         self._writers.clear()
         self._server.on_lost(self)
 

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raftly.rpc.deadlines import Deadlines
+from raftly.rpc.deadlines import Deadlines, RoughDeadlines
 
 
 class FakeLoop:
@@ -93,5 +93,54 @@ def test_thousands_of_calls_of_one_length_need_one_timer() -> None:
         deadlines.discard(item, 5.0)
         loop.now += 0.0001
     assert len(loop.timers) == 1
+    deadlines.close()
+    assert loop.timers == []
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["add", "end", "move"]), st.integers(0, 9), st.floats(1e-6, 1e6)),
+        max_size=60,
+    )
+)
+def test_of_any_length_each_expires_a_little_late_unless_it_ended(steps: list[tuple[str, int, float]]) -> None:
+    loop = FakeLoop()
+    deadlines = RoughDeadlines(loop)  # type: ignore[arg-type]
+
+    class Timed:
+        def __init__(self, length: float) -> None:
+            self.length = length
+            self.due = loop.now + length
+            self.at = deadlines.add(self, length, self.due)
+
+        def on_deadline(self) -> None:
+            assert self in waiting, "it has ended"
+            assert self.due <= loop.now <= self.due + self.length / 63
+            waiting.remove(self)
+
+    waiting: list[Timed] = []
+    for what, which, length in steps:
+        if what == "add":
+            waiting.append(Timed(length))
+        elif what == "end" and waiting:
+            ended = waiting.pop(which % len(waiting))
+            deadlines.discard(ended, ended.at)
+        else:
+            loop.advance(loop.now + which * length / 5)
+            assert all(item.due + item.length / 63 > loop.now for item in waiting)
+    loop.advance(loop.now + 2e6)
+    assert not waiting
+    assert loop.timers == []
+
+
+def test_thousands_of_calls_of_many_lengths_need_few_timers() -> None:
+    loop = FakeLoop()
+    deadlines = RoughDeadlines(loop)  # type: ignore[arg-type]
+    for number in range(20_000):
+        item = Item([])
+        length = 5.0 - number % 97 / 1000
+        deadlines.discard(item, deadlines.add(item, length, loop.now + length))
+        loop.advance(loop.now + 0.001)
+    assert len(loop.timers) <= 128
     deadlines.close()
     assert loop.timers == []
