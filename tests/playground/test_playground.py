@@ -23,7 +23,7 @@ from raftly.client import blocking
 from raftly.client.errors import PlacementRefused
 from raftly.demo.live.render import Teller
 from raftly.demo.live.step import Step
-from raftly.node.blocking import LoopThread
+from raftly.loop_thread import LoopThread
 from raftly.playground.cluster import Cluster, Picture, Refused
 from raftly.playground.play import Player
 from raftly.playground.processes import Process

@@ -4,28 +4,26 @@
         client.put(b"k", b"v")
 
 It runs an event loop in a thread of its own, and may be used from any number of threads. Methods take and raise what
-their asynchronous namesakes of `RawClient` do.
+their asynchronous namesakes of `RawClient` do; a call that is under way when another thread closes the client ends with
+ClientClosed, or OutcomeUnknown.
 """
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from typing import Any, Self, TypeVar, final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Self, final
 
 from raftly.client.errors import ClientClosed
 from raftly.client.raw import DEFAULT, Checksum, RawClient, Swap
 from raftly.client.regions import ClientOptions
+from raftly.loop_thread import LoopThread
 
 __all__ = ["BlockingRawClient", "connect"]
-
-R = TypeVar("R")
 
 
 def connect(endpoints: Sequence[str], options: ClientOptions | None = None) -> BlockingRawClient:
     """See `RawClient.connect`."""
-    thread = _Thread()
+    thread = LoopThread("raftly-client", ClientClosed)
     try:
         return BlockingRawClient(thread, thread.run(RawClient.connect(endpoints, options)))
     except BaseException:
@@ -34,40 +32,10 @@ def connect(endpoints: Sequence[str], options: ClientOptions | None = None) -> B
 
 
 @final
-class _Thread:
-    """An event loop in a thread of its own."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._main, name="raftly-client", daemon=True)
-        self._thread.start()
-
-    def _main(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
-        self._loop.close()
-
-    def run(self, work: Coroutine[Any, Any, R]) -> R:
-        if self._loop.is_closed():
-            work.close()
-            raise ClientClosed
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result()
-        finally:
-            future.cancel()  # when the wait was interrupted; nothing otherwise
-
-    def stop(self) -> None:
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-
-
-@final
 class BlockingRawClient:
     """A `RawClient` whose methods wait."""
 
-    def __init__(self, thread: _Thread, client: RawClient) -> None:
+    def __init__(self, thread: LoopThread, client: RawClient) -> None:
         self._thread = thread
         self._client = client
 
@@ -79,11 +47,7 @@ class BlockingRawClient:
 
     def close(self) -> None:
         """End it; again is fine."""
-        try:
-            self._thread.run(self._client.close())
-        except ClientClosed:
-            return
-        self._thread.stop()
+        self._thread.stop(self._client.close())
 
     def get(self, key: bytes, *, cf: str = DEFAULT, timeout_s: float | None = None) -> bytes | None:
         """See `RawClient.get`."""

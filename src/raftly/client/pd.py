@@ -128,7 +128,7 @@ class PdClient:
         self._leader = ""
         self._finding: asyncio.Task[Members] | None = None
         self._rng = rng or Random()  # noqa: S311 - jitter is no secret
-        self._timestamps = Timestamps(self._open_tso, self._rng)
+        self._timestamps = Timestamps(self._open_tso, self.forget_leader, self._rng)
         self._closed = False
 
     @classmethod

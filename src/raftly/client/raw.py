@@ -217,23 +217,28 @@ class RawClient:
 
         async def part(route: Route, piece: list[Item]) -> list[Item]:
             async with free:
-                done = await do(route, piece)
+                try:
+                    done = await do(route, piece)
+                except asyncio.CancelledError:  # another part has failed, and this one may be under way
+                    attempt.on_part_done()
+                    raise
             if done and len(piece) < len(items):
                 attempt.on_part_done()
             return [] if done else piece
 
         todo = items
-        while todo:
-            found, unknown = batches(todo, key, self.regions.cache.find)
-            if unknown is not None:
-                await self.regions.locate(key(unknown), attempt)
-                continue
-            parts = [
-                part(batch.route, piece)
-                for batch in found
-                for piece in pieces(batch.items, size, options.batch_keys_max, options.batch_bytes_max)
-            ]
-            todo = [item for left in await _all(parts) for item in left]
+        with attempt.judging():
+            while todo:
+                found, unknown = batches(todo, key, self.regions.cache.find)
+                if unknown is not None:
+                    await self.regions.locate(key(unknown), attempt)
+                    continue
+                parts = [
+                    part(batch.route, piece)
+                    for batch in found
+                    for piece in pieces(batch.items, size, options.batch_keys_max, options.batch_bytes_max)
+                ]
+                todo = [item for left in await _all(parts) for item in left]
 
     # --- ranges -----------------------------------------------------------------------------------------------------
 
@@ -344,13 +349,14 @@ class RawClient:
         self, lo: bytes, hi: bytes, do: Callable[[Route, bytes, bytes], Awaitable[bool]], attempt: Attempt
     ) -> None:
         """Have `do` done for the part of [lo, hi) in each region, in order."""
-        while not hi or lo < hi:
-            route = await self.regions.locate(lo, attempt)
-            past = _lower(hi, route.region.end_key)
-            if await do(route, lo, past):
-                if past == hi:
-                    return
-                lo = past
+        with attempt.judging():
+            while not hi or lo < hi:
+                route = await self.regions.locate(lo, attempt)
+                past = _lower(hi, route.region.end_key)
+                if await do(route, lo, past):
+                    if past == hi:
+                        return
+                    lo = past
 
 
 def _lower(one: bytes, other: bytes) -> bytes:
@@ -378,7 +384,7 @@ def _ttl(seconds: int) -> int:
 
 def _check(attempt: Attempt, error: str) -> None:
     if error:
-        raise RequestRefused(attempt.what, error)
+        raise attempt.judged(RequestRefused(attempt.what, error))
 
 
 async def _all(parts: Sequence[Coroutine[Any, Any, Item]]) -> list[Item]:

@@ -8,6 +8,8 @@ key ─▶ cache, else placement driver ─▶ leader's store ─▶ answer
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from random import Random
@@ -21,7 +23,7 @@ from raftly.client.errors import ClientClosed, NotDone, PlacementRefused, Reques
 from raftly.client.pd import REFUSALS, PdClient, PlacedRegion
 from raftly.client.region_cache import RegionCache, Route
 from raftly.client.wire import epoch_message, peer_message, region_error_of
-from raftly.errors import ConfigError, DecodeError, OutcomeUnknown, Retry
+from raftly.errors import ConfigError, DecodeError, OutcomeUnknown, RaftlyError, Retry
 from raftly.proto import errorpb_pb2, kvrpcpb_pb2
 from raftly.rpc import ClientTls, Limits, Method, RpcError
 
@@ -118,11 +120,26 @@ class Attempt:
         """A part of it was carried out, or may have been: from now on nobody can say that it changed nothing."""
         self._unknown = self.kind is not Kind.READ
 
-    def over(self) -> OutcomeUnknown | NotDone:
+    def over(self) -> RaftlyError:
         """How to say that the time is over."""
-        if self._unknown:
-            return OutcomeUnknown(f"{self.what} was sent, and whether all of it was done is unknown: {self._problem}")
-        return NotDone(self.what, self._problem or "no time was left")
+        return self.judged(NotDone(self.what, self._problem or "no time was left"))
+
+    def judged(self, error: RaftlyError) -> RaftlyError:
+        """The error that ends the request, if it is true: OutcomeUnknown if a part of it may have been carried out."""
+        if not self._unknown or isinstance(error, OutcomeUnknown):
+            return error
+        problem = error.cause if isinstance(error, NotDone) else str(error)
+        return OutcomeUnknown(f"{self.what} was sent, and whether all of it was done is unknown: {problem}")
+
+    @contextmanager
+    def judging(self) -> Iterator[None]:
+        """An error from within that would not be true is another one outside: see `judged`."""
+        try:
+            yield
+        except RaftlyError as error:
+            if (judged := self.judged(error)) is error:
+                raise
+            raise judged from error
 
 
 @final
@@ -202,11 +219,12 @@ class Regions:
 
     async def at(self, method: Method[Request, Response], key: bytes, request: Request, attempt: Attempt) -> Response:
         """The answer to a request about one key, from wherever its region is."""
-        while True:
-            route = await self.locate(key, attempt)
-            response = await self.send(method, route, request, attempt)
-            if response is not None:
-                return response
+        with attempt.judging():
+            while True:
+                route = await self.locate(key, attempt)
+                response = await self.send(method, route, request, attempt)
+                if response is not None:
+                    return response
 
     async def send(
         self, method: Method[Request, Response], route: Route, request: Request, attempt: Attempt

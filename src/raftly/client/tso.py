@@ -37,10 +37,14 @@ class _Asked:
 
 @final
 class Timestamps:
-    """One stream, made again when it is lost; `open_stream` gives it, with the cluster's id."""
+    """One stream, made again when it is lost; `open_stream` gives it, with the cluster's id.
 
-    def __init__(self, open_stream: _Open, draw: Draw) -> None:
+    `on_lost` hears of each loss: who was asked may lead no longer.
+    """
+
+    def __init__(self, open_stream: _Open, on_lost: Callable[[], None], draw: Draw) -> None:
         self._open = open_stream
+        self._on_lost = on_lost
         self._draw = draw
         self._waiting: deque[_Asked] = deque()
         self._somebody = asyncio.Event()  # waits
@@ -92,6 +96,7 @@ class Timestamps:
                         await self._answer(stream, cluster_id, await self._next())
                         backoff = Backoff(float("inf"), self._draw)
             except (RpcError, TimeoutError, NotDone):
+                self._on_lost()
                 await asyncio.sleep(backoff.pause(Cause.PLACEMENT, 0.0) or 0.0)
             except RaftlyError as error:
                 self._fail(error)
@@ -120,6 +125,8 @@ class Timestamps:
                 response = await stream.recv()
             last = self._checked(response, count)
         except BaseException:
+            # Whatever it was, a cancellation too: nobody was answered yet, and whoever handles it, the next stream, an
+            # error for all, or `close`, finds those who wait in the queue. Timestamps that were lost are never given.
             self._waiting.extendleft(reversed(batch))
             self._somebody.set()
             raise

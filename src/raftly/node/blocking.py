@@ -14,19 +14,16 @@ crash.
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from concurrent.futures import CancelledError
 from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, final
 
 from raftly.base.types import NodeId
 from raftly.core.status import Status
-from raftly.errors import OutcomeUnknown
+from raftly.loop_thread import LoopThread
 from raftly.node import remote as remote_
 from raftly.node.config import NodeConfig
-from raftly.node.errors import NodeStopped, WrongThread
+from raftly.node.errors import NodeStopped
 from raftly.node.membership import Member
 from raftly.node.reads import STRONG, Freshness, Read
 from raftly.node.remote import Remote, RemoteOptions, RemoteSession
@@ -41,81 +38,6 @@ from raftly.transport.tls import PeerTls
 T = TypeVar("T")
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-@final
-class LoopThread:
-    """A thread with an event loop in it, until `stop`."""
-
-    def __init__(self, name: str) -> None:
-        self._lock = threading.Lock()
-        self._loop = asyncio.new_event_loop()
-        self._end = asyncio.Event()
-        self._stopping = False  # somebody is about to
-        self._stopped = False
-        self._thread = threading.Thread(target=self._main, name=name, daemon=True)
-        self._thread.start()
-
-    def _main(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.run(self._wait_end())
-
-    async def _wait_end(self) -> None:
-        await self._end.wait()
-
-    def run(self, work: Coroutine[Any, Any, R]) -> R:
-        """The result of `work`, done in the thread.
-
-        Raises:
-            WrongThread: this is the thread.
-            NodeStopped: it was stopped; `work` was not begun.
-            OutcomeUnknown: it was stopped meanwhile.
-            Exception: whatever `work` raises.
-        """
-        if threading.current_thread() is self._thread:
-            work.close()
-            raise WrongThread("a blocking call on the thread of its own event loop would wait for itself")
-        with self._lock:
-            if self._stopped:
-                work.close()
-                raise NodeStopped("this was stopped")
-            future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result()
-        except CancelledError:
-            raise OutcomeUnknown("it was stopped before the answer came") from None
-        finally:
-            future.cancel()  # when the wait was interrupted; nothing otherwise
-
-    def do(self, work: Callable[[], R]) -> R:
-        """The result of a function that is called in the thread. Raises as `run`."""
-
-        async def call() -> R:
-            return work()
-
-        return self.run(call())
-
-    def stop(self, last: Coroutine[Any, Any, None]) -> None:
-        """Do `last`, then end the thread, and all that runs in it; again is fine.
-
-        Raises:
-            WrongThread: this is the thread.
-            Exception: whatever `last` raises.
-        """
-        with self._lock:
-            begun, self._stopping = self._stopping, threading.current_thread() is not self._thread or self._stopping
-        if begun:
-            last.close()
-            self._thread.join()
-            return
-        try:
-            self.run(last)
-        finally:
-            if self._stopping:
-                with self._lock:
-                    self._stopped = True
-                self._loop.call_soon_threadsafe(self._end.set)
-                self._thread.join()
 
 
 class Blocking(Generic[T]):
@@ -180,7 +102,7 @@ def connect(
 ) -> BlockingRemote[T]:
     """See `raftly.node.remote.connect`."""
     caller = remote_.connect(cls, addresses, cluster_id=cluster_id, tls=tls, tcp=tcp, options=options, dialer=dialer)
-    return BlockingRemote(LoopThread("raftly-remote"), caller)
+    return BlockingRemote(LoopThread("raftly-remote", _stopped), caller)
 
 
 @final
@@ -263,18 +185,18 @@ def replicate(
     tcp: TcpOptions | None = None,
 ) -> BlockingNode[T]:
     """See `raftly.node.replicate.replicate`. The class's methods run in the node's thread."""
-    thread = LoopThread(f"raftly-node-{id}")
+    thread = LoopThread(f"raftly-node-{id}", _stopped)
     try:
         started = replicate_(factory, id, addresses, directory, join=join, listen=listen, config=config, tcp=tcp)
         node = thread.run(started)
     except BaseException:
-        thread.stop(_nothing())
+        thread.stop()
         raise
     return BlockingNode(thread, node)
 
 
-async def _nothing() -> None:
-    """What is left to do when nothing was begun."""
+def _stopped() -> NodeStopped:
+    return NodeStopped("this was stopped")
 
 
 @final

@@ -99,12 +99,6 @@ class NoNodeReached(RaftlyError):
     retry: ClassVar[Retry] = Retry.BACKOFF
 
 
-class WrongThread(RaftlyError):
-    """A blocking call on the thread that runs the loop: it would wait for itself. Use the asynchronous one there."""
-
-    code: ClassVar[str] = "wrong_thread"
-
-
 class NodeStopped(RaftlyError):
     """This node was stopped, or is stopping; another one may answer."""
 

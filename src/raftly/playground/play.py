@@ -18,7 +18,7 @@ from raftly.demo.live.frame import GREETING, ignore_signals, root_of, signals_en
 from raftly.demo.live.render import Teller
 from raftly.demo.live.step import Step
 from raftly.errors import ConfigError
-from raftly.node.blocking import LoopThread
+from raftly.loop_thread import LoopThread
 from raftly.playground.acts import Acts
 from raftly.playground.cluster import Cluster, Refused
 from raftly.playground.commands import COMMANDS, Command, parse

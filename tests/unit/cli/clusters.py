@@ -14,7 +14,7 @@ from raftly.base.region import Peer, Region, RegionEpoch
 from raftly.base.store_meta import StoreMeta
 from raftly.cli.root import raftly
 from raftly.client.pd import PdClient
-from raftly.node.blocking import LoopThread
+from raftly.loop_thread import LoopThread
 from raftly.server.pd_main import PdOptions, PdServer
 from raftly.server.placement_client import GrpcPlacement
 from tests.unit.client.fakes import FakeCluster

@@ -108,6 +108,33 @@ def test_a_store_is_removed_and_kept_after_all(ctl: Cli) -> None:
     assert json.loads(ctl.said("store", "--json"))[2]["state"] != "offline"
 
 
+def test_options_are_shown_and_set(ctl: Cli) -> None:
+    lines = ctl.said("config", "show").splitlines()
+    assert {"max_replicas = 3", 'down_after = "30m"', 'location_labels = ["zone", "rack", "host"]'} <= set(lines)
+    assert ctl.said("config", "set", "hot_limit", "7") == "done\n"
+    assert ctl.said("config", "show", "hot_limit") == "hot_limit = 7\n"
+    assert json.loads(ctl.said("config", "show", "hot_limit", "--json")) == {"hot_limit": 7}
+    assert "hot_limit must be a whole number, and is 'many'" in ctl.problem("config", "set", "hot_limit", "many")
+    assert "there is no option 'hot'; there are max_replicas," in ctl.problem("config", "show", "hot")
+
+
+def test_a_store_is_labelled(ctl: Cli) -> None:
+    assert ctl.said("store", "label", "3", "rack=r1", "host=h=1") == "done\n"
+    stores = {one["id"]: one["labels"] for one in json.loads(ctl.said("store", "--json"))}
+    assert stores[3] == {"zone": "z3", "rack": "r1", "host": "h=1"}
+    assert ctl.said("store", "label", "3", "rack=", "host=") == "done\n"
+    stores = {one["id"]: one["labels"] for one in json.loads(ctl.said("store", "--json"))}
+    assert stores[3] == {"zone": "z3"}
+    assert "'zone' is not NAME=VALUE" in ctl.problem("store", "label", "3", "zone", code=2)
+    assert "there is no store 77" in ctl.problem("store", "label", "77", "zone=z1")
+
+
+def test_the_last_member_is_not_removed(ctl: Cli) -> None:
+    assert "voter" in ctl.problem("member", "remove", "pd-1")
+    assert "no member is called 'pd-2'; there are 1 (pd-1)" in ctl.problem("member", "remove", "pd-2")
+    assert columns(ctl.said("member"))[1][1] == "pd-1"
+
+
 def test_a_region_that_begins_there_already(ctl: Cli) -> None:
     assert ctl.said("region", "split", "0x00ff") == "region 9 begins there\n"
     assert json.loads(ctl.said("region", "split", "0x00ff", "--json")) == {"regions": [9]}

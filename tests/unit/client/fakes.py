@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
@@ -40,6 +41,7 @@ class FakeStore:
     faults: deque[Exception] = field(default_factory=deque)  # one a request, before anything is done
     lost_answers: int = 0  # so many requests are carried out, and their answers lost
     requests: list[str] = field(default_factory=list)
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def start(self) -> None:
         raw = {
@@ -65,6 +67,7 @@ class FakeStore:
     def _served(self, method: Any, do: Any) -> Any:
         async def handler(request: Any) -> Any:
             self.requests.append(method.name)
+            self.asked.set()
             response = method.decode_response(b"")
             try:
                 if self.faults:

@@ -226,6 +226,20 @@ def test_a_closed_client_says_so() -> None:
     run(test)
 
 
+def test_a_blocking_client_that_is_closed_lets_nobody_wait() -> None:
+    async def main() -> None:
+        async with FakeCluster() as cluster:
+            client = await asyncio.to_thread(blocking.connect, [f"127.0.0.1:{cluster.pd_port}"])
+            cluster.stores[1].faults += [StaleCommand()] * 1000
+            waiting = asyncio.ensure_future(asyncio.to_thread(client.put, b"k", b"v", timeout_s=60.0))
+            await cluster.stores[1].asked.wait()
+            await asyncio.to_thread(client.close)
+            with pytest.raises((ClientClosed, OutcomeUnknown)):
+                await waiting
+
+    asyncio.run(main())
+
+
 def test_the_blocking_form_does_the_same() -> None:
     async def main() -> None:
         async with FakeCluster() as cluster:

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from raftly.errors import ConfigError, NotLeader, OutcomeUnknown
+from raftly.loop_thread import LoopThread, WrongThread
 from raftly.node import FOLLOWER, LOCAL, NodeConfig, blocking
-from raftly.node.blocking import BlockingNode, LoopThread
-from raftly.node.errors import NodeStopped, NoNodeReached, WrongThread
+from raftly.node.blocking import BlockingNode
+from raftly.node.errors import NodeStopped, NoNodeReached
 from raftly.transport.options import Address
 from tests.support.nodes import Register, Taken
 

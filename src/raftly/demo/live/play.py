@@ -20,7 +20,7 @@ from raftly.demo.live.step import Step
 from raftly.demo.live.tour import TOUR, Scene, verdict
 from raftly.demo.live.words import who_leads
 from raftly.errors import OutcomeUnknown
-from raftly.node.blocking import LoopThread
+from raftly.loop_thread import LoopThread
 
 READ_S: Final = 2.0  # to read what a scene is about
 

@@ -1,0 +1,34 @@
+"""The official Python client, writing without a pause and without a second try until a line comes; run as a script.
+
+It says how many writes there were, and what became of those that failed.
+"""
+
+import json
+import os
+import sys
+import threading
+
+from tikv_client import RawClient
+
+
+def main() -> None:
+    client = RawClient.connect([sys.argv[1]])
+    over = threading.Event()
+
+    def listen() -> None:
+        sys.stdin.readline()
+        over.set()
+
+    threading.Thread(target=listen, daemon=True).start()
+    count, failures = 0, []
+    while not over.is_set():
+        try:
+            client.put(b"roll-%02d" % (count % 100), b"%d" % count)
+        except Exception as error:
+            failures.append(str(error))
+        count += 1
+    print(json.dumps([count, failures]), flush=True)
+    os._exit(0)
+
+
+main()
