@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Final, TypeAlias, TypeVar, final
 
 from raftly.base.region_errors import NotRegionLeader, RegionError, ServerIsBusy
@@ -106,6 +107,7 @@ class Commands:
         self._in_flight_max = in_flight_max
         self._seconds_max = seconds_max
         self._loop: asyncio.AbstractEventLoop | None = None  # that it runs on
+        self._again: set[asyncio.Task[None]] = set()  # writes that a transfer of leadership refused
 
     def serve(self, command: Command, request: Message, call: ServerCall) -> Begun:
         """As `begin`, for a command that is a call of its own."""
@@ -153,7 +155,7 @@ class Commands:
         return self._finish(command, begun, lambda: settled(read(request, until)), started, until)
 
     def _submit(self, command: Command, write: Write, started: float, until: float) -> Begun:
-        writing = _Writing(self, command, write, started)
+        writing = _Writing(self, command, write, started, until)
         try:
             self._backend.submit(write.ctx, write.ops, until, writing)
         except NotRegionLeader as error:
@@ -188,8 +190,13 @@ class Commands:
             self._end(command, started)
 
     def on_written(self, writing: _Writing, results: list[object] | None, error: Exception | None) -> None:
-        """A write has ended, whether anybody waits for it or not."""
+        """A write has ended, whether anybody waits for it or not; or it did nothing, since a leader had to be found."""
         command, write, answer = writing.command, writing.write, writing.answer
+        if isinstance(error, NotRegionLeader) and error.leader is None:
+            task = asyncio.get_running_loop().create_task(self._write_again(writing, error))
+            self._again.add(task)
+            task.add_done_callback(self._again.discard)
+            return
         self._end(command, writing.started)
         try:
             if error is not None:
@@ -200,6 +207,16 @@ class Commands:
             answer.set_exception(failure)
             return
         answer.set_result(response)
+
+    async def _write_again(self, writing: _Writing, error: NotRegionLeader) -> None:
+        command, until = writing.command, writing.until
+        again = partial(self._write, command, writing.write, until)
+        try:
+            response = await self._finish(command, error, again, writing.started, until)
+        except Exception as failure:  # noqa: BLE001 - it is for who waits
+            writing.answer.set_exception(failure)
+        else:
+            writing.answer.set_result(response)
 
     # --- admission, and the end --------------------------------------------------------------------------------------
 
@@ -241,15 +258,16 @@ class Commands:
 class _Writing:
     """A write under way, to whoever brings its results. See `Waiter`."""
 
-    __slots__ = ("_commands", "_is_done", "answer", "command", "started", "write")
+    __slots__ = ("_commands", "_is_done", "answer", "command", "started", "until", "write")
 
-    def __init__(self, commands: Commands, command: Command, write: Write, started: float) -> None:
+    def __init__(self, commands: Commands, command: Command, write: Write, started: float, until: float) -> None:
         self._commands = commands
         self._is_done = False
         self.answer: Final[Later[Message]] = Later()
         self.command: Final = command
         self.write: Final = write
         self.started: Final = started
+        self.until: Final = until
 
     def done(self) -> bool:
         """See `Waiter.done`."""

@@ -62,8 +62,8 @@ def sweep_families(sweeper: Sweeper | None) -> Numbers:
 def rpc_families(server: Server) -> Numbers:
     """What a gRPC server has seen."""
     stats = server.stats
-    yield _gauge("raftly_grpc_connections", "Connections that are open.", server.connections_open)
-    yield _gauge("raftly_grpc_calls", "Calls that are open, streams too.", server.calls_open)
+    yield _gauge("raftly_grpc_connections_open", "Connections that are open.", server.connections_open)
+    yield _gauge("raftly_grpc_calls_open", "Calls that are open, streams too.", server.calls_open)
     yield _counter("raftly_grpc_connections_total", "Connections, the refused ones too.", stats.connections)
     yield _counter("raftly_grpc_connections_refused_total", "Connections over the limit.", stats.connections_refused)
     yield _counter("raftly_grpc_tls_failures_total", "TLS handshakes that failed.", stats.tls_failures)

@@ -67,10 +67,14 @@ class KvServer:
         """Listen; returns the port, which is chosen for port 0. Raises OSError when the address cannot be had."""
         return await self._server.start(host, port)
 
-    async def stop(self, grace_s: float = 5.0) -> None:
-        """Say that this server does not serve any more, answer what it was asked, for `grace_s` at most, and close."""
+    def leave(self) -> None:
+        """Say that this server is about to end; it still answers."""
         for service in ("", self._tikv.service.name):
             self._health.set(service, Serving.NOT_SERVING)
+
+    async def stop(self, grace_s: float = 5.0) -> None:
+        """Say that this server does not serve any more, answer what it was asked, for `grace_s` at most, and close."""
+        self.leave()
         self._tikv.drain()
         await self._server.stop(grace_s)
 

@@ -1,6 +1,7 @@
 """Wiring: a store from its configuration: engine, log, transport, regions, services, and their end in the right order.
 
-stop: clients hear that it goes ─► leaderships handed over, writes finished ─► connections closed ─► engine closed
+stop: health says that it goes ─► leaderships handed over, clients told to whom ─► what was asked is answered ─►
+connections closed ─► log and engine synced and closed
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ __all__ = ["peer_tcp", "server_tls", "start_standalone", "start_status", "start_
 _log: Final = logging.getLogger("raftly.server")
 STANDALONE_CLUSTER: Final = 1
 WATCH_S: Final = 0.1
+LINGER_S: Final = 0.25
 
 
 def open_engine(section: StorageSection, directory: Path) -> Engine:
@@ -204,6 +206,7 @@ async def start_store(config: StoreConfig) -> Started:
         server = KvServer(store, time.time, server_options(config, store.cluster_id, store.id))
         undo.push_async_callback(server.stop, config.server.drain / 2)
         await server.start(clients.host, clients.port)
+        undo.push_async_callback(_leave, server, store)
         pages = StatusServer(_store_pages(store, server, config))
         undo.push_async_callback(pages.stop)
         if status is not None:
@@ -213,6 +216,13 @@ async def start_store(config: StoreConfig) -> Started:
         ends = undo.pop_all()
     addresses = {"address": clients.advertised, "peer": peers.advertised, "status": meta.status_address}
     return Started(f"store {store.id}", addresses, failed, ends.aclose, config.server.drain, {"store": store.id})
+
+
+async def _leave(server: KvServer, store: RegionStore) -> None:
+    """Others lead, and clients hear of it where they knew a leader, before that place is closed to them."""
+    server.leave()
+    if await store.leave():
+        await asyncio.sleep(LINGER_S)
 
 
 def _transports(tls: TlsSection, peers: Bound) -> MakeTransport:
@@ -268,6 +278,9 @@ def _store_pages(store: RegionStore, server: KvServer, config: StoreConfig) -> P
                     "version": region.epoch.version,
                     "peers": [{"id": one.id, "store": one.store_id, "role": one.role.name} for one in region.peers],
                     "leads": peer is not None and peer.is_leader,
+                    "leader": 0 if peer is None or peer.leader is None else peer.leader.store_id,
+                    "term": 0 if peer is None else peer.term,
+                    "asleep": peer is not None and peer.group is not None and peer.group.asleep,
                 }
             )
         return json_page(rows)

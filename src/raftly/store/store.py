@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias, final
@@ -13,6 +13,7 @@ from raftly.base.rand import RandomSource
 from raftly.base.region import Region, RegionId, StoreId
 from raftly.base.region_errors import DataIsNotReady, RegionNotFound, ServerIsBusy
 from raftly.base.store_meta import StoreMeta
+from raftly.base.types import NO_NODE
 from raftly.engine.base import Engine
 from raftly.errors import RaftlyError, StorageError
 from raftly.node.driver import Driver, DriverOptions
@@ -193,19 +194,41 @@ class RegionStore:
                 await self.engine.sync()
         self._logs.close()
 
-    async def _hand_over(self) -> None:
-        """Leadership goes to whoever has most of the log; a region that has nobody else keeps it."""
+    async def leave(self) -> int:
+        """Lead nothing any more, as far as there is somebody else, until `stop`: how many regions were led.
+
+        What was asked before is answered, and who asks now hears who leads.
+        """
+        if self._stopped or self._driver.failure is not None:
+            return 0
+        count = await self._hand_over()
+        self._spawn(self._stay_out())
+        return count
+
+    async def _stay_out(self) -> None:
+        while True:
+            await asyncio.sleep(self.options.tick)
+            self._give_away([peer for id_ in self._driver.awake if (peer := self._peers.all.get(id_)) is not None])
+
+    async def _hand_over(self) -> int:
         loop = asyncio.get_running_loop()
         until = loop.time() + self.options.stop_patience
+        moving = self._give_away(self._peers.all.values())
+        while any(peer.is_leader for peer in moving) and loop.time() < until:  # noqa: ASYNC110 - many, not one event
+            await asyncio.sleep(self.options.tick / 4)
+        return len(moving)
+
+    @staticmethod
+    def _give_away(peers: Iterable[RegionPeer]) -> list[RegionPeer]:
+        """Leadership goes to whoever has most of the log; a region that has nobody else keeps it."""
         moving = []
-        for peer in self._peers.all.values():
-            if peer.is_leader and peer.group is not None:
+        for peer in peers:
+            if peer.is_leader and peer.group is not None and peer.group.raw.raft.lead_transferee == NO_NODE:
                 target, _ = peer.group.successor()
                 home = peer.region.peer(target)
                 if home is not None and peer.transfer_leader(home):
                     moving.append(peer)
-        while any(peer.is_leader for peer in moving) and loop.time() < until:  # noqa: ASYNC110 - many, not one event
-            await asyncio.sleep(self.options.tick / 4)
+        return moving
 
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
         if self._stopped:

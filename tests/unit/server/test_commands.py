@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from raftly.base.region import Peer
-from raftly.base.region_errors import NotRegionLeader
+from raftly.base.region_errors import NotRegionLeader, StaleCommand
 from raftly.errors import DecodeError, DiskFull, LimitExceeded, OutcomeUnknown, RaftlyError, SyncFailed
 from raftly.node.group import Waiter
 from raftly.proto import kvrpcpb_pb2 as pb
@@ -18,7 +19,7 @@ from raftly.rpc.later import settled
 from raftly.server.commands import Command, Commands, InvalidRequest, Write, refusal
 from raftly.server.contexts import Contexts
 from raftly.store.ops import Put
-from tests.unit.server.parts import CONTEXT, FAR, Fake, run
+from tests.unit.server.parts import CONTEXT, FAR, Fake, run, until
 
 WRITE = Write(Contexts().of(CONTEXT), [Put("default", b"k", b"v")])
 FORMS = ["read", "plan", "write"]  # where it fails: reading, planning a write, or writing
@@ -118,11 +119,40 @@ def test_where_nobody_leads_a_command_waits_a_little(
     run(body())
 
 
-def test_a_write_that_was_begun_is_not_begun_again() -> None:
+@pytest.mark.parametrize("error", [NotRegionLeader(1, Peer(7, 2)), OutcomeUnknown(), StaleCommand()])
+def test_a_write_that_was_begun_is_not_begun_again(error: Exception) -> None:
+    async def body() -> None:
+        party = Party("write", error)
+        assert (await party.outcome()).HasField("region_error")
+        assert len(party.backend.written) == 1
+
+    run(body())
+
+
+@pytest.mark.parametrize("refusals", [1, 3])
+def test_a_write_that_a_transfer_of_leadership_refused_is_done_once_somebody_leads(
+    refusals: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("raftly.server.commands._LEADERLESS_S", 30.0)
+    monkeypatch.setattr("raftly.server.commands._LEADERLESS_PAUSE_S", 0.001)
+
     async def body() -> None:
         party = Party("write", NotRegionLeader(1))
-        assert (await party.outcome()).region_error.HasField("not_leader")
-        assert len(party.backend.written) == 1
+        backend = party.backend
+
+        def begun(count: int) -> Callable[[], bool]:
+            return lambda: len(backend.writing) == count
+
+        answer = asyncio.ensure_future(settled(party.commands.begin(party.command, None, None)))
+        for count in range(1, refusals + 1):
+            await until(begun(count))
+            assert party.commands.counts.in_flight == 1
+            backend.writing[-1].set_exception(NotRegionLeader(1))
+        await until(begun(refusals + 1))
+        backend.finish()
+        assert not (await answer).HasField("region_error")
+        assert party.commands.counts.in_flight == 0
+        assert sum(party.command.counts.seconds.counts) == 1
 
     run(body())
 

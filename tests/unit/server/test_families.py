@@ -92,8 +92,8 @@ def test_grpc() -> None:
         async with served(Fake()) as (server, _channel, client):
             await client.raw_get(pb.RawGetRequest(context=CONTEXT, key=b"k"))
             found = numbers(families.rpc_families(server.rpc))
-            assert found["raftly_grpc_connections",] == found["raftly_grpc_connections_total",] == 1
-            assert found["raftly_grpc_calls",] == found["raftly_grpc_faults_total",] == 0
+            assert found["raftly_grpc_connections_open",] == found["raftly_grpc_connections_total",] == 1
+            assert found["raftly_grpc_calls_open",] == found["raftly_grpc_faults_total",] == 0
 
     run(body())
 
