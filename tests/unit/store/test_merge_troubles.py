@@ -1,14 +1,20 @@
 """Merges that cannot go their usual way: logs that are cut, peers that failed or left, callers that wait."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from raftly.base.operators import ChangeKind, PeerChange
-from raftly.base.rand import SplitMix64
 from raftly.base.region import Peer
-from raftly.base.region_errors import EpochNotMatch, ReadIndexNotReady, RegionNotFound, ServerIsBusy
+from raftly.base.region_errors import (
+    EpochNotMatch,
+    ProposalInMergingMode,
+    ReadIndexNotReady,
+    RegionNotFound,
+    ServerIsBusy,
+)
 from raftly.base.types import Entry
 from raftly.core.messages import MsgHeartbeat
 from raftly.engine.base import CF_DEFAULT, WriteBatch
@@ -17,14 +23,17 @@ from raftly.errors import Corruption
 from raftly.node.group import Proposal
 from raftly.node.reads import FOLLOWER, Reads
 from raftly.pd.coordinator import Coordinator
+from raftly.storage.items import Item, RemovedItem
+from raftly.storage.log_store import LogStore
 from raftly.store import merging
+from raftly.store.command import Prepare, Rollback, encode_prepare, encode_rollback, encode_write
 from raftly.store.merge import Merging
 from raftly.store.merging import Merges, carried, prepare_merge
 from raftly.store.ops import Put
 from raftly.store.peer import RegionPeer
 from raftly.store.peers import Peers
 from raftly.store.recovery import is_begun
-from raftly.store.region_state import PeerState, RegionState, get_region_state, put_region_state
+from raftly.store.region_state import PeerState, RegionState, put_region_state
 from raftly.store.store import RegionStore
 from tests.support.virtual import run
 from tests.unit.store.cluster import OPTIONS, Cluster, keys_of, soon
@@ -322,26 +331,67 @@ def test_a_peer_that_waits_for_keys_of_a_region_that_was_merged_goes() -> None:
     run(main())
 
 
-def test_a_log_goes_only_when_the_tombstone_beside_it_is_on_disk() -> None:
-    """A store is killed behind a tombstone that is not synced; it starts, and then the power fails."""
+def test_a_log_goes_only_when_the_tombstone_beside_it_is_on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store was killed behind a tombstone that is not synced. It starts, and a power cut may take it back yet."""
 
     async def main() -> None:
         cluster = Cluster(1)
         await cluster.start()
         store, peer = await cluster.leader()
         region = peer.region
-        batch = WriteBatch()
-        put_region_state(batch, RegionState(PeerState.TOMBSTONE, peer.peer_id, region))
         await store.stop()
         engine = MemoryEngine(cluster.disks[0])
-        engine.write(batch)  # not synced
+        batch = WriteBatch()
+        put_region_state(batch, RegionState(PeerState.TOMBSTONE, peer.peer_id, region))
+        engine.write(batch)
+        engine.close()
+        synced: list[MemoryEngine] = []
+        sync, commit = MemoryEngine.sync, LogStore.commit
+
+        async def sync_and_note(engine: MemoryEngine) -> None:
+            await sync(engine)
+            synced.append(engine)
+
+        async def commit_behind(logs: LogStore, items: Sequence[Item]) -> None:
+            assert synced or not any(isinstance(item, RemovedItem) for item in items)
+            await commit(logs, items)
+
+        monkeypatch.setattr(MemoryEngine, "sync", sync_and_note)
+        monkeypatch.setattr(LogStore, "commit", commit_behind)
         store = await cluster.boot(0)
-        assert not is_begun(store._logs.group(region.id))
-        for left in cluster.disks[0].outcomes(SplitMix64(1), 20):
-            state = get_region_state(MemoryEngine(left), region.id)
-            assert state is not None
-            assert state.state is PeerState.TOMBSTONE
+        assert not is_begun(store.parts.logs.group(region.id))
         await store.stop()
+
+    run(main())
+
+
+# --- commands that come where they do not belong: another leader's, in an order that ours would not propose ---
+
+
+def test_commands_that_do_not_fit_the_state_of_a_source_do_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        cluster = Cluster()
+        await two_regions(cluster)
+        look_nowhere(monkeypatch)
+        _, source = await cluster.leader(b"a")
+        _, target = await cluster.leader(b"z")
+        before = source.region
+        epoch = before.epoch
+        for version, conf_ver in ((epoch.version - 1, epoch.conf_ver), (epoch.version, epoch.conf_ver - 1)):
+            with pytest.raises(EpochNotMatch):
+                await source.propose_now(encode_prepare(Prepare(version, conf_ver, 6, target.region)), soon())
+        assert source.region == before
+        await prepare(source, target)
+        merge = source.merging
+        assert merge is not None
+        version = source.region.epoch.version
+        with pytest.raises(EpochNotMatch):
+            await source.propose_now(encode_rollback(Rollback(version, merge.index - 1)), soon())
+        with pytest.raises(ProposalInMergingMode):
+            await source.propose_now(encode_write(version, [Put(CF_DEFAULT, b"b", b"v")]), soon())
+        assert source.merging == merge
+        assert all(store.engine.get(CF_DEFAULT, b"zb") is None for store in cluster.running())
+        await cluster.stop()
 
     run(main())
 
