@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import final
+from typing import Final, final
 
 from raftly.base.region import StoreId
+
+VALUE_LAYOUT: Final = "value-layout"
+"""The label by which a store tells how its values are laid out: "1", each ends with an expiry; "0", none does."""
 
 
 class StoreState(IntEnum):

@@ -93,10 +93,12 @@ def state(ctx: click.Context) -> None:
 # --- members and stores ----------------------------------------------------------------------------------------
 
 
-@ctl.command()
+@ctl.group(invoke_without_command=True)
 @click.pass_context
 def member(ctx: click.Context) -> None:
-    """The members of the placement driver, and who leads."""
+    """The members of the placement driver, and who leads; one more joins by `join = true` in its configuration."""
+    if ctx.invoked_subcommand is not None:
+        return
 
     async def work(pd: PdClient, as_json: bool) -> None:
         told = await pd.members()
@@ -111,6 +113,14 @@ def member(ctx: click.Context) -> None:
         print_table(["id", "name", "role", "clients"], rows)
 
     _run(ctx, work)
+
+
+@member.command("remove")
+@click.argument("member")
+@click.pass_context
+def remove_member(ctx: click.Context, member: str) -> None:
+    """Let MEMBER, an id or a name, leave the placement driver, for good; refused if no majority would be left."""
+    _tell(ctx, "remove-member", member=member)
 
 
 @ctl.group(invoke_without_command=True)
@@ -178,6 +188,60 @@ def remove_store(ctx: click.Context, store: int) -> None:
 def restore_store(ctx: click.Context, store: int) -> None:
     """Keep STORE, which was to be removed and is not gone yet."""
     _tell(ctx, "restore-store", store=store)
+
+
+@store.command("label")
+@click.argument("store", type=int)
+@click.argument("labels", metavar="NAME=VALUE...", nargs=-1, required=True)
+@click.pass_context
+def label_store(ctx: click.Context, store: int, labels: tuple[str, ...]) -> None:
+    """Say where STORE stands, such as zone=z1 host=h7; zone= takes that label away.
+
+    Copies of a region are kept apart by the labels that `ctl config show` has as location_labels. What the store's own
+    file says counts more when it starts again.
+    """
+    pairs = [label.partition("=") for label in labels]
+    if wrong := [name for name, equals, _ in pairs if not name or not equals]:
+        raise click.BadParameter(f"{wrong[0]!r} is not NAME=VALUE", ctx, param_hint="labels")
+    _tell(ctx, "label-store", store=store, labels={name: value for name, _, value in pairs})
+
+
+# --- options ---------------------------------------------------------------------------------------------------
+
+
+@ctl.group()
+def config() -> None:
+    """How the placement driver schedules: the options that a file has under [schedule], of the whole cluster."""
+
+
+@config.command("show")
+@click.argument("name", required=False)
+@click.pass_context
+def show_config(ctx: click.Context, name: str | None) -> None:
+    """All options, or NAME alone. `raftly config explain pd` says what they mean."""
+
+    async def work(pd: PdClient, as_json: bool) -> None:
+        from raftly.server.config import render
+
+        told = await _ask(pd, "config")
+        if name is not None and name not in told:
+            raise click.ClickException(f"there is no option {name!r}; there are {', '.join(told)}")
+        chosen = told if name is None else {name: told[name]}
+        if as_json:
+            print_json(chosen)
+        else:
+            click.echo("\n".join(f"{option} = {render(value)}" for option, value in chosen.items()))
+
+    _run(ctx, work)
+
+
+@config.command("set")
+@click.argument("name")
+@click.argument("value")
+@click.pass_context
+def set_config(ctx: click.Context, name: str, value: str) -> None:
+    """Set option NAME to VALUE, as in 30m, 20MiB, 4, false, or zone,host; at once, and for all members."""
+    _tell(ctx, "set-config", name=name, value=value)
 
 
 # --- regions ---------------------------------------------------------------------------------------------------

@@ -2,6 +2,10 @@
 
 do                 arguments
 state              -                          all that it knows, as /state does
+config             -                          the options of scheduling, as they are written in a file
+set-config         name, value                one of them: all members have it, also when they start again
+remove-member      member (id or name)        a member of the placement driver leaves it, for good
+label-store        store, labels              where it stands; an empty text takes a label away
 remove-store       store                      let it be drained; it is gone for good then
 restore-store      store                      let it be as before, if it is not gone yet
 transfer-leader    region, store              let the replica on that store lead

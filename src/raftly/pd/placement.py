@@ -11,7 +11,7 @@ from typing import ClassVar, Final, final
 
 from raftly.base.heartbeats import RegionReport
 from raftly.base.region import PeerId, RegionId, StoreId, decode_region
-from raftly.base.store_meta import StoreMeta, StoreState
+from raftly.base.store_meta import VALUE_LAYOUT, StoreMeta, StoreState
 from raftly.errors import DecodeError
 from raftly.node import command, log_time_us, query
 from raftly.pd.config import ScheduleConfig
@@ -78,6 +78,11 @@ class SavedRegion:
     leader: PeerId
     term: int = 0
 
+
+ID_MAX: Final = (1 << 62) - 1
+"""Of what others choose: above it there are ids enough for ever."""
+LABELS_MAX: Final = 32
+LABEL_CHARS_MAX: Final = 256
 
 OFFLINE: Final = int(StoreState.OFFLINE)
 TOMBSTONE: Final = int(StoreState.TOMBSTONE)
@@ -168,17 +173,21 @@ class Placement:
         peer = first.peer_on(store.id)
         if first.start_key or first.end_key or peer is None or not store.id or not first.id:
             raise Refused("INVALID_VALUE", "the first region holds all keys and has a peer on the store that brings it")
+        highest = max(first.id, store.id, *(each.id for each in first.peers))
+        if highest > ID_MAX:
+            raise Refused("INVALID_VALUE", f"id {highest} is too large, at most {ID_MAX} is possible")
         self._take_store(store)
-        self.next_id = max(self.next_id, 1 + max(first.id, store.id, *(each.id for each in first.peers)))
+        self.next_id = max(self.next_id, 1 + highest)
         self.regions[first.id] = SavedRegion(region, peer.id)
         self.is_bootstrapped = True
 
     @command
     def put_store(self, store: StoreRow) -> None:
-        """A store tells who and where it is. What the cluster decided about it stays.
+        """A store tells who and where it is. What the cluster decided about it stays, and labels that it does not tell.
 
         Raises:
-            Refused: there is no cluster yet, the store is a tombstone, or another one is at its address.
+            Refused: there is no cluster yet, the store is a tombstone, another one is at its address, or its values
+                are laid out otherwise than the others'.
         """
         if not self.is_bootstrapped:
             raise Refused("NOT_BOOTSTRAPPED", "the cluster has no region yet")
@@ -189,9 +198,13 @@ class Placement:
         known = self.stores.get(store.id)
         if known is not None and known.state == TOMBSTONE:
             raise Refused("STORE_TOMBSTONE", f"store {store.id} was drained and removed; its id is not used again")
+        if not 1 <= store.id <= ID_MAX:
+            raise Refused("INVALID_VALUE", f"{store.id} is no id of a store: the placement driver gives ids out")
         for other in self.stores.values():
-            if other.id != store.id and other.state != TOMBSTONE and store.address and other.address == store.address:
-                raise Refused("DUPLICATED_ENTRY", f"store {other.id} is at {store.address} already")
+            if other.id != store.id and other.state != TOMBSTONE:
+                _check_beside(store, other)
+        store.labels = (known.labels if known is not None else {}) | store.labels
+        _check_labels(store.labels)
         store.state = UP if known is None else known.state
         self.stores[store.id] = store
 
@@ -232,12 +245,19 @@ class Placement:
 
     @command
     def label_store(self, store_id: StoreId, labels: dict[str, str]) -> None:
-        """Say where a store stands, until it says so itself when it starts next.
+        """Say where a store stands; an empty value takes a label away. What it says itself when it starts counts more.
 
         Raises:
-            Refused: it is not known.
+            Refused: it is not known, or gone; a label is too long, or is not to be chosen; there are too many.
         """
-        self._store(store_id).labels = labels
+        store = self._store(store_id)
+        if store.state == TOMBSTONE:
+            raise Refused("STORE_TOMBSTONE", f"store {store_id} is gone already")
+        if VALUE_LAYOUT in labels:
+            raise Refused("INVALID_VALUE", f"{VALUE_LAYOUT} tells how the store's values are laid out: it stays")
+        merged = {name: value for name, value in (store.labels | labels).items() if value}
+        _check_labels(merged)
+        store.labels = merged
 
     def _store(self, store_id: StoreId) -> StoreRow:
         store = self.stores.get(store_id)
@@ -299,6 +319,32 @@ class Placement:
             if not barrier.until_us or barrier.until_us > now_us
         }
         return points.txn, points.gc, {name: (barrier.ts, barrier.ttl_s(now_us)) for name, barrier in live.items()}
+
+
+def _check_beside(store: StoreRow, other: StoreRow) -> None:
+    """Raises Refused: the two cannot be in one cluster."""
+    if store.address and store.address == other.address:
+        raise Refused("DUPLICATED_ENTRY", f"store {other.id} is at {store.address} already")
+    if store.peer_address and store.peer_address == other.peer_address:
+        raise Refused("DUPLICATED_ENTRY", f"store {other.id} is at {store.peer_address} already, for other stores")
+    own, theirs = store.labels.get(VALUE_LAYOUT), other.labels.get(VALUE_LAYOUT)
+    if own is not None and theirs is not None and own != theirs:
+        word = "true" if theirs == "1" else "false"
+        raise Refused(
+            "INVALID_VALUE",
+            f"this cluster's stores have storage.ttl = {word}, since values are laid out alike everywhere: start an"
+            f" empty store {store.id} with the same",
+        )
+
+
+def _check_labels(labels: dict[str, str]) -> None:
+    """Raises Refused: there are too many, or one is too long."""
+    if len(labels) > LABELS_MAX:
+        raise Refused("INVALID_VALUE", f"{len(labels)} labels are too many for a store, it may have {LABELS_MAX}")
+    for name, value in labels.items():
+        if not name or max(len(name), len(value)) > LABEL_CHARS_MAX:
+            problem = f"label {name[:40]!r} has no name, or more than {LABEL_CHARS_MAX} characters"
+            raise Refused("INVALID_VALUE", problem)
 
 
 def report_of(saved: SavedRegion) -> RegionReport | None:

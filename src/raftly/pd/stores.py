@@ -18,7 +18,7 @@ from typing import final
 
 from raftly.base.heartbeats import StoreStats
 from raftly.base.region import StoreId
-from raftly.base.store_meta import StoreMeta, StoreState
+from raftly.base.store_meta import VALUE_LAYOUT, StoreMeta, StoreState
 from raftly.pd.config import ScheduleConfig
 
 
@@ -89,7 +89,7 @@ class Stores:
             self._stores[meta.id] = StoreInfo(meta, StoreStats(meta.id), now_s)
         else:
             known.meta = meta
-        self.has_labels = self.has_labels or bool(meta.labels)
+        self.has_labels = self.has_labels or any(label != VALUE_LAYOUT for label in meta.labels)
 
     def keep(self, metas: Mapping[StoreId, StoreMeta], now_s: float) -> None:
         """These are all there are."""

@@ -21,6 +21,8 @@ from raftly.errors import ConfigError
 
 __all__ = [
     "Explained",
+    "as_size",
+    "as_time",
     "duration",
     "explain",
     "flag",
@@ -159,6 +161,23 @@ def _reads(units: Mapping[str, float], kind: type[T]) -> Callable[[object], T]:
         return kind(float(match[1]) * units[match[2]])  # type: ignore[call-arg]
 
     return read
+
+
+def as_size(count: int) -> str:
+    """So many bytes as they are written: in the largest unit of which they are a whole number."""
+    return _written(count, _SIZES, 1)
+
+
+def as_time(seconds: float) -> str:
+    """Seconds as they are written, to the millisecond."""
+    return _written(round(seconds * 1000), {unit: round(each * 1000) for unit, each in _TIMES.items()}, 1000)
+
+
+def _written(amount: int, units: Mapping[str, int], of_nothing: int) -> str:
+    unit = max((unit for unit, each in units.items() if amount % each == 0), key=units.__getitem__)
+    if not amount:
+        unit = next(unit for unit, each in units.items() if each == of_nothing)
+    return f"{amount // units[unit]}{unit}"
 
 
 def _bounded(read: Callable[[object], Any], at_least: object, at_most: object) -> Callable[[object], object]:

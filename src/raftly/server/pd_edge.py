@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Final, Protocol, TypeVar, final
 
-from raftly.base.heartbeats import DownPeer, RegionReport, StoreStats
+from raftly.base.heartbeats import DownPeer, RegionReport
 from raftly.base.operators import ChangePeers, MergeInto, Operator, PeerChange, SplitRegion, TransferLeader
 from raftly.client.wire import epoch_message, peer_message, peer_of, region_message, region_of
 from raftly.errors import DecodeError, LimitExceeded, NotLeader, RaftlyError, Retry
@@ -157,48 +157,6 @@ def report_of(message: pb.RegionHeartbeatRequest) -> RegionReport:
         max(0, interval.end_timestamp - interval.start_timestamp),
         tuple(DownPeer(peer_of(down.peer), down.down_seconds) for down in message.down_peers),
         tuple(map(peer_of, message.pending_peers)),
-    )
-
-
-def stats_of(message: pb.StoreStats) -> StoreStats:
-    """What a store tells."""
-    interval = message.interval
-    return StoreStats(
-        message.store_id,
-        message.capacity,
-        message.available,
-        message.used_size,
-        message.region_count,
-        message.sending_snap_count,
-        message.receiving_snap_count,
-        message.applying_snap_count,
-        message.start_time,
-        message.is_busy,
-        message.bytes_written,
-        message.keys_written,
-        message.bytes_read,
-        message.keys_read,
-        max(0, interval.end_timestamp - interval.start_timestamp),
-    )
-
-
-def stats_message(stats: StoreStats) -> pb.StoreStats:
-    """The same back."""
-    return pb.StoreStats(
-        store_id=stats.store_id,
-        capacity=stats.capacity,
-        available=stats.available,
-        used_size=stats.used,
-        region_count=stats.region_count,
-        sending_snap_count=stats.snapshots_sending,
-        receiving_snap_count=stats.snapshots_receiving,
-        applying_snap_count=stats.snapshots_applying,
-        start_time=stats.start_time_s,
-        is_busy=stats.is_busy,
-        bytes_written=stats.bytes_written,
-        keys_written=stats.keys_written,
-        bytes_read=stats.bytes_read,
-        keys_read=stats.keys_read,
     )
 
 

@@ -27,9 +27,10 @@ from raftly.proto import metapb_pb2, pdpb_rpc
 from raftly.proto import pdpb_pb2 as pb
 from raftly.rpc import RpcError, Service, StatusCode, bind
 from raftly.rpc.service import Bound, files_of
-from raftly.server.pd_edge import PATIENCE_S, Edge, report_of, stats_message, stats_of, status_of, step_message
+from raftly.server.pd_edge import PATIENCE_S, Edge, report_of, status_of, step_message
 from raftly.server.pd_gc import GcHandlers
 from raftly.server.pd_regions import RegionHandlers
+from raftly.server.store_stats import stats_message, stats_of
 
 __all__ = ["pd_service"]
 
@@ -87,6 +88,8 @@ class ClusterHandlers:
         return pb.GetMembersResponse(header=self._edge.header(), members=members, leader=named, etcd_leader=named)
 
     def _leader_row(self) -> MemberRow | None:
+        if self._member.node.failure is not None:
+            return None  # it was removed: what it knows is of the past
         state = self._member.state
         leadership = self._member.node.leadership().value
         return state.members.get(leadership.leader) if state.cluster_id else None

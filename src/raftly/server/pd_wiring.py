@@ -9,42 +9,16 @@ from dataclasses import asdict
 from raftly.client.channels import split_address
 from raftly.errors import RaftlyError
 from raftly.node import Replicated
-from raftly.pd.config import ScheduleConfig
 from raftly.pd.placement import Placement
-from raftly.server.config import PdConfig, ScheduleSection
+from raftly.server.config import PdConfig
 from raftly.server.families import metrics_page, process_families
 from raftly.server.pd_main import PdOptions, PdServer
+from raftly.server.pd_schedule import schedule_config
 from raftly.server.process import Started, bound_address
 from raftly.server.status import Pages, json_page
 from raftly.server.wiring import peer_tcp, server_tls, start_status
 
 __all__ = ["pd_options", "start_pd"]
-
-
-def schedule_config(section: ScheduleSection) -> ScheduleConfig:
-    """What the cluster is told."""
-    return ScheduleConfig(
-        max_replicas=section.max_replicas,
-        location_labels=section.location_labels,
-        isolation_level=section.isolation_level,
-        disconnected_after_s=section.disconnected_after,
-        down_after_s=section.down_after,
-        low_space_ratio=section.low_space_ratio,
-        leader_limit=section.leader_limit,
-        region_limit=section.region_limit,
-        replica_limit=section.replica_limit,
-        hot_limit=section.hot_limit,
-        merge_limit=section.merge_limit,
-        store_limit=section.store_limit,
-        merge_bytes_max=section.merge_size,
-        merge_keys_max=section.merge_keys,
-        split_merge_interval_s=section.split_merge_interval,
-        region_bytes_max=section.region_size_max,
-        balance_leaders=section.balance_leaders,
-        balance_regions=section.balance_regions,
-        balance_hot=section.balance_hot,
-        merge=section.merge,
-    )
 
 
 def pd_options(config: PdConfig) -> PdOptions:

@@ -35,6 +35,7 @@ from raftly.client.wire import peer_message, peer_of, region_message, region_of,
 from raftly.errors import RaftlyError
 from raftly.proto import pdpb_pb2, pdpb_rpc
 from raftly.rpc import ClientCall, RpcError
+from raftly.server.store_stats import stats_message
 
 __all__ = ["GrpcPlacement"]
 
@@ -108,24 +109,7 @@ class GrpcPlacement:
 
     async def store_heartbeat(self, stats: StoreStats) -> None:
         """How this store does."""
-        message = pdpb_pb2.StoreStats(
-            store_id=stats.store_id,
-            capacity=stats.capacity,
-            available=stats.available,
-            used_size=stats.used,
-            region_count=stats.region_count,
-            sending_snap_count=stats.snapshots_sending,
-            receiving_snap_count=stats.snapshots_receiving,
-            applying_snap_count=stats.snapshots_applying,
-            start_time=stats.start_time_s,
-            is_busy=stats.is_busy,
-            bytes_written=stats.bytes_written,
-            keys_written=stats.keys_written,
-            bytes_read=stats.bytes_read,
-            keys_read=stats.keys_read,
-            interval=_interval(stats.interval_s),
-        )
-        await self._pd.call(pdpb_rpc.PD_STORE_HEARTBEAT, pdpb_pb2.StoreHeartbeatRequest(stats=message))
+        await self._pd.call(pdpb_rpc.PD_STORE_HEARTBEAT, pdpb_pb2.StoreHeartbeatRequest(stats=stats_message(stats)))
         self._heartbeats.follow_leader()
 
     async def region_heartbeat(self, report: RegionReport) -> Operator | None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from raftly.base.rand import SplitMix64
-from raftly.base.store_meta import StoreMeta
+from raftly.base.store_meta import VALUE_LAYOUT, StoreMeta
 from raftly.client.channels import split_address
 from raftly.client.errors import NotDone
 from raftly.client.pd import PdClient
@@ -184,7 +184,7 @@ async def start_store(config: StoreConfig) -> Started:
             clients.advertised,
             peers.advertised,
             status.advertised if status else "",
-            dict(config.labels),
+            {**config.labels, VALUE_LAYOUT: str(int(config.storage.ttl))},
             version=version("raftly"),
         )
         (directory / "raft").mkdir(parents=True, exist_ok=True)

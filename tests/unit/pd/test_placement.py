@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,7 @@ from raftly.node.log_time import at
 from raftly.node.machine import StateMachine
 from raftly.pd.config import ScheduleConfig
 from raftly.pd.errors import Refused
-from raftly.pd.placement import MemberRow, Placement, SavedRegion, report_of, row_of
+from raftly.pd.placement import ID_MAX, MemberRow, Placement, SavedRegion, report_of, row_of
 from tests.support.states import restore, saved
 
 FIRST = Region(2, b"", b"", RegionEpoch(1, 1), (Peer(3, 1),))
@@ -58,6 +59,7 @@ def test_bootstrap() -> None:
         encode_region(Region(2, b"", b"z", RegionEpoch(), (Peer(3, 1),))),
         encode_region(Region(2, b"", b"", RegionEpoch(), (Peer(3, 2),))),
         encode_region(Region(0, b"", b"", RegionEpoch(), (Peer(3, 1),))),
+        encode_region(Region(2, b"", b"", RegionEpoch(), (Peer(ID_MAX + 1, 1),))),
         b"no region",
         b"",
     ],
@@ -74,6 +76,10 @@ def test_stores() -> None:
     placement = begun()
     assert placement.stores[2].meta() == store(2)
     refused("DUPLICATED_ENTRY", lambda: placement.put_store(row_of(store(9, "s2:1"))))
+    for id_ in (0, ID_MAX + 1, (1 << 64) - 1):  # ids would be used up
+        refused("INVALID_VALUE", lambda id_=id_: placement.put_store(row_of(store(id_, "far:1"))))  # type: ignore[misc]
+    placement.put_store(row_of(replace(store(2), peer_address="s2:2")))
+    refused("DUPLICATED_ENTRY", lambda: placement.put_store(row_of(replace(store(3), peer_address="s2:2"))))
     placement.put_store(row_of(store(2, "elsewhere:1")))
     assert placement.stores[2].address == "elsewhere:1"
     placement.put_store(row_of(store(100)))

@@ -11,7 +11,7 @@ import pytest
 from raftly.base.heartbeats import RegionReport, StoreStats
 from raftly.base.operators import Operator, SplitRegion, TransferLeader
 from raftly.base.region import Peer, Region, RegionEpoch
-from raftly.base.store_meta import StoreMeta
+from raftly.base.store_meta import VALUE_LAYOUT, StoreMeta
 from raftly.client.errors import PlacementRefused
 from raftly.client.pd import PdClient
 from raftly.errors import RaftlyError
@@ -389,7 +389,86 @@ def test_three_members_and_one_that_leads_dies(tmp_path: Path) -> None:
     run(main)
 
 
-def test_a_member_joins(tmp_path: Path) -> None:
+def test_options_are_set_shown_and_kept(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with one(tmp_path, schedule=ScheduleConfig(leader_limit=9)) as (pd, client):
+            before = await client.admin("config")
+            assert isinstance(before, dict)
+            assert (before["leader_limit"], before["down_after"], before["merge_size"]) == (9, "30m", "20MiB")
+            assert await client.admin("set-config", {"name": "down_after", "value": "90s"}) == {"down_after": "90s"}
+            await client.admin("set-config", {"name": "merge", "value": "false"})
+            both = {"name": "location_labels", "value": "dc,host"}, {"name": "isolation_level", "value": "dc"}
+            for each in both:
+                await client.admin("set-config", each)
+            assert pd.member.leader().cluster.config.down_after_s == 90.0, "rules see it at once"
+            refused: list[tuple[object, object, str]] = [
+                ("down_after", "soon", "down_after must be a string of a number and a unit"),
+                ("down_after", 90, "down_after must be a string"),
+                ("down_aftr", "1s", "down_aftr is no option; the nearest is down_after"),
+                ("max_replicas", "0", "max_replicas must be at least 1, at most 15, and is 0"),
+                ("isolation_level", "rack", "must be one of location_labels"),
+                ("merge", "perhaps", "merge must be true or false"),
+                ("", None, "is no option"),
+            ]
+            for name, value, why in refused:
+                with pytest.raises(PlacementRefused, match=why):
+                    await client.admin("set-config", {"name": name, "value": value})
+            many = [client.admin("set-config", {"name": f"{kind}_limit", "value": 1}) for kind in ("hot", "region")]
+            await asyncio.gather(*many)  # neither undoes the other
+            after = await client.admin("config")
+        async with one(tmp_path, schedule=ScheduleConfig(leader_limit=5)) as (_, client):
+            told = await client.admin("config")
+            assert told == after
+            assert isinstance(told, dict)
+            assert told == before | {
+                "down_after": "90s",
+                "merge": False,
+                "location_labels": ["dc", "host"],
+                "isolation_level": "dc",
+                "hot_limit": 1,
+                "region_limit": 1,
+            }
+
+    run(main)
+
+
+def test_stores_are_labelled_and_their_values_laid_out_alike(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with one(tmp_path) as (pd, client):
+            placement = GrpcPlacement(client)
+            first = store(1, labels={"zone": "a", VALUE_LAYOUT: "1"})
+            assert await placement.bootstrap(first, FIRST)
+            await placement.put_store(store(2, labels={VALUE_LAYOUT: "1"}))
+            await placement.put_store(store(3))  # of a release that did not tell
+            with pytest.raises(PlacementRefused, match=r"stores have storage\.ttl = true.*start an empty store 4"):
+                await placement.put_store(store(4, labels={VALUE_LAYOUT: "0"}))
+            labels = {"zone": "b", "host": "h1"}
+            assert await client.admin("label-store", {"store": 2, "labels": labels}) == {}
+            assert (await client.get_store(2)).labels == labels | {VALUE_LAYOUT: "1"}
+            info = pd.member.leader().cluster.stores.get(2)
+            assert info is not None
+            assert info.meta.labels["zone"] == "b", "rules see it at once"
+            await placement.put_store(store(2, labels={"zone": "c", VALUE_LAYOUT: "1"}))  # it starts again
+            assert (await client.get_store(2)).labels == {"zone": "c", "host": "h1", VALUE_LAYOUT: "1"}
+            await client.admin("label-store", {"store": 2, "labels": {"host": ""}})
+            assert (await client.get_store(2)).labels == {"zone": "c", VALUE_LAYOUT: "1"}
+            refused: list[tuple[dict[str, object], str]] = [
+                ({"store": 9, "labels": labels}, "no store 9"),
+                ({"store": 2, "labels": ["zone"]}, "labels must be names with text"),
+                ({"store": 2, "labels": {"zone": 1}}, "labels must be names with text"),
+                ({"store": 2, "labels": {VALUE_LAYOUT: "0"}}, "it stays"),
+                ({"store": 2, "labels": {"z" * 257: "a"}}, "more than 256 characters"),
+                ({"store": 2, "labels": {str(n): "a" for n in range(33)}}, "too many"),
+            ]
+            for arguments, why in refused:
+                with pytest.raises(PlacementRefused, match=why):
+                    await client.admin("label-store", arguments)
+            await placement.close()
+
+    run(main)
+
+
+def test_a_member_joins_and_leaves(tmp_path: Path) -> None:
     async def main() -> None:
         async with one(tmp_path / "1") as (first, client):
             await client.members()
@@ -402,6 +481,15 @@ def test_a_member_joins(tmp_path: Path) -> None:
                 assert second.member.state.cluster_id == client.cluster_id
                 with pytest.raises(RaftlyError):
                     await second.member.call(Placement.reserve_ids, 1)
+                for named, why in (("pd-9", r"no member is called 'pd-9'; there are 1 \(pd-1\), 2 \(pd-2\)"), (7, "7")):
+                    with pytest.raises(PlacementRefused, match=why):
+                        await client.admin("remove-member", {"member": named})
+                assert await client.admin("remove-member", {"member": "pd-1"}, timeout_s=30.0) == {"removed": 1}
+                while [member.id for member in (await client.members()).members] != [2]:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)  # until the first has heard that it is none any more
+                with pytest.raises(PlacementRefused, match="voter"):
+                    await client.admin("remove-member", {"member": 2})
+                assert await client.timestamp() > 0
             finally:
                 await second.stop()
 
