@@ -2,46 +2,25 @@
 
 from __future__ import annotations
 
-import importlib
-import re
 import sys
-from pathlib import Path
 from types import FrameType
 
 import pytest
 
 from raftly.cli.form import core_form
 from raftly.core.log import RaftLog
-from raftly.demo.source import AnyFunction
+from tests.docs.walks import function_of, names, steps
 from tests.support.nodes import Nodes, Register
 from tests.support.virtual import run
 
-PAGE = Path(__file__).parents[2] / "docs" / "walk.md"
-ROW = re.compile(r"\| (leader|follower) \| `([\w.]+)` \| \S")
-NAME = re.compile(r"`((?:node|core|storage|transport)\.\w+\.[\w.]+)`")
-
-
-def steps() -> list[tuple[str, str]]:
-    """Who, and what runs there."""
-    return ROW.findall(PAGE.read_text("utf-8"))
-
-
-def function_of(name: str) -> AnyFunction:
-    """As `core.log.RaftLog.append`; everything before the first capital letter is the module, or all but the last."""
-    parts = name.split(".")
-    classes = [place for place, part in enumerate(parts) if part[0].isupper()]
-    split = classes[0] if classes else len(parts) - 1
-    found: AnyFunction = importlib.import_module(".".join(["raftly", *parts[:split]]))  # type: ignore[assignment]
-    for part in parts[split:]:
-        found = getattr(found, part)
-    return found
+PAGE = "walk.md"
 
 
 def test_every_name_on_the_page_is_a_function() -> None:
-    names = set(NAME.findall(PAGE.read_text("utf-8")))
-    assert len(names) > 40
-    assert {name for _, name in steps()} < names
-    for name in names:
+    found = names(PAGE)
+    assert len(found) > 40
+    assert {name for _, name in steps(PAGE)} < found
+    for name in found:
         assert callable(function_of(name)), name
     assert function_of("core.log.RaftLog.append") is RaftLog.append
 
@@ -92,5 +71,5 @@ def test_the_steps_run_in_the_order_of_the_page() -> None:
     tell = "core.replication.maybe_tell_commit"
     seen = [("leader" if name in {teller, tell} else roles.get(node, ""), name) for node, name in calls.made]
     remaining = iter(seen)
-    for step in steps():
+    for step in steps(PAGE):
         assert step in remaining, f"{step} did not run behind the steps before it"
