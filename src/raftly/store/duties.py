@@ -42,6 +42,7 @@ _SOON_S: Final = 1.0  # a region with peers that catch up is reported again afte
 _SLEEPERS: Final = 10  # times as long between reports of a region that sleeps: they would be most of what it costs
 _TOGETHER_S: Final = 0.5  # reports of regions that sleep are made so far apart, with all that are due by then
 _PHASE: Final = 0.6180339887498949  # of a turn between two regions' places in it, so that any number lies evenly
+_FLOW_S: Final = 10.0  # what is read and written is told as often at most: it is hot by several reports in a row
 _DOWN_S: Final = 2.0  # a peer that was heard since is not down
 _ADMIN_S: Final = 10.0
 
@@ -94,6 +95,7 @@ class Duties:
         self._working: set[asyncio.Task[None]] = set()
         self._heard: dict[PeerId, float] = {}  # when a leader here last heard a peer
         self._weighed: dict[RegionId, tuple[int, int, int]] = {}  # written, version, and bytes as of them
+        self._flowed: dict[RegionId, tuple[float, int, int]] = {}  # when it was told, written and read until then
 
     def start(self) -> None:
         """Begin."""
@@ -216,7 +218,8 @@ class Duties:
     async def _begin_report(self, region_id: RegionId) -> None:
         peer = self._peers.all.get(region_id)
         if peer is None or not peer.is_leader:
-            self._due.pop(region_id, None)  # whoever leads reports
+            for known in (self._due, self._weighed, self._flowed):
+                known.pop(region_id, None)  # whoever leads reports
             return
         loop = asyncio.get_running_loop()
         if region_id in self._reporting or not peer.knows_all:
@@ -285,10 +288,28 @@ class Duties:
         if weighed is None or weighed[:2] != (peer.written_bytes, region.epoch.version):
             size = self._engine.approximate_bytes(data_key(region.start_key), data_end_key(region.end_key))
             weighed = self._weighed[region.id] = (peer.written_bytes, region.epoch.version, size)
-        size = weighed[2]
+        written, read, seconds = self._flow(peer, now)
         return RegionReport(
-            region, peer.own(), peer.term, size, peer.keys, down_peers=tuple(down), pending_peers=tuple(pending)
+            region,
+            peer.own(),
+            peer.term,
+            weighed[2],
+            peer.keys,
+            bytes_written=written,
+            bytes_read=read,
+            interval_s=seconds,
+            down_peers=tuple(down),
+            pending_peers=tuple(pending),
         )
+
+    def _flow(self, peer: RegionPeer, now: float) -> tuple[int, int, int]:
+        """Bytes written and read in so many seconds, since that was told last; nothing in none: it is not told yet."""
+        region_id, counted = peer.region.id, (now, peer.written_bytes, peer.meter.read_bytes)
+        began, written, read = self._flowed.setdefault(region_id, counted)
+        if now - began < _FLOW_S:
+            return 0, 0, 0
+        self._flowed[region_id] = counted
+        return max(0, counted[1] - written), max(0, counted[2] - read), int(now - began)
 
     async def _execute(self, peer: RegionPeer, operator: Operator) -> None:
         """Do one step, if it is still to be done."""

@@ -60,7 +60,7 @@ from raftly.store.merging import (
     refuse_while_merging,
 )
 from raftly.store.ops import Op
-from raftly.store.reader import EngineReader
+from raftly.store.reader import EngineReader, Meter
 from raftly.store.region_state import PeerState, RegionState, put_region_state
 from raftly.store.shared import OVERTAKEN, Answer, Shared, explain
 
@@ -90,6 +90,7 @@ class RegionPeer:
         "leaderless_ticks",
         "log_floor",
         "merging",
+        "meter",
         "peer_id",
         "region",
         "shared",
@@ -112,6 +113,7 @@ class RegionPeer:
         self.leaderless_ticks = 0
         self.is_expelled = bool(region.peers) and region.peer(peer_id) is None
         """It applied its own removal. It stays, and votes, until it hears that nobody can need it any more."""
+        self.meter = Meter()
         self.written_bytes = 0
         self.checked_bytes = 0  # of them, when it was last looked at for a split
         self.keys = 0
@@ -251,7 +253,7 @@ class RegionPeer:
         self._check(ctx, needs_leader=not ctx.replica_read)
         if self._reads is not None and self._reads.by_lease():
             self.idle_ticks = 0
-            return EngineReader(self.shared.round.engine, self.region)
+            return EngineReader(self.shared.round.engine, self.region, self.meter)
         return None
 
     async def read(self, ctx: RequestContext, deadline: float) -> EngineReader:
@@ -264,7 +266,7 @@ class RegionPeer:
         except RaftlyError as error:
             raise explain(error, self.region) from error
         self._check(ctx, needs_leader=False)  # the region may have changed meanwhile
-        return EngineReader(self.shared.round.engine, self.region)
+        return EngineReader(self.shared.round.engine, self.region, self.meter)
 
     def reads(self) -> Reads:
         """Made when the first read comes: most regions of a store have none."""

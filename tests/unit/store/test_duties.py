@@ -9,6 +9,7 @@ import pytest
 from raftly.base.heartbeats import RegionReport
 from raftly.base.operators import Operator
 from raftly.engine.base import CF_DEFAULT
+from raftly.pd.config import ScheduleConfig
 from raftly.pd.local import LocalPlacement
 from raftly.store.duties import next_turn
 from raftly.store.ops import Put
@@ -120,6 +121,42 @@ def test_a_new_leader_of_the_driver_soon_knows_all_regions_that_sleep_and_never_
         await asyncio.sleep(20.0)
         assert 200 <= len(told) < 450
         assert all(peer and peer.group and peer.group.asleep for peer in peers), "it wakes none"
+        await cluster.stop()
+
+    run(main())
+
+
+def test_what_is_written_and_read_is_told_and_makes_a_region_hot_only_when_it_lasts() -> None:
+    async def main() -> None:
+        cluster = Cluster(1)
+        await cluster.start()
+        cluster.placement.placement.configure(ScheduleConfig(hot_write_bytes_s=200, hot_read_bytes_s=3000))
+        driver = cluster.placement.leader
+        driver.on_placement(cluster.placement.placement, 0.0)
+        store, peer = await cluster.leader()
+        hot = driver.cluster.hot
+
+        async def work(seconds: float) -> None:
+            until = asyncio.get_running_loop().time() + seconds
+            while asyncio.get_running_loop().time() < until:
+                await store.write(cluster.context(peer), [Put(CF_DEFAULT, b"k", b"v" * 500)], soon())
+                for _ in range(5):
+                    at_once = store.read_now(cluster.context(peer))
+                    assert at_once is not None
+                    at_once.get(CF_DEFAULT, b"k")
+                    (await store.read(cluster.context(peer), soon())).get_many(CF_DEFAULT, [b"k", b"l"])
+                await asyncio.sleep(1.0)
+
+        await work(25.0)
+        assert len(hot) == 1
+        assert hot.hot() == [], "reports come every second, and it was busy for too short a time"
+        await work(20.0)
+        ((region_id, flow),) = hot.hot()
+        assert region_id == peer.region.id
+        assert 500 < flow.write < 700
+        assert 4000 < flow.read < 6000
+        await asyncio.sleep(80.0)
+        assert hot.hot() == []
         await cluster.stop()
 
     run(main())
