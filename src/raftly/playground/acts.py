@@ -20,9 +20,9 @@ from raftly.playground.processes import Kind, Process, State
 __all__ = ["Acts"]
 
 STOP_S: Final = 15.0
-BALANCE_S: Final = 60.0
+BALANCE_S: Final = 120.0
 WATCH_S: Final = 10.0
-SETTLE_S: Final = 30.0
+SETTLE_S: Final = 60.0
 REPLICAS: Final = 3  # of each region, as a placement driver is told by default
 VALUE: Final = b"x" * 100
 REGIONS_SHOWN: Final = 40
@@ -172,18 +172,25 @@ class Acts:
 
     async def _watch(self, words: Sequence[str]) -> Step:
         seconds = _number(words[0]) if words else WATCH_S
-        until = time.monotonic() + seconds
+        changes, _, _ = await self._tell_changes(lambda _: False, seconds)
+        return Step([f"{changes} change{'' if changes == 1 else 's'} in {seconds:g} s"])
+
+    async def _tell_changes(self, holds: Callable[[Picture], bool], within_s: float) -> tuple[int, Picture, bool]:
+        """Tell what regions do, as it happens, until `holds`; how many, the last picture, does it?"""
         before = await self._cluster.picture()
         changes = 0
-        while time.monotonic() < until:
-            await asyncio.sleep(0.2)
-            now = await self._cluster.picture()
+
+        def look(now: Picture) -> bool:
+            nonlocal before, changes
             for line in self._changes(before, now):
                 self._note(line)
                 changes += 1
             if not now.problem:
                 before = now
-        return Step([f"{changes} changes in {seconds:g} s"])
+            return holds(now)
+
+        picture, is_so = await self._cluster.wait(look, within_s)
+        return changes, picture, is_so
 
     def _changes(self, before: Picture, now: Picture) -> list[str]:
         known = {placed.region.id: placed for placed in before.regions}
@@ -296,13 +303,13 @@ class Acts:
         seconds = _number(words[0]) if words else BALANCE_S
         begun = time.monotonic()
         ids = [self._cluster.store_id(process) for process in self._cluster.running_stores()]
-        picture, fair = await self._cluster.wait(lambda now: self._is_fair(now, ids), seconds)
+        _, picture, is_fair = await self._tell_changes(lambda now: self._is_fair(now, ids), seconds)
         told = ", ".join(
-            f"{process.name} holds {picture.peers_on(self._cluster.store_id(process))} regions and leads "
+            f"{process.name} holds {_regions(picture.peers_on(self._cluster.store_id(process)))} and leads "
             f"{picture.leaders_on(self._cluster.store_id(process))}"
             for process in self._cluster.running_stores()
         )
-        if picture.problem or not fair:
+        if not is_fair:
             return Step([picture.problem or f"after {seconds:g} s not every store has its share: {told}"], ok=False)
         return Step([f"{told}, after {time.monotonic() - begun:.1f} s"])
 

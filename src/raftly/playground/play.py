@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -131,7 +131,8 @@ def play(options: Options, teller: Teller, mode: Mode) -> int:
             thread.run(cluster.start(options.members, options.stores, options.base_port))
             if mode.serve:
                 return _serve(cluster)
-            _greet(cluster, teller, time.monotonic() - begun)
+            stays = mode.ask or mode.script is not None
+            _greet(cluster, teller, time.monotonic() - begun, stays=stays)
             player = Player(thread, cluster, teller, options.speed)
             if mode.script is not None:
                 return 0 if player.play(mode.script, echo=True) else 1
@@ -139,32 +140,50 @@ def play(options: Options, teller: Teller, mode: Mode) -> int:
                 teller.note(GREETING)
                 player.play(prompt.lines(COMMANDS), echo=False)
                 return 1 if player.lost else 0
-            return 0 if player.tour() else 1
+            went_well = player.tour()
+            teller.end("try next", Step(_next_lines()), 0.0)
+            return 0 if went_well else 1
         finally:
             ignore_signals()
             thread.stop(cluster.close(kill=options.data is None))
 
 
-def _greet(cluster: Cluster, teller: Teller, seconds: float) -> None:
-    """Say what there is, and three things to try that can be typed as they are."""
+def _greet(cluster: Cluster, teller: Teller, seconds: float, *, stays: bool) -> None:
+    """Say what there is, and three things to try that can be typed as they are, if it stays for long enough."""
     pd = cluster.pd_addresses()
     members, stores = len(cluster.members()), len(cluster.stores())
     what = f"{members} placement driver{'s' if members > 1 else ''} and {stores} store{'s' if stores > 1 else ''}"
+    lines = [f"{what} serve, {seconds:.1f} s after the start; their files are below {cluster.root}"]
+    if stays:
+        lines += _lines_to_try(pd)
+    facts: dict[str, object] = {"pd": pd, "stores": [cluster.address(process) for process in cluster.stores()]}
+    teller.end("start", Step(lines, facts=facts), seconds)
+
+
+def _lines_to_try(pd: Sequence[str]) -> list[str]:
     raftly = _program()
     if find_spec("tikv_client") is not None:
         read = f"from tikv_client import RawClient; print(RawClient.connect(['{pd[0]}']).get(b'hello'))"
     else:
         read = f"from raftly.client import blocking; print(blocking.connect(['{pd[0]}']).get(b'hello'))"
-    lines = [
-        f"{what} serve, {seconds:.1f} s after the start; their files are below {cluster.root}",
+    return [
         "try next, from another terminal:",
         f"  export RAFTLY_PD={','.join(pd)}",
         f"  {raftly} kv put hello world; {raftly} kv scan",
         f"  {raftly} ctl store; {raftly} ctl region",
         f'  {_shown(sys.executable)} -c "{read}"',
     ]
-    facts: dict[str, object] = {"pd": pd, "stores": [cluster.address(process) for process in cluster.stores()]}
-    teller.end("start", Step(lines, facts=facts), seconds)
+
+
+def _next_lines() -> list[str]:
+    """What to try when the tour is over, and with it the cluster."""
+    raftly = _program()
+    return [
+        "try next:",
+        f"  {raftly} playground                in a terminal: the same cluster, and a prompt to break it with",
+        f"  {raftly} playground --data here    kept in ./here, and found there again",
+        f"  {raftly} playground --json         for tests of your own: one line says where it is",
+    ]
 
 
 def _program() -> str:

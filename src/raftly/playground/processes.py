@@ -20,7 +20,7 @@ from raftly.errors import RaftlyError
 
 __all__ = ["Kind", "NotStarted", "Process", "State"]
 
-START_S: Final = 60.0
+START_S: Final = 120.0  # it takes two, and longer where much else runs
 
 
 class Kind(Enum):

@@ -40,7 +40,7 @@ class Lines:
         self._begun = time.monotonic()
 
     def note(self, text: str) -> None:
-        print(text, flush=True)
+        print(f"{INDENT}{text}", flush=True)
 
     def begin(self, line: str, about: str) -> None:
         at = f"{time.monotonic() - self._begun:6.1f} s"
@@ -54,7 +54,7 @@ class Lines:
             print(f"{INDENT}{'  '.join(cells).rstrip()}")
         mark = "" if step.ok else "! "
         for told in step.lines:
-            print(f"{INDENT}{mark}{told}")
+            print(f"{INDENT}{mark}{told}", flush=True)
 
     def verdict(self, lines: list[str], *, ok: bool) -> None:
         print()
