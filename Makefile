@@ -39,7 +39,7 @@ FASTEST := $(if $(filter compiled,$(FORMS)),$(BUILT))
 GOLDEN := $(wildcard tests/datadriven) $(wildcard $(addprefix ../shared/raft-conformance/,interaction quorum confchange))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit-plain unit-compiled golden-plain golden-compiled bench bench-core bench-engine bench-failover bench-log bench-memory bench-node bench-regions bench-remote bench-rpc bench-start bench-store behaviours tinykv mutants soak docs clean \
+.PHONY: help run test compiled unit-plain unit-compiled golden-plain golden-compiled bench bench-core bench-engine bench-failover bench-log bench-memory bench-node bench-regions bench-remote bench-rpc bench-start bench-store behaviours tinykv mutants soak docs clean \
         check check-format check-lint check-types check-docs format
 .DELETE_ON_ERROR:
 
@@ -50,6 +50,8 @@ run: $(READY) ## a placement driver and three stores as real processes, and a pr
 	@$(BIN)/raftly playground $(ARGS)
 
 test: $(addprefix golden-,$(FORMS)) $(addprefix unit-,$(FORMS)) ## all tests; core and golden scripts both plain and compiled
+
+compiled: $(FASTEST) ## the compiled form, to build/compiled, where there is a C compiler
 
 unit-plain: $(READY)
 	$(AS_PLAIN) $(PYTEST) tests
