@@ -68,7 +68,8 @@ _APPLIED: Final = [
         "a source answers reads while it is merged",
         "LIN",
         "peer",
-        "        refuse_while_merging(self)  # whatever lease or read index says: another region may have its keys by now\n",
+        "        if self.merging is not None:  # whatever lease or read index says: another region may have its keys by now\n"
+        "            refuse_while_merging(self)\n",
         "",
         "merging",
     ),

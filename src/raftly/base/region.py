@@ -97,11 +97,17 @@ class Region:
 
     def peer(self, peer_id: PeerId) -> Peer | None:
         """The peer with this id."""
-        return next((peer for peer in self.peers if peer.id == peer_id), None)
+        for peer in self.peers:
+            if peer.id == peer_id:
+                return peer
+        return None
 
     def peer_on(self, store_id: StoreId) -> Peer | None:
         """The peer on this store; a store never has two."""
-        return next((peer for peer in self.peers if peer.store_id == store_id), None)
+        for peer in self.peers:
+            if peer.store_id == store_id:
+                return peer
+        return None
 
 
 def encode_region(region: Region) -> bytes:

@@ -5,9 +5,9 @@ A key and a value are bytes. A range is half-open, [lo, hi); an empty `hi` has n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeAlias, final
+from typing import Final, Protocol, TypeAlias, TypeVar, final
 
 CF_DEFAULT: Final = "default"
 CF_LOCK: Final = "lock"
@@ -22,6 +22,7 @@ DELETE_RANGE: Final = 2
 
 Change: TypeAlias = tuple[int, str, bytes, bytes]  # PUT cf key value | DELETE cf key b"" | DELETE_RANGE cf lo hi
 KeyValue: TypeAlias = tuple[bytes, bytes]
+F = TypeVar("F")
 
 _CHANGE_BYTES: Final = 12  # what a change takes beside its key and value, about
 
@@ -30,10 +31,11 @@ _CHANGE_BYTES: Final = 12  # what a change takes beside its key and value, about
 class WriteBatch:
     """Changes that happen together or not at all, in the order they were added."""
 
-    __slots__ = ("changes", "size")
+    __slots__ = ("changes", "has_ranges", "size")
 
     def __init__(self) -> None:
         self.changes: list[Change] = []
+        self.has_ranges = False
         self.size = 0
         """Bytes of keys and values, and a little for each change."""
 
@@ -51,12 +53,30 @@ class WriteBatch:
         """Take all keys in [lo, hi) away, those that this batch put there before too."""
         if not hi or lo < hi:
             self.changes.append((DELETE_RANGE, cf, lo, hi))
+            self.has_ranges = True
             self.size += len(lo) + len(hi) + _CHANGE_BYTES
 
     def clear(self) -> None:
         """Forget all of it."""
         self.changes.clear()
+        self.has_ranges = False
         self.size = 0
+
+    def hand_out(
+        self,
+        put: Callable[[bytes, bytes, F], None],
+        delete: Callable[[bytes, F], None],
+        delete_range: Callable[[str, bytes, bytes], None],
+        families: Mapping[str, F],
+    ) -> None:
+        """Call these with every change, in order; the first two with a family as its engine knows it."""
+        for kind, cf, key, value in self.changes:
+            if kind == PUT:
+                put(key, value, families[cf])
+            elif kind == DELETE:
+                delete(key, families[cf])
+            else:
+                delete_range(cf, key, value)
 
     @property
     def is_empty(self) -> bool:

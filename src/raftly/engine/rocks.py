@@ -28,7 +28,7 @@ from threading import Lock
 from typing import Any, Final, ParamSpec, TypeVar, final
 from weakref import WeakSet
 
-from raftly.engine.base import CFS, DATA_CFS, DELETE, PUT, EngineStats, KeyValue, Snapshot, WriteBatch
+from raftly.engine.base import CFS, DATA_CFS, PUT, EngineStats, KeyValue, Snapshot, WriteBatch
 from raftly.engine.rocks_errors import storage_error
 from raftly.engine.rocks_options import RocksOptions
 from raftly.engine.size_estimate import SizeEstimate, Table
@@ -257,13 +257,11 @@ class RocksEngine:
     def _write(self, batch: WriteBatch) -> None:
         handles = self._handles
         db_batch = DbBatch(raw_mode=True)
-        for kind, cf, key, value in batch.changes:
-            if kind == PUT:
-                db_batch.put(key, value, handles[cf])
-            elif kind == DELETE:
-                db_batch.delete(key, handles[cf])
-            else:
-                db_batch.delete_range(key, value or self._end(cf, key, batch), handles[cf])
+
+        def delete_range(cf: str, lo: bytes, hi: bytes) -> None:
+            db_batch.delete_range(lo, hi or self._end(cf, lo, batch), handles[cf])
+
+        batch.hand_out(db_batch.put, db_batch.delete, delete_range, handles)
         self._db.write(db_batch)
 
     def _end(self, cf: str, lo: bytes, batch: WriteBatch) -> bytes:

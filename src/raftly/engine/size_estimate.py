@@ -51,10 +51,11 @@ class SizeEstimate:
     def on_write(self, batch: WriteBatch) -> None:
         """This was written."""
         changes = batch.changes
-        for kind, cf, lo, hi in changes:
-            if kind == DELETE_RANGE and cf in DATA_CFS:
-                stop = bisect_left(self._samples, hi) if hi else len(self._samples)
-                del self._samples[bisect_left(self._samples, lo) : stop]
+        if batch.has_ranges:
+            for kind, cf, lo, hi in changes:
+                if kind == DELETE_RANGE and cf in DATA_CFS:
+                    stop = bisect_left(self._samples, hi) if hi else len(self._samples)
+                    del self._samples[bisect_left(self._samples, lo) : stop]
         count, self._unsampled = divmod(self._unsampled + batch.size, _SAMPLE_BYTES)
         for _ in range(count):
             self._taken += 1

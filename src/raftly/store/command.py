@@ -51,6 +51,14 @@ _PEER: Final = Struct("<QQ")
 _PLACE: Final = Struct("<QQ")
 _ENTRY: Final = Struct("<QI")
 
+_pack_head: Final = _HEAD.pack
+_unpack_head: Final = _HEAD.unpack_from
+_pack_op: Final = _OP.pack
+_pack_size: Final = _SIZE.pack
+_HEAD_BYTES: Final = 10
+_OP_BYTES: Final = 6
+_SIZE_BYTES: Final = 4
+
 KIND_AT: Final = 1  # the byte of a command that says its kind
 WRITE: Final = 1
 _SPLIT, _PREPARE, _COMMIT, _ROLLBACK = 2, 3, 4, 5
@@ -58,6 +66,7 @@ _PUT, _DELETE, _DELETE_RANGE, _CAS_OP, _CAS_DELETE, _EXPIRE = 1, 2, 3, 4, 5, 6
 _EXPECTS: Final = 1
 _HAS_TTL: Final = 2
 _CF_NUMBERS: Final = {cf: number for number, cf in enumerate(DATA_CFS)}
+_CF_NAMES: Final = list(DATA_CFS)  # a tuple would be made anew at each look, once compiled
 
 
 @final
@@ -124,11 +133,11 @@ Command: TypeAlias = Write | Split | Prepare | Commit | Rollback
 
 def encode_write(version: int, ops: Sequence[Op]) -> bytes:
     """A WRITE."""
-    out = [_HEAD.pack(_VERSION, WRITE, version)]
+    out = [_pack_head(_VERSION, WRITE, version)]
     for op in ops:
         if type(op) is Put:
-            key = op.key
-            out += (_OP.pack(_PUT, _CF_NUMBERS[op.cf], len(key)), key, _SIZE.pack(len(op.value)), op.value)
+            key, value = op.key, op.value
+            out += [_pack_op(_PUT, _CF_NUMBERS[op.cf], len(key)), key, _pack_size(len(value)), value]
         elif type(op) is Delete:
             out += (_OP.pack(_DELETE, _CF_NUMBERS[op.cf], len(op.key)), op.key)
         elif type(op) is DeleteRange:
@@ -185,11 +194,12 @@ def decode_command(data: bytes) -> Command:
         DecodeError: malformed, or of a version or kind that this release does not know.
     """
     try:
-        version, kind, region_version = _HEAD.unpack_from(data)
+        head: tuple[int, int, int] = _unpack_head(data)
+        version, kind, region_version = head
         if version != _VERSION:
             raise DecodeError(_WHAT, 0, f"version {version} is unknown to this release")
         if kind == WRITE:
-            return Write(region_version, _decode_ops(data, _HEAD.size))
+            return Write(region_version, _decode_ops(data, _HEAD_BYTES))
         if kind == _SPLIT:
             return Split(region_version, _decode_regions(data, _HEAD.size))
         if kind == _PREPARE:
@@ -208,10 +218,9 @@ def _decode_ops(data: bytes, at: int) -> list[Op]:
     ops: list[Op] = []
     end = len(data)
     while at < end:
-        kind, cf_number, size = _OP.unpack_from(data, at)
-        at += _OP.size
-        cf = DATA_CFS[cf_number]
-        key, at = _cut(data, at, size)
+        kind = data[at]
+        cf = _CF_NAMES[data[at + 1]]
+        key, at = _sized(data, at + _OP_BYTES - _SIZE_BYTES)
         if kind == _DELETE:
             ops.append(Delete(cf, key))
             continue
@@ -288,8 +297,10 @@ def _check_end(data: bytes, end: int) -> None:
 
 
 def _sized(data: bytes, at: int) -> tuple[bytes, int]:
-    (size,) = _SIZE.unpack_from(data, at)
-    return _cut(data, at + _SIZE.size, size)
+    size = (
+        data[at] | data[at + 1] << 8 | data[at + 2] << 16 | data[at + 3] << 24
+    )  # compiled, a fifth of a Struct's time
+    return _cut(data, at + _SIZE_BYTES, size)
 
 
 def _cut(data: bytes, at: int, size: int) -> tuple[bytes, int]:

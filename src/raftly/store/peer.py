@@ -188,7 +188,8 @@ class RegionPeer:
         check_request(ctx, self.standing(), needs_leader=needs_leader)
         if ctx.epoch.version != self.region.epoch.version:
             check_epoch(ctx, self.region, self.shared.regions.next_to(self.region))
-        refuse_while_merging(self)  # whatever lease or read index says: another region may have its keys by now
+        if self.merging is not None:  # whatever lease or read index says: another region may have its keys by now
+            refuse_while_merging(self)
 
     def check_admin(self, ctx: RequestContext) -> None:
         """May this peer be asked to change its region?

@@ -63,7 +63,7 @@ def ignore(_error: StorageError) -> None:
     """For stores that are not to fail."""
 
 
-class Fake(KvBackend):
+class Fake:
     """Reads from an engine, and forgets writes: at once if `is_leased` and `is_prompt`; or fails with `error`."""
 
     def __init__(self) -> None:

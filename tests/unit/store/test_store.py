@@ -55,6 +55,43 @@ def test_a_write_is_on_three_stores_and_outlives_them() -> None:
     run(main())
 
 
+class Told:
+    """A waiter that is no future."""
+
+    def __init__(self) -> None:
+        self.results: list[object] = []
+        self.is_gone = False
+
+    def done(self) -> bool:
+        return self.is_gone
+
+    def set_result(self, result: object, /) -> None:
+        self.results.append(result)
+
+    def set_exception(self, exception: Exception, /) -> None:
+        self.results.append(type(exception))
+
+
+def test_who_submits_is_told_once_unless_it_is_gone() -> None:
+    async def main() -> None:
+        cluster = Cluster(1)
+        await cluster.start()
+        store, peer = await cluster.leader()
+        ctx, op = cluster.context(peer), Put(CF_DEFAULT, b"a", b"1")
+        done, gone, refused = Told(), Told(), Told()
+        gone.is_gone = True
+        with pytest.raises(StoreNotMatch):
+            store.submit(replace(ctx, peer=replace(ctx.peer, store_id=99)), [op], soon(), refused)
+        store.submit(ctx, [op], soon(), gone)
+        store.submit(ctx, [op, op], soon(), done)
+        assert not done.results
+        await cluster.until(lambda: bool(done.results))
+        await cluster.stop()
+        assert (done.results, gone.results, refused.results) == ([[None, None]], [], [])
+
+    run(main())
+
+
 def test_ops_of_one_write_see_each_other_and_compare() -> None:
     async def main() -> None:
         cluster = Cluster(1)
