@@ -23,10 +23,11 @@ def main() -> None:
     threading.Thread(target=listen, daemon=True).start()
     count, failures = 0, []
     while not over.is_set():
+        began = time.monotonic()
         try:
             client.put(b"roll-%02d" % (count % 100), b"%d" % count)
         except Exception as error:  # noqa: BLE001 - they are of no common class
-            failures.append(str(error))
+            failures.append(f"{time.monotonic() - began:.2f} s: {error}")
         count += 1
         time.sleep(0.01)
     sys.stdout.write(json.dumps([count, failures]) + "\n")

@@ -27,6 +27,7 @@ from raftly.loop_thread import LoopThread
 from raftly.playground.cluster import Cluster, Picture, Refused
 from raftly.playground.play import Player
 from raftly.playground.processes import Process
+from tests.playground.serving import check_pages, restart_all, split
 
 pytest.importorskip("rocksdict", reason="the extra `store` is not installed")
 
@@ -176,6 +177,23 @@ def test_our_own_client_does_the_same(playground: Playground) -> None:
         client.delete_range(b"own-0050", b"own-0150", timeout_s=SETTLE_S)
         left = [key for key in pairs if not b"own-0050" <= key < b"own-0150"]
         assert [key for key, _ in client.scan(b"own-", b"own-:", limit=1000, timeout_s=SETTLE_S)] == left
+
+
+def test_a_region_is_split_on_a_clients_word(playground: Playground) -> None:
+    parts = playground.thread.run(split(playground.cluster, b"own-word"))
+    assert [part.start_key for part in parts][1:] == [b"own-word"]
+    assert len(playground.thread.run(split(playground.cluster, b"own-word"))) == 1, "it was split there already"
+
+
+def test_no_write_fails_while_stores_restart_one_after_the_other(playground: Playground) -> None:
+    playground.settle()
+    playground.thread.run(restart_all(playground.cluster))
+
+
+def test_prometheus_reads_what_a_process_shows(playground: Playground) -> None:
+    pytest.importorskip("prometheus_client", reason="the extra `metrics` is not installed")
+    for process in (playground.cluster.stores()[0], playground.cluster.members()[0]):
+        playground.thread.run(check_pages(process, playground.cluster))
 
 
 def test_a_kill_of_every_process_loses_nothing(playground: Playground) -> None:

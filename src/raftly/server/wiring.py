@@ -100,9 +100,18 @@ def server_options(config: StoreConfig, cluster_id: int, store_id: int) -> KvSer
 
 
 def server_tls(section: TlsSection) -> ServerTls | None:
-    """What a server shows, and whom it trusts; None: plain text."""
+    """What a server shows, and whom it trusts; None: plain text.
+
+    Raises:
+        ConfigError: a file cannot be read.
+    """
     if not section.is_on:
         return None
+    for name in ("authorities", "certificate", "key"):
+        try:
+            Path(getattr(section, name)).open("rb").close()
+        except OSError as error:
+            raise ConfigError(f"tls.{name}", f"cannot be read: {error}") from error
     return ServerTls(Path(section.certificate), Path(section.key), Path(section.authorities))
 
 
