@@ -237,7 +237,7 @@ _PEERS: Final = [
         "the log of a region that was cut off is on disk before it is known there that the split is committed",
         "LIVE",
         "peers",
-        "            self._driver.write(known_to, *items, then=begin)\n",
+        "            self._driver.write(*self._known_of(parent), *items, then=begin)\n",
         "            self._driver.write(*items, then=begin)\n",
         "sim_store/test_merge",
     ),

@@ -33,6 +33,8 @@ _BRAKED: Final = Family(
     "raftly_writes_held_back", Kind.GAUGE, "Writes that wait because the engine's compactions are behind."
 )
 _FAILED: Final = Family("raftly_peers_failed", Kind.GAUGE, "Peers that stopped: an error in the log has the reason.")
+_WAITING: Final = Family("raftly_peers_waiting", Kind.GAUGE, "Peers that wait for the keys of a region to be merged.")
+_MERGES: Final = Family("raftly_merges_total", Kind.COUNTER, "What peers here applied of merges.", ("step",))
 
 Numbers = Iterator[tuple[Family, list[Sample]]]
 
@@ -54,6 +56,10 @@ def _of_regions(store: RegionStore) -> Numbers:
     yield _REGIONS, [Sample(("region",), len(peers)), Sample(("leader",), leaders)]
     yield _AWAKE, [Sample(("awaken",), awake), Sample(("hibernated",), groups - awake)]
     yield _FAILED, [Sample((), failed)]
+    yield _WAITING, [Sample((), len(store.waiting()))]
+    merges = store.merges
+    steps = (("prepared", merges.prepared), ("committed", merges.committed), ("rolled_back", merges.rolled_back))
+    yield _MERGES, [Sample((step,), count) for step, count in steps]
     yield _BRAKED, [Sample((), parts.brake.waiting)]
     capacity, available = parts.usage()
     used = store.engine.stats().disk_bytes + parts.logs.size_bytes()

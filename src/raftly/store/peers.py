@@ -16,13 +16,13 @@ from typing import Final, final
 from raftly.base.rand import RandomSource
 from raftly.base.region import Peer, PeerId, Region, RegionEpoch, RegionId, StoreId
 from raftly.base.region_errors import RegionNotFound
-from raftly.base.types import NO_NODE, NodeId
+from raftly.base.types import NO_NODE, HardState, NodeId
 from raftly.core.messages import Message, MsgApp, MsgHeartbeat, MsgPreVote, MsgVote
 from raftly.engine.base import CF_RAFT, DATA_CFS, Engine, WriteBatch
 from raftly.errors import RaftlyError
 from raftly.node.driver import Driver
 from raftly.node.group import Group
-from raftly.storage.items import Item, MembershipItem, RemovedItem
+from raftly.storage.items import HardStateItem, Item, MembershipItem, RemovedItem
 from raftly.storage.log_store import LogStore
 from raftly.store.apply import delete_range
 from raftly.store.hibernation import SleepRound, may_follow_to_sleep, may_lead_to_sleep, others_of
@@ -255,14 +255,15 @@ class Peers:
             drowsy, shared.drowsy = shared.drowsy, []
             for sleeper in drowsy:
                 self._lead_to_sleep(sleeper)
+        if shared.splits:
+            splits, shared.splits = shared.splits, []
+            for parent, parts in splits:
+                for part in parts:
+                    self._on_cut_off(part, parent)
         if shared.absorbed or shared.stalled:
             self._end_merges()
-        if not (shared.splits or shared.expelled or shared.removed):
+        if not (shared.expelled or shared.removed):
             return
-        splits, shared.splits = shared.splits, []
-        for parent, parts in splits:
-            for part in parts:
-                self._on_cut_off(part, parent)
         expelled, shared.expelled = shared.expelled, []
         if expelled:
             self._spawn(self._tell_expelled(expelled))
@@ -350,10 +351,17 @@ class Peers:
         if items:
             # The word that the split is committed is on disk no later than the log. Else, should the engine lose the
             # split in a power cut, the parent might jump over it by a snapshot, and nothing would bring these keys.
-            known_to = MembershipItem(parent.region.id, parent.applied, conf_state_of(parent.region))
-            self._driver.write(known_to, *items, then=begin)
+            self._driver.write(*self._known_of(parent), *items, then=begin)
         else:  # the split is applied a second time: the engine lost the first, and the log is in line with it
             begin()
+
+    def _known_of(self, peer: RegionPeer) -> list[Item]:
+        """What is committed in a region, as far as its log here goes. A commit index alone is not written otherwise."""
+        group = peer.group
+        assert group is not None
+        raft = group.raw.raft
+        commit = min(raft.log.committed, group.log.last_index())
+        return [HardStateItem(peer.region.id, HardState(raft.term, raft.vote, commit))]
 
     def _clear(self, region: Region, peer_id: PeerId) -> None:
         """The keys of a region whose peer is gone for good."""

@@ -263,11 +263,9 @@ class RegionStore:
         """What became of merges here since the start."""
         return self._shared.merges
 
-    def unwell(self) -> list[tuple[RegionId, str]]:
-        """Regions whose peer here does nothing, and why: one that failed is to be replaced, and so is one that waits for
-        the keys of a source that failed."""
-        found = [(peer.region.id, str(peer.failure)) for peer in self._peers.all.values() if peer.failure is not None]
-        return found + [(peer.region.id, f"waits for region {peer.stalled_by}") for peer in self._peers.stalled]
+    def waiting(self) -> list[tuple[RegionId, RegionId]]:
+        """Regions whose peer here waits for the keys of another region, which is to be part of it, and that one."""
+        return [(peer.region.id, peer.stalled_by) for peer in self._peers.stalled if peer.stalled_by is not None]
 
     def regions(self) -> list[Region]:
         """Those with keys here, in the order of their keys."""

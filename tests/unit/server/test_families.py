@@ -53,6 +53,7 @@ def test_a_store() -> None:
             assert one["raftly_ticks_total",] > 10
             assert (one["raftly_disk_ok",], one["raftly_peers_failed",], one["raftly_writes_held_back",]) == (1, 0, 0)
             assert one["tikv_store_size_bytes", "used"] > 1000
+            assert (one["raftly_peers_waiting",], one["raftly_merges_total", "committed"]) == (0, 0)
         store.parts.driver.fail(StorageError("the disk is gone"))
         assert numbers(store_families(store))["raftly_disk_ok",] == 0
         await cluster.stop()

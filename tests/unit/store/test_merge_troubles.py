@@ -228,8 +228,7 @@ def test_peers_of_both_regions_can_be_replaced_where_the_source_failed() -> None
         await prepare(source, target)
         sound = [other for other in cluster.running() if other is not bad]
         await cluster.until(lambda: all(keys_of(other.regions()) == [(b"", b"")] for other in sound))
-        await cluster.until(lambda: len(bad.unwell()) == 2)
-        assert {region_id for region_id, _ in bad.unwell()} == {source.region.id, target.region.id}
+        await cluster.until(lambda: bad.waiting() == [(target.region.id, source.region.id)])
         (left,) = bad._peers.stalled
         heir = next(peer for other, peer in cluster.peers(b"a") if other in sound and peer.is_leader)
         gone = heir.region.peer_on(bad.id)
