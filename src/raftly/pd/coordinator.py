@@ -94,8 +94,13 @@ class Coordinator:
 
     def on_split(self, region_ids: list[RegionId]) -> None:
         """These came from a split, or had one: they are not merged for a while."""
+        noted = self._split_at_s
         for region_id in region_ids:
-            self._split_at_s[region_id] = self.cluster.now_s
+            noted.pop(region_id, None)
+            noted[region_id] = self.cluster.now_s  # the newest last
+        long_ago_s = self.cluster.now_s - self.cluster.config.split_merge_interval_s
+        while noted and next(iter(noted.values())) < long_ago_s:
+            del noted[next(iter(noted))]  # no different from one that never had a split
 
     def on_time(self) -> list[Plan]:
         """Let schedulers look, and give up what takes too long. Plans that were made; often enough is every 0.1 s."""

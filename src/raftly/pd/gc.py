@@ -8,6 +8,7 @@ removed or its time is over. Source: the messages of kvproto's pdpb about GC.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, final
 
@@ -15,6 +16,9 @@ from raftly.pd.errors import Refused
 
 FOREVER: Final = (1 << 63) - 1
 """Seconds to live of what never expires, as pdpb has it."""
+HELD_MAX: Final = 1000
+"""Barriers, and services, that there may be at once."""
+NAME_CHARS_MAX: Final = 256
 GC_WORKER: Final = "gc_worker"
 """The service that is always there, as older clients expect."""
 
@@ -89,13 +93,14 @@ class SafePoints:
         """Put up a barrier, or move it.
 
         Raises:
-            Refused: no time to live, no name, or below the txn safe point.
+            Refused: no time to live, no name, or below the txn safe point; there are too many.
         """
         if ttl_s <= 0 or not name:
             raise Refused("INVALID_VALUE", "a barrier needs a name and a time to live above 0")
         if ts < self.txn:
             raise Refused("INVALID_VALUE", f"a barrier at {ts} lies below the txn safe point {self.txn}")
         self.expire(now_us)
+        _check_room(self.barriers, name)
         self.barriers[name] = Barrier(ts, _until(ttl_s, now_us))
 
     def delete_barrier(self, name: str, now_us: int) -> Barrier | None:
@@ -107,16 +112,28 @@ class SafePoints:
         """A service's safe point, as older clients set it: the service with the lowest, its seconds to live, and it.
 
         One below the lowest is not taken, and the answer tells. No time to live removes it.
+
+        Raises:
+            Refused: there are too many.
         """
         self.expire(now_us)
         self.services.setdefault(GC_WORKER, Barrier(0))
         if ttl_s <= 0:
             self.services.pop(name, None) if name != GC_WORKER else None
         elif ts >= min(service.ts for service in self.services.values()):
+            _check_room(self.services, name)
             self.services[name] = Barrier(ts, 0 if name == GC_WORKER else _until(ttl_s, now_us))
         lowest = min(self.services, key=lambda each: (self.services[each].ts, each))
         service = self.services[lowest]
         return lowest, service.ttl_s(now_us), service.ts
+
+
+def _check_room(held: Mapping[str, Barrier], name: str) -> None:
+    """Raises Refused: a name that is too long, or one too many."""
+    if len(name) > NAME_CHARS_MAX:
+        raise Refused("INVALID_VALUE", f"a name of {len(name)} characters is too long, at most {NAME_CHARS_MAX}")
+    if name not in held and len(held) >= HELD_MAX:
+        raise Refused("INVALID_VALUE", f"there are {len(held)} already, no more are possible")
 
 
 def _until(ttl_s: int, now_us: int) -> int:

@@ -24,7 +24,7 @@ from raftly.pd.errors import NotReady, Refused
 from raftly.pd.id_alloc import IdPool
 from raftly.pd.operators import Plan
 from raftly.pd.placement import Placement, SavedRegion, report_of
-from raftly.pd.region_tree import StaleRegion
+from raftly.pd.region_tree import PEERS_MAX, StaleRegion, problem_with_report
 from raftly.pd.schedulers.scatter import Chosen
 from raftly.pd.tso import Oracle
 
@@ -77,10 +77,14 @@ class Leader:
         if report is None:
             return
         try:
-            self.cluster.regions.put(report)
-        except StaleRegion:  # a newer one has its range; its own leader will tell
+            displaced = self.cluster.regions.put(report)
+        except StaleRegion:  # a newer one has its range: if there is this one still, its own leader will tell
+            self._dirty[region_id] = None
             return
         self._unsure.add(region_id)
+        for other in displaced:  # likewise; nobody waits to hear of it, since it may be part of this one
+            self._unsure.discard(other.region.id)
+            self._dirty[other.region.id] = None
 
     def on_placement(self, placement: Placement, now_s: float) -> None:
         """The replicated state changed: stores, what was decided about them, options."""
@@ -121,8 +125,8 @@ class Leader:
         """
         self.cluster.now_s = now_s
         region = report.region
-        if not region.id or region.peer(report.leader.id) is None:
-            raise Refused("INVALID_VALUE", f"region {region.id} is said to be led by a peer that it does not have")
+        if problem := problem_with_report(report):
+            raise Refused("INVALID_VALUE", f"the report of region {region.id} makes no sense: {problem}")
         known = self.cluster.regions.by_id(region.id)
         displaced = self.cluster.regions.put(report)
         if known is None or known.region != region or known.leader.id != report.leader.id:
@@ -199,6 +203,8 @@ class Leader:
         """
         if not 1 <= count <= SPLITS_MAX:
             raise Refused("INVALID_VALUE", f"{count} splits at once are not to be had, 1 to {SPLITS_MAX} are")
+        if len(region.peers) > PEERS_MAX:
+            raise Refused("INVALID_VALUE", f"{len(region.peers)} peers are too many for a region, {PEERS_MAX} are not")
         known = self.cluster.regions.by_id(region.id)
         if known is not None and region.epoch.is_older_than(known.region.epoch):
             raise StaleRegion(region, known.region)

@@ -16,6 +16,27 @@ from raftly.base.region import Region, RegionEpoch, RegionId, StoreId
 from raftly.errors import RaftlyError
 from raftly.pd.sampling import SampleSet
 
+PEERS_MAX: Final = 64
+
+
+def problem_with_report(report: RegionReport) -> str:
+    """Why a report cannot be true; empty: it can. What is not so is not told of any region that works."""
+    region = report.region
+    if not region.id:
+        return "its id is 0"
+    if region.end_key and region.start_key >= region.end_key:
+        return "it holds no key"
+    if len(region.peers) > PEERS_MAX:
+        return f"it has more than {PEERS_MAX} peers"
+    if len({peer.id for peer in region.peers}) < len(region.peers):
+        return "it has two peers of one id"
+    if len({peer.store_id for peer in region.peers}) < len(region.peers):
+        return "it has two peers on one store"
+    leader = region.peer(report.leader.id)
+    if leader is None or leader.store_id != report.leader.store_id:
+        return "it is led by a peer that it does not have"
+    return ""
+
 
 @final
 class StaleRegion(RaftlyError):
@@ -208,6 +229,9 @@ class RegionTree:
         for peer in report.pending_peers:
             if peer.store_id in self._loads:
                 self._loads[peer.store_id].pending.discard(region.id)
+        for peer in region.peers:
+            if not self._loads[peer.store_id].region_count:
+                del self._loads[peer.store_id]  # stores go, and their ids do not come again
 
 
 def _same_range(a: Region, b: Region) -> bool:

@@ -21,8 +21,6 @@ from raftly.server.pd_state import pd_state
 __all__ = ["admin_service"]
 
 _Arguments = Mapping[str, object]
-REGIONS_MAX: Final = 4096
-"""In the answer to `state`: no message is above 4 MiB."""
 
 
 def admin_service(member: Member) -> Service:
@@ -78,7 +76,7 @@ class _Handler:
 
     async def _state(self, arguments: _Arguments) -> object:
         self._member.leader()
-        return pd_state(self._member, REGIONS_MAX)
+        return pd_state(self._member)
 
     async def _remove_store(self, arguments: _Arguments) -> object:
         await self._member.call(Placement.remove_store, _id(arguments, "store"))

@@ -7,7 +7,7 @@ answer waits a little, since clients take "no region" for an answer about their 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from functools import partial
 from typing import Final, final
 
@@ -27,6 +27,9 @@ from raftly.server.pd_edge import PATIENCE_S, Edge, error_message, region_answer
 
 SCAN_MAX: Final = 8192
 """Regions in one answer: clients take no message above 4 MiB."""
+ASKED_MAX: Final = 16_384
+"""Keys, ids or ranges in one request."""
+SPLIT_KEYS_MAX: Final = 1024
 SPLIT_PATIENCE_S: Final = 10.0
 
 
@@ -101,7 +104,9 @@ class RegionHandlers:
             yield response
 
     async def _query(self, request: pb.QueryRegionRequest) -> pb.QueryRegionResponse:
+        _check_count(len(request.keys) + len(request.prev_keys) + len(request.ids))
         response = pb.QueryRegionResponse(header=self._edge.header())
+        deadline = asyncio.get_running_loop().time() + PATIENCE_S  # for all of them together
 
         def add(report: RegionReport | None, ids: list[RegionId]) -> None:
             ids.append(0 if report is None else report.region.id)
@@ -119,7 +124,7 @@ class RegionHandlers:
         key_ids: list[RegionId] = []
         prev_ids: list[RegionId] = []
         for key in request.keys:
-            add(await self._find(lambda tree, key=key: tree.by_key(key)), key_ids)  # type: ignore[misc]
+            add(await self._find(lambda tree, key=key: tree.by_key(key), deadline), key_ids)  # type: ignore[misc]
         for key in request.prev_keys:
             add(self._tree.before(key), prev_ids)
         for region_id in request.ids:
@@ -136,25 +141,32 @@ class RegionHandlers:
         )
 
     async def batch_scan_regions(self, request: pb.BatchScanRegionsRequest) -> pb.BatchScanRegionsResponse:
+        """Regions in the order of their keys, each once, however the ranges lie."""
+        _check_count(len(request.ranges))
         left = min(request.limit, SCAN_MAX) if request.limit > 0 else SCAN_MAX
-        found: dict[RegionId, RegionReport] = {}
-        for key_range in request.ranges:
-            if not left:
+        found: list[RegionReport] = []
+        for lo, hi in _united((each.start_key, each.end_key) for each in request.ranges):
+            begin = lo if not found else max(lo, found[-1].region.end_key)
+            if not left or (found and not found[-1].region.end_key):
                 break
-            part = self._tree.scan(key_range.start_key, key_range.end_key, left)
+            if hi and begin >= hi:
+                continue
+            part = self._tree.scan(begin, hi, left)
             if request.contain_all_key_range and len(part) < left:
-                _check_whole(part, key_range.start_key, key_range.end_key)
-            new = [report for report in part if report.region.id not in found]
-            found.update((report.region.id, report) for report in new)
-            left -= len(new)
-        return pb.BatchScanRegionsResponse(regions=map(region_answer, found.values()))
+                _check_whole(part, begin, hi)
+            found += part
+            left -= len(part)
+        return pb.BatchScanRegionsResponse(regions=map(region_answer, found))
 
-    async def _find(self, look: Callable[[RegionTree], RegionReport | None]) -> RegionReport | None:
+    async def _find(
+        self, look: Callable[[RegionTree], RegionReport | None], deadline: float | None = None
+    ) -> RegionReport | None:
         """What a lookup gives, waited for while there is nothing."""
         found = look(self._tree)
         if found is not None or not self._member.state.is_bootstrapped:
             return found
-        deadline = asyncio.get_running_loop().time() + PATIENCE_S
+        if deadline is None:
+            deadline = asyncio.get_running_loop().time() + PATIENCE_S
         while found is None:
             try:
                 await self._edge.next_ranges(deadline)
@@ -192,6 +204,7 @@ class RegionHandlers:
     # --- what clients ask for ---------------------------------------------------------------------------------------
 
     async def scatter_region(self, request: pb.ScatterRegionRequest) -> pb.ScatterRegionResponse:
+        _check_count(len(request.regions_id))
         region_ids = list(request.regions_id) or [request.region_id]
         failed = self._scatter(region_ids, request.group)
         if failed and not request.regions_id:
@@ -233,6 +246,10 @@ class RegionHandlers:
     async def _split(self, keys: Iterable[bytes]) -> tuple[int, list[RegionId]]:
         """Let regions begin at these keys: how many of a hundred do in the end, and the ids of those."""
         wanted = sorted(set(keys))
+        if len(wanted) > SPLIT_KEYS_MAX:
+            raise Refused(
+                "INVALID_VALUE", f"{len(wanted)} keys to split at are too many at once, at most {SPLIT_KEYS_MAX}"
+            )
         deadline = asyncio.get_running_loop().time() + SPLIT_PATIENCE_S
         while True:
             leader = self._member.leader()
@@ -278,6 +295,27 @@ def _answer(report: RegionReport) -> pb.GetRegionResponse:
     return pb.GetRegionResponse(
         region=told.region, leader=told.leader, down_peers=told.down_peers, pending_peers=told.pending_peers
     )
+
+
+def _check_count(count: int) -> None:
+    """Raises Refused: the loop would be busy for too long."""
+    if count > ASKED_MAX:
+        raise Refused("INVALID_VALUE", f"{count} at once are too many to ask for, at most {ASKED_MAX}")
+
+
+def _united(ranges: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+    """The same keys in ranges that are in order and apart; an empty end has nothing above it."""
+    lo = hi = None
+    for start, end in sorted(ranges):
+        if lo is None or hi is None:
+            lo, hi = start, end
+        elif hi and start > hi:
+            yield lo, hi
+            lo, hi = start, end
+        elif hi:
+            hi = max(hi, end) if end else end
+    if lo is not None and hi is not None:
+        yield lo, hi
 
 
 def _check_whole(part: list[RegionReport], start_key: bytes, end_key: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
+from typing import Final
 
 from raftly.base.heartbeats import RegionReport
 from raftly.pd.leader import Leader
@@ -11,9 +12,12 @@ from raftly.pd.operators import Plan
 from raftly.pd.placement import Placement
 from raftly.pd.stores import StoreInfo
 
+REGIONS_MAX: Final = 4096
+"""In one answer: no message is above 4 MiB, and nobody else is served while it is made."""
 
-def pd_state(member: Member, regions_max: int | None = None) -> dict[str, object]:
-    """What a member knows; regions (the first so many), loads and plans only while it leads."""
+
+def pd_state(member: Member) -> dict[str, object]:
+    """What a member knows; regions (the first `REGIONS_MAX`), loads and plans only while it leads."""
     state = member.state
     leadership = member.node.leadership().value
     told: dict[str, object] = {
@@ -36,7 +40,7 @@ def pd_state(member: Member, regions_max: int | None = None) -> dict[str, object
     told["tso"] = {"bound_ms": state.tso_bound_ms, "physical_ms": last.physical_ms, "logical": last.logical}
     told["stores"] = {str(info.id): _row(info.id, state) | _store(info, leader) for info in leader.cluster.stores}
     told["region_count"] = len(leader.cluster.regions)
-    told["regions"] = [_region(report) for report in islice(leader.cluster.regions, regions_max)]
+    told["regions"] = [_region(report) for report in islice(leader.cluster.regions, REGIONS_MAX)]
     told["operators"] = [_plan(plan, leader) for _, plan in sorted(leader.coordinator.plans.items())]
     told["operators_ended"] = len(leader.coordinator.ended)
     return told

@@ -269,3 +269,16 @@ def test_scatter_spreads_a_group() -> None:
     lacking = report(region(20, b"zz", b"", [1, 2]))
     assert scatter(cluster, lacking, chosen) is None
     assert isinstance(lacking.leader, Peer)
+
+
+def test_splits_are_noted_for_as_long_as_they_matter() -> None:
+    cluster = cluster_of(3)
+    interval_s = cluster.config.split_merge_interval_s
+    coordinator = Coordinator(cluster, lambda: 1, 1)
+    for n in range(1000):
+        cluster.now_s = float(n)
+        coordinator.on_split([n, 5000])
+    assert len(coordinator._split_at_s) == 1001
+    cluster.now_s = interval_s + 998.5
+    coordinator.on_split([6000])
+    assert sorted(coordinator._split_at_s) == [999, 5000, 6000], "5000 was split again and again"

@@ -1,7 +1,7 @@
 import pytest
 
 from raftly.pd.errors import Refused
-from raftly.pd.gc import FOREVER, GC_WORKER, SafePoints
+from raftly.pd.gc import FOREVER, GC_WORKER, HELD_MAX, SafePoints
 
 S = 1_000_000
 
@@ -62,3 +62,23 @@ def test_the_safe_points_of_services() -> None:
     assert points.update_service("cdc", 35, 10, 0)[0] == GC_WORKER
     points.expire(10 * S)
     assert list(points.services) == [GC_WORKER]
+
+
+def test_there_is_room_for_so_many() -> None:
+    points = SafePoints()
+    points.update_service("s0", 0, FOREVER, 0)  # and gc_worker
+    for n in range(HELD_MAX):
+        points.set_barrier(f"b{n}", 10, 10, 0)
+        if n < HELD_MAX - 2:
+            points.update_service(f"s{n + 1}", 10, FOREVER, 0)
+    for add in (
+        lambda: points.set_barrier("more", 10, 10, 0),
+        lambda: points.update_service("more", 10, 10, 0),
+        lambda: points.set_barrier("b" * 257, 10, 10, 20 * S),
+    ):
+        with pytest.raises(Refused):
+            add()
+    points.set_barrier("b0", 11, 10, 0)  # one that is there may be moved
+    points.update_service("s5", 11, 10, 0)
+    points.set_barrier("more", 10, 10, 10 * S)  # their time is over
+    assert list(points.barriers) == ["more"]

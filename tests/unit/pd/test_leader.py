@@ -1,10 +1,13 @@
 from dataclasses import replace
 
+import pytest
+
 from raftly.base.heartbeats import RegionReport, StoreStats
 from raftly.base.operators import ChangePeers
 from raftly.base.region import Peer, Region, RegionEpoch, encode_region
 from raftly.base.store_meta import StoreMeta
 from raftly.pd.config import ScheduleConfig
+from raftly.pd.errors import Refused
 from raftly.pd.leader import Leader
 from raftly.pd.operators import Plan
 from raftly.pd.placement import Placement, SavedRegion, row_of
@@ -131,3 +134,52 @@ def test_a_store_that_is_silent_holds_schedulers_up_only_until_it_counts_as_gone
     for id_ in (1, 2):
         leader.store_heartbeat(StoreStats(id_), 120.5)
     assert leader.is_settled
+
+
+SENSE = Region(9, b"a", b"m", RegionEpoch(1, 5), (Peer(91, 1), Peer(92, 2)))
+
+
+@pytest.mark.parametrize(
+    ("region", "leader", "why"),
+    [
+        (replace(SENSE, id=0), SENSE.peers[0], "its id is 0"),
+        (replace(SENSE, start_key=b"m"), SENSE.peers[0], "it holds no key"),
+        (replace(SENSE, start_key=b"n"), SENSE.peers[0], "it holds no key"),
+        (SENSE, Peer(93, 1), "led by a peer that it does not have"),
+        (SENSE, Peer(91, 2), "led by a peer that it does not have"),
+        (replace(SENSE, peers=()), Peer(91, 1), "led by a peer that it does not have"),
+        (replace(SENSE, peers=(Peer(91, 1), Peer(91, 2))), Peer(91, 1), "two peers of one id"),
+        (replace(SENSE, peers=(Peer(91, 1), Peer(92, 1))), Peer(91, 1), "two peers on one store"),
+        (replace(SENSE, peers=tuple(Peer(n, n) for n in range(1, 66))), Peer(1, 1), "more than 64 peers"),
+    ],
+)
+def test_a_report_that_cannot_be_true_changes_nothing(region: Region, leader: Peer, why: str) -> None:
+    driver = lead(begun())
+    driver.region_heartbeat(RegionReport(FIRST, FIRST.peers[0]), 101.0)
+    before = list(driver.cluster.regions)
+    with pytest.raises(Refused, match=why):
+        driver.region_heartbeat(RegionReport(region, leader), 102.0)
+    assert list(driver.cluster.regions) == before
+    if len(region.peers) > 64:
+        with pytest.raises(Refused, match="65 peers are too many"):
+            driver.split_ids(region, 1)
+
+
+@pytest.mark.parametrize("ids", [(5, 6), (6, 5)])
+def test_what_was_merged_when_the_leader_changed_does_not_hold_up_a_drain_for_ever(ids: tuple[int, int]) -> None:
+    """The heir was written down, and that the other is gone was not."""
+    merged, heir = ids
+    placement = begun()
+    peers = tuple(Peer(100 + store_id, store_id) for store_id in (1, 2))
+    old = Region(merged, b"m", b"", RegionEpoch(1, 2), tuple(Peer(200 + store_id, store_id) for store_id in (1, 2)))
+    new = Region(heir, b"", b"", RegionEpoch(1, 4), peers)
+    saved = {each.id: SavedRegion(encode_region(each), each.peers[0].id) for each in (old, new)}
+    placement.save_regions(saved, [FIRST.id])
+    placement.remove_store(3)
+    leader = lead(placement)
+    for id_ in (1, 2, 3):
+        leader.store_heartbeat(StoreStats(id_), 101.0)
+    leader.region_heartbeat(RegionReport(new, peers[0]), 101.0)
+    assert leader.is_settled
+    assert leader.drained() == [3]
+    assert leader.take_changes(10) == ({}, [merged]), "it is not written down any more"

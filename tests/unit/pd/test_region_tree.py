@@ -55,6 +55,17 @@ def test_scan() -> None:
     assert tree.neighbours(THREE[2].region) == (None, None)
 
 
+def test_nothing_is_kept_of_stores_that_have_nothing() -> None:
+    tree = tree_of(*THREE)
+    for store_id in range(4, 100):
+        tree.put(report(region(2, b"g", b"p", [1, 2, store_id], conf_ver=store_id)))
+    assert sorted(tree._loads) == [1, 2, 3, 99]
+    for each in THREE:
+        tree.remove(each.region.id)
+    assert not tree._loads
+    assert tree.load(1).region_count == 0
+
+
 def test_older_epochs_and_terms_are_refused() -> None:
     at = region(1, b"", b"", [1, 2, 3], conf_ver=3, version=3)
     tree = tree_of(report(at, term=7))

@@ -14,6 +14,7 @@ from raftly.base.region import Peer, Region, RegionEpoch
 from raftly.base.store_meta import VALUE_LAYOUT, StoreMeta
 from raftly.client.errors import PlacementRefused
 from raftly.client.pd import PdClient
+from raftly.client.wire import region_message, store_message
 from raftly.errors import RaftlyError
 from raftly.pd import admin
 from raftly.pd.config import ScheduleConfig
@@ -229,6 +230,96 @@ def test_regions_are_found_in_every_way(tmp_path: Path) -> None:
             request = pb.BatchScanRegionsRequest(ranges=[pb.KeyRange(start_key=b"a")], contain_all_key_range=True)
             gap = await channel.unary(pdpb_rpc.PD_BATCH_SCAN_REGIONS, request)
             assert gap.header.error.type == pb.ErrorType.REGIONS_NOT_CONTAIN_ALL_KEY_RANGE
+            await placement.close()
+
+    run(main)
+
+
+def test_hostile_requests_are_refused_and_harm_nobody_else(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with one(tmp_path, cluster_id=5) as (pd, client), channel_to(pd) as channel:
+            placement = GrpcPlacement(client)
+            whole = await begin(placement)
+            keys = [b"%06d" % n for n in range(16_385)]
+            ids = range(1, 16_386)
+            header = pb.RequestHeader(cluster_id=5)
+            refused: list[tuple[Any, Any]] = [
+                (pdpb_rpc.PD_ALLOC_ID, pb.AllocIDRequest(header=header, count=(1 << 20) + 1)),
+                (pdpb_rpc.PD_ASK_BATCH_SPLIT, pb.AskBatchSplitRequest(header=header, split_count=0)),
+                (pdpb_rpc.PD_ASK_BATCH_SPLIT, pb.AskBatchSplitRequest(header=header, split_count=(1 << 32) - 1)),
+                (pdpb_rpc.PD_SCATTER_REGION, pb.ScatterRegionRequest(header=header, regions_id=ids)),
+                (pdpb_rpc.PD_SPLIT_REGIONS, pb.SplitRegionsRequest(header=header, split_keys=keys[:1025])),
+                (
+                    pdpb_rpc.PD_BATCH_SCAN_REGIONS,
+                    pb.BatchScanRegionsRequest(header=header, ranges=[pb.KeyRange(start_key=key) for key in keys]),
+                ),
+                (pdpb_rpc.PD_PUT_STORE, pb.PutStoreRequest(header=header)),
+                (
+                    pdpb_rpc.PD_PUT_STORE,
+                    pb.PutStoreRequest(header=header, store=store_message(store((1 << 64) - 1, version="x"))),
+                ),
+                (pdpb_rpc.PD_STORE_HEARTBEAT, pb.StoreHeartbeatRequest(header=header)),
+                (pdpb_rpc.PD_SET_GC_BARRIER, pb.SetGCBarrierRequest(header=header, barrier_ts=7, ttl_seconds=-1)),
+                (pdpb_rpc.PD_BOOTSTRAP, pb.BootstrapRequest(header=header)),
+            ]
+            for method, request in refused:
+                assert (await channel.unary(method, request)).header.HasField("error"), method
+            async with await channel.open(pdpb_rpc.PD_QUERY_REGION) as call:
+                await call.send(pb.QueryRegionRequest(header=header, keys=keys))
+                answer = await call.recv()
+                assert answer is not None
+                assert answer.header.HasField("error")
+                await call.send(pb.QueryRegionRequest(header=header, keys=[b"k"]))  # the stream goes on
+                answer = await call.recv()
+                assert answer is not None
+                assert list(answer.key_id_map) == [2]
+            foreign = pb.RequestHeader(cluster_id=6)
+            for method, request in (
+                (pdpb_rpc.PD_TSO, pb.TsoRequest(header=foreign, count=1)),
+                (pdpb_rpc.PD_REGION_HEARTBEAT, pb.RegionHeartbeatRequest(header=foreign)),
+                (pdpb_rpc.PD_QUERY_REGION, pb.QueryRegionRequest(header=foreign)),
+            ):
+                async with await channel.open(method) as call:
+                    await call.send(request)
+                    with pytest.raises(RpcError, match="mismatch cluster id, need 5 but got 6"):
+                        await call.recv()
+            async with await channel.open(pdpb_rpc.PD_REGION_HEARTBEAT) as call:
+                for region in (replace(FIRST, id=0), replace(FIRST, id=9, start_key=b"z", end_key=b"a")):
+                    message = region_message(replace(region, epoch=RegionEpoch(9, 9)))
+                    await call.send(pb.RegionHeartbeatRequest(header=header, region=message, leader=message.peers[0]))
+                    told = await call.recv()
+                    assert told is not None
+                    assert not told.HasField("change_peer")
+            assert [each.region for each in await client.scan_regions()] == [whole.region]
+            assert await placement.region_heartbeat(whole) is None
+            await placement.store_heartbeat(StoreStats(1))
+            assert await placement.alloc_id() < 1 << 40
+            await placement.close()
+
+    run(main)
+
+
+def test_ranges_are_told_once_however_they_lie(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with one(tmp_path) as (_, client):
+            placement = GrpcPlacement(client)
+            whole = await begin(placement)
+            left, right = halves(whole, b"m")
+            for half in (left, right):
+                await placement.region_heartbeat(half)
+            cases: list[tuple[list[tuple[bytes, bytes]], list[int]]] = [
+                ([(b"", b"")] * 1000, [9, 2]),
+                ([(b"z", b""), (b"a", b"b"), (b"a", b"c")], [9, 2]),
+                ([(b"a", b"b"), (b"b", b"c"), (b"c", b"m")], [9]),
+                ([(b"x", b"n")], []),
+                ([(b"x", b"n"), (b"a", b"b")], [9]),
+                ([(b"n", b"o"), (b"p", b"q")], [2]),
+                ([(b"a", b"b"), (b"c", b"d"), (b"k", b"n"), (b"o", b"")], [9, 2]),
+                ([], []),
+            ]
+            for ranges, ids in cases:
+                assert [each.region.id for each in await client.batch_scan_regions(ranges)] == ids, ranges[:3]
+            assert [each.region.id for each in await client.batch_scan_regions([(b"", b"")], limit=1)] == [9]
             await placement.close()
 
     run(main)
