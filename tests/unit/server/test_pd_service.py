@@ -274,11 +274,12 @@ def test_hostile_requests_are_refused_and_harm_nobody_else(tmp_path: Path) -> No
                 assert answer is not None
                 assert list(answer.key_id_map) == [2]
             foreign = pb.RequestHeader(cluster_id=6)
-            for method, request in (
+            streams: list[tuple[Any, Any]] = [
                 (pdpb_rpc.PD_TSO, pb.TsoRequest(header=foreign, count=1)),
                 (pdpb_rpc.PD_REGION_HEARTBEAT, pb.RegionHeartbeatRequest(header=foreign)),
                 (pdpb_rpc.PD_QUERY_REGION, pb.QueryRegionRequest(header=foreign)),
-            ):
+            ]
+            for method, request in streams:
                 async with await channel.open(method) as call:
                     await call.send(request)
                     with pytest.raises(RpcError, match="mismatch cluster id, need 5 but got 6"):
