@@ -185,6 +185,44 @@ def test_a_region_is_split_on_a_clients_word(playground: Playground) -> None:
     assert len(playground.thread.run(split(playground.cluster, b"own-word"))) == 1, "it was split there already"
 
 
+def test_neighbours_are_merged_on_an_operators_word_and_a_kill_changes_nothing(playground: Playground) -> None:
+    pytest.importorskip("tikv_client", reason="tikv-client has no wheel here")
+    client = Official(playground.endpoint)
+    try:
+        client.do("write", "m")
+        playground.split(b"m0010")
+        playground.split(b"m0020")
+        by_start = {one.region.start_key: one.region for one in playground.settle().regions}
+        source, target = by_start[b"m0010"], by_start[b"m0020"]
+        tell_to_merge(playground, source.id, target.id)
+        killed = playground.kill_leader(b"m0010")
+        client.do("read", "m")
+        client.do("write", "n")
+        playground.thread.run(killed.start())
+
+        def is_merged(picture: Picture) -> bool:
+            ranges = {one.region.id: one.region.start_key for one in picture.regions}
+            return source.id not in ranges and ranges.get(target.id) == b"m0010"
+
+        picture, merged = playground.thread.run(playground.cluster.wait(is_merged, SETTLE_S))
+        assert merged, picture
+        for prefix in "mn":
+            client.do("read", prefix)
+        client.do("scan", "m")
+        client.do("delete", "n")
+    finally:
+        client.close()
+
+
+def tell_to_merge(playground: Playground, source: int, target: int) -> None:
+    """As an operator does: again, while something else is under way with one of them."""
+    words = ["ctl", "--pd", playground.endpoint, "region", "merge", str(source), str(target)]
+    until = time.monotonic() + SETTLE_S
+    while (told := CliRunner().invoke(raftly, words)).exit_code:
+        assert time.monotonic() < until, told.output
+        time.sleep(0.2)
+
+
 def test_no_write_fails_while_stores_restart_one_after_the_other(playground: Playground) -> None:
     playground.settle()
     playground.thread.run(restart_all(playground.cluster))
@@ -221,7 +259,7 @@ def test_a_kill_of_every_process_loses_nothing(playground: Playground) -> None:
 
     thread.run(kill_all())
     write(50)
-    assert cluster.ledger.acknowledged == len(cluster.ledger.keys) == written
+    assert sum(key.startswith(b"kill-") for key in cluster.ledger.keys) == written
     assert thread.run(cluster.read_all()) == []
 
 
