@@ -64,7 +64,7 @@ _WATCH_S = 0.05
 
 
 class StoreWorld:
-    """Stores 1 to `size`; the driver is always reached, and forgets nothing."""
+    """Stores 1 to `size`; the driver is always reached, and forgets nothing but what only a leader's memory holds."""
 
     def __init__(
         self, seed: int, size: int = 4, options: StoreOptions = OPTIONS, schedule: ScheduleConfig | None = None
@@ -224,7 +224,16 @@ class StoreWorld:
     async def trouble(self, random: Random, seconds: float) -> None:
         """One thing after the other goes wrong; at the end all is healed."""
         until = self.world.now + seconds
-        acts = (self._crash, self._cut, self._lose, self._move_leader, self._move_peer, self._split, self._merge)
+        acts = (
+            self._crash,
+            self._cut,
+            self._lose,
+            self._move_leader,
+            self._move_peer,
+            self._split,
+            self._merge,
+            self._change_driver,
+        )
         while self.world.now < until:
             with suppress(RaftlyError, HostDown):
                 await random.choice(acts)(random)
@@ -308,6 +317,16 @@ class StoreWorld:
                 await store.split(ctx, keys, asyncio.get_running_loop().time() + 3.0)
 
             await host.run(split())
+
+    async def _change_driver(self, _: Random) -> None:
+        """Another member of the driver leads, from what was written down; stores tell it all they lead."""
+        self.placement.restart()
+        for number, store in sorted(self.running.items()):
+
+            async def tell(store: RegionStore = store) -> None:
+                store.report_all()
+
+            await self.hosts[number].run(tell())
 
     async def _merge(self, random: Random) -> None:
         """A region becomes part of a neighbour that has its peers on the same stores."""
