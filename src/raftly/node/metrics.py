@@ -11,40 +11,18 @@ asked for. Names are those of Prometheus: a unit at the end, `_total` on what on
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from itertools import accumulate
 from typing import Final, TypeAlias, final
 
+from raftly.node.histogram import Histogram, HistogramValue
 from raftly.storage.items import EntriesItem, Item
 
 SECONDS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 SIZES: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 4096.0)
 
 # --- counting ----------------------------------------------------------------------------------------------------
-
-
-@final
-class Histogram:
-    """Counts of values by fixed bounds, which are inclusive; the last count is of those above all bounds."""
-
-    __slots__ = ("bounds", "counts", "sum")
-
-    def __init__(self, bounds: tuple[float, ...]) -> None:
-        self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.sum = 0.0
-
-    def observe(self, value: float, times: int = 1) -> None:
-        """It was this, so many times."""
-        self.counts[bisect_left(self.bounds, value)] += times
-        self.sum += value * times
-
-    def value(self) -> HistogramValue:
-        """As of now."""
-        return HistogramValue(self.bounds, tuple(accumulate(self.counts)), self.sum)
 
 
 @final
@@ -134,21 +112,6 @@ class Kind(Enum):
     COUNTER = "counter"  # since the start of the node; only rises
     GAUGE = "gauge"  # as of now
     HISTOGRAM = "histogram"
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class HistogramValue:
-    """How many values were at most each bound, then how many there were; and their sum."""
-
-    bounds: tuple[float, ...]
-    cumulative: tuple[int, ...]  # one longer than bounds
-    sum: float
-
-    @property
-    def count(self) -> int:
-        """How many values there were."""
-        return self.cumulative[-1]
 
 
 Value: TypeAlias = float | HistogramValue

@@ -15,7 +15,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from raftly.node.config import NodeConfig
-from raftly.node.metrics import Family, HistogramValue, Kind, Metrics, Sample
+from raftly.node.histogram import HistogramValue
+from raftly.node.metrics import Family, Kind, Metrics, Sample
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 

@@ -4,7 +4,7 @@ Invariants:
 1. `h2` and `grpc` hold no socket, clock, thread or task; time comes in as an argument.
 2. No input makes the server raise, hang or grow past `Limits`.
 3. A call ends once; a handler of an ended call is cancelled, and counts as a stream until it has wound down.
-4. One write a connection and turn of the loop.
+4. One write a connection and turn of the loop, but for a read that brings many calls: their first answers go ahead.
 
 Reading order: `limits`; `h2` (its own page); `grpc` (its own page); `service`, `server_call`, `server_connection`,
 `server`; `channel`, `client_connection`, `client_call`; `later`, `eager`, `tls`, `health`, `reflection`, `codegen`.

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["ServerConnection"]
 
 _TRAILERS: Final = Shape.TRAILERS
+_EVENTS_A_WRITE: Final = 64  # of one read: the client works on the first answers while we work on the next
 
 
 @final
@@ -74,7 +75,9 @@ class ServerConnection(Driver):
         self._receipts += 1
         self._reading = True
         self.read_at = self.loop.time()
-        for event in self.h2.receive(data):
+        for acted, event in enumerate(self.h2.receive(data)):
+            if acted % _EVENTS_A_WRITE == _EVENTS_A_WRITE - 1 and self.h2.output_bytes and not self._flush_due:
+                self._flush()
             if isinstance(event, DataReceived):
                 owner = event.stream.owner
                 if isinstance(owner, ServerCall) or owner is not None:

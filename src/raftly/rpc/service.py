@@ -21,9 +21,10 @@ import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, final
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from raftly.errors import ConfigError
+from raftly.rpc.bound import AnyMessage, Bound
 from raftly.rpc.later import Later
 
 if TYPE_CHECKING:
@@ -46,7 +47,6 @@ __all__ = [
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
-AnyMessage = Any  # a request or response whose type only the method's own functions know
 
 UnaryHandler = Callable[[Request], Awaitable[Response]] | Callable[[Request, "ServerCall"], Awaitable[Response]]
 StreamHandler = (
@@ -102,26 +102,6 @@ class Method(Generic[Request, Response]):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", f"/{self.service}/{self.name}".encode())
-
-
-@final
-class Bound:
-    """A method with its handler, taken apart for the server."""
-
-    __slots__ = ("client_streams", "decode", "encode", "handler", "method", "server_streams", "takes_call")
-
-    def __init__(self, method: Method[Any, Any], handler: Callable[..., Any], *, takes_call: bool) -> None:
-        self.method = method
-        self.handler = handler
-        self.takes_call = takes_call
-        self.decode = method.decode_request
-        self.encode = method.encode_response
-        self.client_streams = method.kind.client_streams
-        self.server_streams = method.kind.server_streams
-
-    def invoke(self, request: AnyMessage, call: ServerCall) -> AnyMessage:
-        """Call the handler: for one response what `later.begin` takes, for a stream an async iterator."""
-        return self.handler(request, call) if self.takes_call else self.handler(request)
 
 
 def bind(

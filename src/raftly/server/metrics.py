@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, TypeAlias, final
 
-from raftly.node.metrics import SIZES, Family, Histogram, HistogramValue, Kind, Sample
+from raftly.node.histogram import Histogram, HistogramValue
+from raftly.node.metrics import SIZES, Family, Kind, Sample
 
 __all__ = ["CONTENT_TYPE", "CommandCounts", "Families", "ServerCounts", "exposition"]
 

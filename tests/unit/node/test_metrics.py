@@ -10,12 +10,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from raftly.base.types import Entry
 from raftly.errors import NotLeader, OutcomeUnknown
 from raftly.node import FOLLOWER, LOCAL, bounded
+from raftly.node.histogram import Histogram, HistogramValue
 from raftly.node.metrics import (
     FAMILIES,
     SECONDS,
     DriverCounts,
-    Histogram,
-    HistogramValue,
     Kind,
     Metrics,
     NodeCounts,

@@ -2,7 +2,8 @@
 
 import pytest
 
-from raftly.node.metrics import Family, Histogram, Kind, Sample
+from raftly.node.histogram import Histogram
+from raftly.node.metrics import Family, Kind, Sample
 from raftly.server.metrics import ServerCounts, exposition
 
 parser = pytest.importorskip("prometheus_client.parser")
