@@ -101,6 +101,7 @@ class Duties:
         """Begin."""
         loop = asyncio.get_running_loop()
         self._peers.on_round_end = self._on_round_end
+        self._transport.on_moved = lambda _: self._do_soon(self.learn_stores)
         options = self._options
         for work, interval in (
             (self._store_heartbeat, options.store_heartbeat_interval),
@@ -132,6 +133,11 @@ class Duties:
             await work()
         except (RaftlyError, OSError) as error:
             _log.debug("store %d: %s, tried again", self._meta.id, error)
+
+    def _do_soon(self, work: Callable[[], Coroutine[object, object, None]]) -> None:
+        task = asyncio.get_running_loop().create_task(self._once(work))
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
 
     # --- the other stores ---
 
@@ -183,15 +189,12 @@ class Duties:
 
     def report_all(self) -> None:
         """Report every region and this store, since the placement driver has a leader that has not heard of them."""
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+        now = asyncio.get_running_loop().time()
         for region_id, when in list(self._due.items()):
             if when > now:
                 self._plan(region_id, now)
         self._wanted.set()
-        task = loop.create_task(self._once(self._store_heartbeat))
-        self._working.add(task)
-        task.add_done_callback(self._working.discard)
+        self._do_soon(self._store_heartbeat)
 
     def _plan(self, region_id: RegionId, when: float) -> None:
         self._due[region_id] = when

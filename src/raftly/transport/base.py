@@ -67,6 +67,11 @@ class Transport(Protocol):
     Its process has probably ended; a queue that overflows and a network that is silent are no such sign. Set before
     `start`, called on the loop."""
 
+    on_moved: Callable[[NodeId], None]
+    """Called with a node that has connected, and says that it can be dialed elsewhere than where this one dials it.
+
+    That is for somebody else to believe, and to tell with `set_address`. Set before `start`, called on the loop."""
+
     def send(self, to: NodeId, batch: list[tuple[int, list[Message]]]) -> None:
         """Queue the messages of some groups for a node; returns at once, and drops them when the queue is full."""
         ...

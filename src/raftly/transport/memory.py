@@ -83,6 +83,7 @@ class MemoryTransport:
         "directories",
         "on_expelled",
         "on_lost",
+        "on_moved",
         "origin",
         "take_snapshot",
     )
@@ -97,6 +98,7 @@ class MemoryTransport:
         self._addresses: dict[NodeId, Address] = {}
         self._unreachable: Callable[[NodeId], None] | None = None
         self.on_lost: Callable[[NodeId], None] = lambda _: None
+        self.on_moved: Callable[[NodeId], None] = lambda _: None
         self.take_snapshot: SnapshotTaker | None = None
 
     def send(self, to: NodeId, batch: list[tuple[int, list[Message]]]) -> None:

@@ -92,6 +92,7 @@ class TcpTransport:
         self.directories: dict[NodeId, int] = {}
         self._expelled: set[NodeId] = set()
         self.on_lost: Callable[[NodeId], None] = lambda _: None
+        self.on_moved: Callable[[NodeId], None] = lambda _: None
         self._on_event = on_event
         self.take_snapshot = take_snapshot
         self._links: dict[NodeId, Link] = {}
@@ -239,6 +240,8 @@ class TcpTransport:
         link = self._links.get(node)
         if link is not None:
             link.wake()
+            if said is not None and said != link.address:
+                self.on_moved(node)
         elif said is not None and node not in self._addresses:
             with suppress(ConfigError):  # not loopback, without TLS
                 self._set_address(node, said)

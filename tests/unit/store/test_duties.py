@@ -8,6 +8,7 @@ import pytest
 
 from raftly.base.heartbeats import RegionReport
 from raftly.base.operators import Operator
+from raftly.base.store_meta import StoreMeta
 from raftly.engine.base import CF_DEFAULT
 from raftly.pd.config import ScheduleConfig
 from raftly.pd.local import LocalPlacement
@@ -157,6 +158,31 @@ def test_what_is_written_and_read_is_told_and_makes_a_region_hot_only_when_it_la
         assert 4000 < flow.read < 6000
         await asyncio.sleep(80.0)
         assert hot.hot() == []
+        await cluster.stop()
+
+    run(main())
+
+
+def test_a_store_that_says_it_is_elsewhere_is_looked_up_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+    stores = LocalPlacement.stores
+
+    async def note(placement: LocalPlacement) -> list[StoreMeta]:
+        asked.append(asyncio.get_running_loop().time())
+        return await stores(placement)
+
+    monkeypatch.setattr(LocalPlacement, "stores", note)
+
+    async def main() -> None:
+        cluster = Cluster(1, options=replace(OPTIONS, store_heartbeat_interval=60.0))
+        await cluster.start()
+        store, _ = await cluster.leader()
+        await asyncio.sleep(5.0)
+        asked.clear()
+        now = asyncio.get_running_loop().time()
+        store.parts.transport.on_moved(2)
+        await asyncio.sleep(1.0)
+        assert asked == [pytest.approx(now, abs=0.1)]
         await cluster.stop()
 
     run(main())

@@ -23,6 +23,7 @@ class Node:
         self.frames: list[tuple[NodeId, int]] = []  # from whom, how many messages
         self.unreachable: list[NodeId] = []
         self.lost: list[NodeId] = []
+        self.moved: list[NodeId] = []
         self.events: list[TransportEvent] = []
         self.changed = asyncio.Event()
         self.transport = TcpTransport(
@@ -55,6 +56,7 @@ class Node:
 
     async def start(self) -> Node:
         self.transport.on_lost = self._on_lost
+        self.transport.on_moved = self.moved.append
         await self.transport.start(self._receive, self._unreachable)
         return self
 

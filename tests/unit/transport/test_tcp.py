@@ -67,13 +67,14 @@ def test_a_node_nobody_told_of_is_answered_where_it_says_as_long_as_it_is_connec
     run(main)
 
 
-def test_what_a_node_says_of_its_place_counts_less_than_what_the_owner_was_told() -> None:
+def test_what_a_node_says_of_its_place_counts_less_than_what_the_owner_was_told_who_hears_of_it() -> None:
     async def main(loop: VirtualLoop) -> None:
         two = await Node(2, 4002, {1: 4009}).start()
         one = await Node(1, 4001, {2: 4002}).start()
         await one.until(lambda n: n.told(PeerConnected))
         await asyncio.sleep(5)
         assert not two.told(PeerConnected)
+        assert (one.moved, two.moved) == ([], [1])
         two.transport.set_address(1, None)
         assert 4001 not in {port for _, _, port in loop.dials}
         await close(one, two)
