@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol, final
 
@@ -237,10 +237,14 @@ class Group:
         finally:
             self._wake(self)
 
-    def successor(self) -> tuple[NodeId, Index]:
-        """The voter that has most of the log, and how much; nobody if there is no other."""
+    def successor(self, unreachable: Collection[NodeId] = ()) -> tuple[NodeId, Index]:
+        """The voter that has most of the log, and how much, on another node than these; nobody if there is no other."""
         raft = self.raw.raft
         voters = raft.tracker.config.voters.ids()
-        others = [(peer.match, id_) for id_, peer in raft.tracker.peers if id_ != raft.id and id_ in voters]
+        others = [
+            (peer.match, id_)
+            for id_, peer in raft.tracker.peers
+            if id_ != raft.id and id_ in voters and self.node_of(id_) not in unreachable
+        ]
         match, target = max(others, default=(0, NO_NODE))
         return target, match

@@ -289,6 +289,9 @@ class RegionPeer:
             return False
         if to.id not in group.raw.raft.tracker.config.voters.ids():
             return False
+        if to.store_id in self.shared.driver.contacts.lost:  # nothing would be written until the transfer is given up
+            self.shared.driver.wake(group)  # so that it is heard, should it be there again
+            return False
         group.act(lambda raw: raw.transfer_leader(to.id))
         return True
 

@@ -218,13 +218,12 @@ class RegionStore:
             await asyncio.sleep(self.options.tick / 4)
         return len(moving)
 
-    @staticmethod
-    def _give_away(peers: Iterable[RegionPeer]) -> list[RegionPeer]:
+    def _give_away(self, peers: Iterable[RegionPeer]) -> list[RegionPeer]:
         """Leadership goes to whoever has most of the log; a region that has nobody else keeps it."""
         moving = []
         for peer in peers:
             if peer.is_leader and peer.group is not None and peer.group.raw.raft.lead_transferee == NO_NODE:
-                target, _ = peer.group.successor()
+                target, _ = peer.group.successor(self._driver.contacts.lost)
                 home = peer.region.peer(target)
                 if home is not None and peer.transfer_leader(home):
                     moving.append(peer)

@@ -323,6 +323,35 @@ def test_sleepers_find_a_new_leader_when_theirs_ends() -> None:
     run(main())
 
 
+def test_leadership_goes_to_nobody_who_is_away() -> None:
+    async def main() -> None:
+        cluster = Cluster(3, options=replace(OPTIONS, hibernate_ticks=0))
+        await cluster.start()
+        store, peer = await cluster.leader()
+        away = max((member for member in peer.region.peers if member.id != peer.peer_id), key=lambda member: member.id)
+        number = next(at for at, other in enumerate(cluster.stores) if other is not None and other.id == away.store_id)
+        gone = cluster.stores[number]
+        assert gone is not None
+        await gone.stop()
+        cluster.stores[number] = None
+        await cluster.until(lambda: away.store_id in store.parts.driver.contacts.lost)
+        assert not peer.transfer_leader(away)
+        await store.write(cluster.context(peer), [Put(CF_DEFAULT, b"k", b"v")], soon())
+        assert await store.leave() == 1
+        heir, other = await cluster.leader()
+        assert heir is not store
+        assert other.peer_id != away.id
+        await asyncio.sleep(3.0)
+        assert not peer.is_leader
+        await cluster.boot(number)
+        await cluster.until(lambda: away.store_id not in heir.parts.driver.contacts.lost)
+        assert other.transfer_leader(away)
+        await cluster.until(lambda: not other.is_leader)
+        await cluster.stop()
+
+    run(main())
+
+
 def test_a_long_log_is_cut_and_who_was_away_gets_a_snapshot() -> None:
     async def main() -> None:
         cluster = Cluster(options=replace(OPTIONS, log_entries_max=20, log_entries_keep=5))
