@@ -19,7 +19,7 @@ from raftly.server import ttl
 from raftly.server.commands import InvalidRequest, Write
 from raftly.server.contexts import Contexts
 from raftly.server.crc64 import crc64
-from raftly.server.slices import SLICE_KEYS, TURN_KEYS, Scan, pause, slices
+from raftly.server.slices import SLICE_KEYS, Scan, Turns, slices
 from raftly.store.kv import KvBackend, RegionReader, RequestContext
 from raftly.store.ops import Cas, CasResult, Delete, DeleteRange, Put
 
@@ -27,6 +27,7 @@ __all__ = ["RawKv", "RawOptions"]
 
 _CF_NAMES: Final = {"": CF_DEFAULT} | {cf: cf for cf in DATA_CFS}
 _TURN_CRC_BYTES: Final = 16 << 10  # in one turn of the loop: about a millisecond
+_PAIR_BYTES: Final = 64  # in memory, beside key and value
 
 
 @final
@@ -39,7 +40,8 @@ class RawOptions:
     key_bytes_max: int = 8 << 10
     value_bytes_max: int = 4 << 20
     answer_bytes_max: int = 32 << 20
-    """Of keys and values in one answer; past it the call fails: a shorter answer would read like the end of a range."""
+    """Of keys and values in one answer, with 64 more for each pair, which it takes in memory; past it the call fails: a
+    shorter answer would read like the end of a range."""
 
     def __post_init__(self) -> None:
         for name in ("key_bytes_max", "value_bytes_max", "answer_bytes_max"):
@@ -88,15 +90,16 @@ class RawKv:
         response = pb.RawBatchGetResponse()
         budget = self._options.answer_bytes_max
         keys = list(request.keys)
+        turns = Turns(reader, deadline)
         try:
             for start in range(0, len(keys), SLICE_KEYS):
-                if start and start % TURN_KEYS == 0:
-                    await pause(reader)
+                await turns.next()
+                turns.spend(SLICE_KEYS)
                 asked = keys[start : start + SLICE_KEYS]
                 for key, stored in zip(asked, reader.get_many(cf, asked), strict=True):
                     value = self._value(stored)
                     if value is not None:
-                        budget = _spend(budget, len(key) + len(value))
+                        budget = _spend(budget, len(key) + len(value) + _PAIR_BYTES)
                         response.pairs.add(key=key, value=value)
         finally:
             reader.close()
@@ -120,7 +123,7 @@ class RawKv:
         reader = await self._reader(request.context, deadline)
         response = pb.RawScanResponse()
         scan = Scan(cf, request.start_key, request.end_key, request.limit, request.reverse, request.key_only)
-        await self._scan(reader, [scan], response)
+        await self._scan(reader, [scan], deadline, response)
         return response
 
     async def batch_scan(self, request: pb.RawBatchScanRequest, deadline: float) -> pb.RawBatchScanResponse:
@@ -132,7 +135,7 @@ class RawKv:
             Scan(cf, range_.start_key, range_.end_key, request.each_limit, request.reverse, request.key_only)
             for range_ in request.ranges
         ]
-        await self._scan(reader, scans, response)
+        await self._scan(reader, scans, deadline, response)
         return response
 
     async def checksum(self, request: pb.RawChecksumRequest, deadline: float) -> pb.RawChecksumResponse:
@@ -141,20 +144,22 @@ class RawKv:
             raise InvalidRequest(f"checksum algorithm {request.algorithm} is not known")
         reader = await self._reader(request.context, deadline)
         response = pb.RawChecksumResponse()
-        checksum = since_pause = 0
+        checksum = summed = 0
+        turns = Turns(reader, deadline)
         try:
             for range_ in request.ranges:
                 scan = Scan(CF_DEFAULT, range_.start_key, range_.end_key, 1 << 62)
-                async for pairs in slices(reader, scan, self._value, expire=self._has_ttl):
+                async for pairs in slices(reader, turns, scan, self._value, expire=self._has_ttl):
                     for key, value in pairs:
                         checksum ^= crc64(key + value)
                         size = len(key) + len(value)
                         response.total_kvs += 1
                         response.total_bytes += size
-                        since_pause += size
-                        if since_pause > _TURN_CRC_BYTES:
-                            since_pause = 0
-                            await pause(reader)
+                        summed += size
+                        if summed > _TURN_CRC_BYTES:
+                            summed = 0
+                            turns.end()
+                            await turns.next()
         finally:
             reader.close()
         response.checksum = checksum
@@ -250,14 +255,19 @@ class RawKv:
     # --- ranges ------------------------------------------------------------------------------------------------------
 
     async def _scan(
-        self, reader: RegionReader, scans: Sequence[Scan], response: pb.RawScanResponse | pb.RawBatchScanResponse
+        self,
+        reader: RegionReader,
+        scans: Sequence[Scan],
+        deadline: float,
+        response: pb.RawScanResponse | pb.RawBatchScanResponse,
     ) -> None:
         budget = self._options.answer_bytes_max
+        turns = Turns(reader, deadline)
         try:
             for scan in scans:
-                async for pairs in slices(reader, scan, self._value, expire=self._has_ttl):
+                async for pairs in slices(reader, turns, scan, self._value, expire=self._has_ttl):
                     for key, value in pairs:
-                        budget = _spend(budget, len(key) + len(value))
+                        budget = _spend(budget, len(key) + len(value) + _PAIR_BYTES)
                         response.kvs.add(key=key, value=value)
         finally:
             reader.close()

@@ -164,7 +164,7 @@ def test_each_range_of_a_batch_has_the_limit() -> None:
 
 def test_an_answer_that_would_be_too_large_fails_and_is_not_cut() -> None:
     async def body() -> None:
-        store = Store(answer_bytes_max=30)
+        store = Store(answer_bytes_max=3 * (10 + 64))
         for key in (b"a", b"b", b"c"):
             await store.put(key, b"x" * 9)
         assert len(await store.scan()) == 3
@@ -175,6 +175,46 @@ def test_an_answer_that_would_be_too_large_fails_and_is_not_cut() -> None:
         with pytest.raises(RpcError):
             await store.raw.batch_get(pb.RawBatchGetRequest(context=CONTEXT, keys=[b"a", b"b", b"c", b"d"]), FAR)
         assert len(await store.scan(limit=3)) == 3
+
+    run(body())
+
+
+def test_many_small_ranges_give_others_their_turn_and_show_one_moment() -> None:
+    async def body() -> None:
+        store = Store()
+        await store.put(b"k", b"old")
+        ranges = [pb.KeyRange(start_key=b"k")] * 500
+        scan = pb.RawBatchScanRequest(context=CONTEXT, ranges=ranges, each_limit=1)
+        scanning = asyncio.ensure_future(store.raw.batch_scan(scan, FAR))
+        summing = asyncio.ensure_future(store.raw.checksum(pb.RawChecksumRequest(context=CONTEXT, ranges=ranges), FAR))
+        await asyncio.sleep(0)
+        assert not scanning.done()
+        assert not summing.done()
+        await store.put(b"k", b"new")
+        assert {pair.value for pair in (await scanning).kvs} == {b"old"}
+        assert (await summing).total_bytes == 500 * 4
+
+    run(body())
+
+
+@pytest.mark.parametrize("command", ["scan", "batch_scan", "batch_get", "checksum"])
+def test_a_long_read_ends_by_its_deadline(command: str) -> None:
+    async def body() -> None:
+        store = Store()
+        pairs = [pb.KvPair(key=b"%04d" % number) for number in range(2000)]
+        await store.do(store.raw.batch_put(pb.RawBatchPutRequest(context=CONTEXT, pairs=pairs)))
+        ranges = [pb.KeyRange()] * 3
+        asked = {
+            "scan": pb.RawScanRequest(context=CONTEXT, limit=(1 << 32) - 1),
+            "batch_scan": pb.RawBatchScanRequest(context=CONTEXT, ranges=ranges, each_limit=(1 << 32) - 1),
+            "batch_get": pb.RawBatchGetRequest(context=CONTEXT, keys=[pair.key for pair in pairs]),
+            "checksum": pb.RawChecksumRequest(context=CONTEXT, ranges=ranges),
+        }[command]
+        read = getattr(store.raw, command)
+        assert (await read(asked, FAR)).ByteSize() > 2
+        with pytest.raises(RpcError) as caught:
+            await read(asked, asyncio.get_running_loop().time())
+        assert caught.value.status is StatusCode.DEADLINE_EXCEEDED
 
     run(body())
 
