@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeAlias, final
@@ -25,6 +25,8 @@ from raftly.pd.schedulers import balance_leader, balance_region, hot_region, mer
 PAUSE_MIN_S: Final = 0.1
 PAUSE_MAX_S: Final = 5.0
 ENDED_MAX: Final = 1000
+ASKED_MAX: Final = 1024
+"""Plans of a kind that clients ask for, at once: they all are looked at again and again."""
 
 Rule: TypeAlias = Callable[[Cluster, SplitMix64], Move | HandOver | None]
 
@@ -50,6 +52,7 @@ class Coordinator:
         self.ended: Final[deque[Plan]] = deque(maxlen=ENDED_MAX)  # lately
         self.schedules_run = True  # False: only checkers do, since too little is known yet
         self._locked: dict[RegionId, RegionId] = {}  # a region that a plan for another one needs as it is
+        self._running: Counter[PlanKind] = Counter()  # plans
         self._split_at_s: dict[RegionId, float] = {}
         self._began_s = cluster.now_s
         self._new_id = new_id
@@ -175,6 +178,7 @@ class Coordinator:
             self._end(other, PlanEnd.REPLACE)
         plan.step_began_s = self.cluster.now_s
         self.plans[plan.region_id] = plan
+        self._running[plan.kind] += 1
         self._locked.update(dict.fromkeys(plan.locked, plan.region_id))
         self._count(plan, 1)
         return True
@@ -199,12 +203,15 @@ class Coordinator:
             PlanKind.REGION: config.region_limit if config.balance_regions else 0,
             PlanKind.HOT: config.hot_limit if config.balance_hot else 0,
             PlanKind.MERGE: config.merge_limit if config.merge else 0,
+            PlanKind.SCATTER: ASKED_MAX,
+            PlanKind.SPLIT: ASKED_MAX,
         }
         limit = limits.get(kind)
-        return limit is None or sum(plan.kind is kind for plan in self.plans.values()) < limit
+        return limit is None or self._running[kind] < limit
 
     def _end(self, plan: Plan, end: PlanEnd) -> None:
         del self.plans[plan.region_id]
+        self._running[plan.kind] -= 1
         for region_id in plan.locked:
             del self._locked[region_id]
         plan.end = end

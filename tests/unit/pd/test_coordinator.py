@@ -8,7 +8,7 @@ from raftly.pd.cluster import Cluster
 from raftly.pd.config import ScheduleConfig
 from raftly.pd.coordinator import Coordinator
 from raftly.pd.moves import Add, HandOver, Move, Remove, Unite
-from raftly.pd.operators import PlanEnd, PlanKind
+from raftly.pd.operators import Plan, PlanEnd, PlanKind, Split
 from raftly.pd.schedulers.scatter import Chosen, scatter
 from tests.unit.pd.clusters import MIB, RunningRegion, cluster_of, drawn, hear, key, region, report, set_state
 
@@ -282,3 +282,13 @@ def test_splits_are_noted_for_as_long_as_they_matter() -> None:
     cluster.now_s = interval_s + 998.5
     coordinator.on_split([6000])
     assert sorted(coordinator._split_at_s) == [999, 5000, 6000], "5000 was split again and again"
+
+
+def test_clients_may_ask_for_so_much_at_once() -> None:
+    cluster = cluster_of(3)
+    coordinator = Coordinator(cluster, lambda: 1, 1)
+    plans = [Plan(PlanKind.SPLIT, region(n, key(n), key(n + 1), [1, 2, 3]), (Split(1),)) for n in range(1, 1026)]
+    assert [coordinator.add(plan) for plan in plans] == [True] * 1024 + [False]
+    assert not coordinator.add(plans[3]), "one a region"
+    assert coordinator.cancel(5)
+    assert coordinator.add(plans[-1])
