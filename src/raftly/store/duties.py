@@ -15,7 +15,7 @@ from raftly.base.heartbeats import DownPeer, RegionReport, StoreStats
 from raftly.base.operators import ChangePeers, Operator, SplitPolicy, SplitRegion, TransferLeader
 from raftly.base.region import PeerId, Region, RegionId, StoreId
 from raftly.base.store_meta import StoreMeta
-from raftly.base.types import Snapshot, SnapshotMeta
+from raftly.base.types import Snapshot, SnapshotMeta, Term
 from raftly.engine.base import Engine
 from raftly.engine.base import Snapshot as EngineSnapshot
 from raftly.errors import ConfigError, RaftlyError
@@ -93,7 +93,7 @@ class Duties:
         self._wanted = asyncio.Event()
         self._slots = asyncio.Semaphore(_HEARTBEATS_MAX)
         self._working: set[asyncio.Task[None]] = set()
-        self._heard: dict[PeerId, float] = {}  # when a leader here last heard a peer
+        self._heard: dict[RegionId, tuple[Term, dict[PeerId, float]]] = {}  # when a leader of a term heard its peers
         self._weighed: dict[RegionId, tuple[int, int, int]] = {}  # written, version, and bytes as of them
         self._flowed: dict[RegionId, tuple[float, int, int]] = {}  # when it was told, written and read until then
 
@@ -221,7 +221,7 @@ class Duties:
     async def _begin_report(self, region_id: RegionId) -> None:
         peer = self._peers.all.get(region_id)
         if peer is None or not peer.is_leader:
-            for known in (self._due, self._weighed, self._flowed):
+            for known in (self._due, self._weighed, self._flowed, self._heard):
                 known.pop(region_id, None)  # whoever leads reports
             return
         loop = asyncio.get_running_loop()
@@ -277,16 +277,19 @@ class Duties:
         down: list[DownPeer] = []
         pending = []
         begin = group.log.first_index() - 1
+        term, before = self._heard.get(region.id, (0, {}))
+        heard = before if term == peer.term else {}  # whoever led in between may have heard them
+        self._heard[region.id] = (peer.term, {})
         for other in region.peers:
             progress = group.raw.raft.tracker.progress.get(other.id)
             if other.id == peer.peer_id or progress is None:
                 continue
             if progress.match < begin:
                 pending.append(other)
-            if progress.recent_active or group.asleep:
-                self._heard[other.id] = now
-            elif (silent := now - self._heard.setdefault(other.id, now)) > _DOWN_S:
-                down.append(DownPeer(other, int(silent)))
+            last = now if progress.recent_active or group.asleep else heard.get(other.id, now)
+            self._heard[region.id][1][other.id] = last
+            if now - last > _DOWN_S:
+                down.append(DownPeer(other, int(now - last)))
         weighed = self._weighed.get(region.id)
         if weighed is None or weighed[:2] != (peer.written_bytes, region.epoch.version):
             size = self._engine.approximate_bytes(data_key(region.start_key), data_end_key(region.end_key))
