@@ -192,7 +192,7 @@ def test_a_peer_is_silent_since_its_leader_led_and_not_since_it_led_before() -> 
     """What another leader heard in between is not known here: told as down for an hour it would be replaced."""
 
     async def main() -> None:
-        cluster = Cluster(options=replace(OPTIONS, hibernate_ticks=0, region_heartbeat_interval=600.0))
+        cluster = Cluster(options=replace(OPTIONS, hibernate_ticks=0))
         await cluster.start()
         store, peer = await cluster.leader()
         away = next(other for other in cluster.running() if other is not store)
