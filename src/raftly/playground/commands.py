@@ -37,7 +37,7 @@ COMMANDS: Final[Mapping[str, Form]] = {
     "get": Form("get KEY", "read a key", 1, 1),
     "fill": Form("fill N", "write N keys, and remember what was acknowledged", 1, 1),
     "check": Form("check", "read back all that was acknowledged", 0, 0),
-    "show": Form("show", "all processes: what leads, how many replicas", 0, 0),
+    "show": Form("show", "or `stores`: all processes, what they lead, how many replicas they have", 0, 0),
     "regions": Form("regions", "all regions: their keys, who leads them, where their replicas are", 0, 0),
     "watch": Form("watch [SECONDS]", "what regions do, as it happens", 0, 1),
     "split": Form("split KEY", "let a region begin at this key", 1, 1),
@@ -46,7 +46,9 @@ COMMANDS: Final[Mapping[str, Form]] = {
     "pause": Form("pause NAME", "the process stands still, its connections stay open", 1, 1),
     "resume": Form("resume [NAME]", "let it go on; without a name, all that are paused", 0, 1),
     "stop": Form("stop NAME", "end it in good order: it hands its leaderships over first", 1, 1),
-    "restart": Form("restart [NAME]", "start it from its directory; without a name, all that do not run", 0, 1),
+    "restart": Form(
+        "restart [NAME]", "or `start`: begin again from its directory; without a name, all that do not run", 0, 1
+    ),
     "add": Form("add [store]", "start a new store: regions move to it", 0, 1),
     "remove": Form("remove NAME [keep]", "move all from a store, end it, and remove its files or keep them", 1, 3),
     "balance": Form("balance [SECONDS]", "wait until no replica is missing, and no store is empty", 0, 1),

@@ -128,6 +128,8 @@ def play(options: Options, teller: Teller, mode: Mode) -> int:
         cluster = Cluster(root)
         try:
             begun = time.monotonic()
+            if not mode.serve:
+                teller.note(f"starting processes, with their files below {root}")
             thread.run(cluster.start(options.members, options.stores, options.base_port))
             if mode.serve:
                 return _serve(cluster)
@@ -153,7 +155,7 @@ def _greet(cluster: Cluster, teller: Teller, seconds: float, *, stays: bool) -> 
     pd = cluster.pd_addresses()
     members, stores = len(cluster.members()), len(cluster.stores())
     what = f"{members} placement driver{'s' if members > 1 else ''} and {stores} store{'s' if stores > 1 else ''}"
-    lines = [f"{what} serve, {seconds:.1f} s after the start; their files are below {cluster.root}"]
+    lines = [f"{what} serve, {seconds:.1f} s after the start"]
     if stays:
         lines += _lines_to_try(pd)
     facts: dict[str, object] = {"pd": pd, "stores": [cluster.address(process) for process in cluster.stores()]}
