@@ -6,12 +6,14 @@
     on_time                               schedulers; steps that should not wait for the next heartbeat
     take_changes                          what to write down, so that the next leader begins with it
 
-Made anew with every term, from the replicated state and the clock. `now_s` is any clock that goes on steadily.
+Made anew with every term, from the replicated state and the clock; `remember` comes next. `now_s` is any clock that
+goes on steadily.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Final, final
 
 from raftly.base.heartbeats import NewRegionIds, RegionReport, StoreStats
@@ -32,6 +34,8 @@ SPLITS_MAX: Final = 1000
 SETTLE_S: Final = 60.0
 """Schedulers wait so long for all stores and regions to be heard after a change of leader, no longer."""
 GROUPS_MAX: Final = 1000
+SLICE: Final = 256
+"""Regions that are remembered in one step: a few milliseconds."""
 PATROL_S: Final = 30.0
 """Checkers look at each of very many regions as often, at a few sooner; also at those that sleep and seldom report."""
 PATROL_MAX: Final = 128
@@ -59,18 +63,21 @@ class Leader:
         self._dirty: dict[RegionId, None] = {}  # not written down as they are now
         self.on_placement(placement, now_s)
         self.coordinator.schedules_run = False
-        self._remember_all(placement)
 
     def on_bootstrap(self, placement: Placement) -> None:
         """The cluster has its first region, and numbers were taken for it."""
-        self._remember_all(placement)
+        for _ in self.remember(placement):
+            pass
         used = [*placement.stores, *placement.regions]
         used += [peer.id for report in self.cluster.regions for peer in report.region.peers]
         self.ids.skip_past(max(used))
 
-    def _remember_all(self, placement: Placement) -> None:
-        for region_id in sorted(placement.regions):
+    def remember(self, placement: Placement) -> Iterator[None]:
+        """Take over the regions that were written down, before the first is heard; others may run at each step."""
+        for count, region_id in enumerate(sorted(placement.regions), 1):
             self._remember(region_id, placement.regions[region_id])
+            if count % SLICE == 0:
+                yield
 
     def _remember(self, region_id: RegionId, saved: SavedRegion) -> None:
         report = report_of(saved)

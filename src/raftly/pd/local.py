@@ -36,6 +36,8 @@ class LocalPlacement:
     def _lead(self) -> Leader:
         now_s = self._clock()
         leader = Leader(self.placement, now_s, int(now_s * 1000), self._seed)
+        for _ in leader.remember(self.placement):
+            pass  # nobody else is to run
         leader.ids.add(self.placement.reserve_ids(IDS_BATCH), IDS_BATCH)
         return leader
 

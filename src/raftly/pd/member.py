@@ -148,8 +148,13 @@ class Member:
             await self.node.call(Placement.found, self._cluster_id)
         if not self._is_term(term):
             return
-        # Nothing may come between the look at the state and the start of the term's work.
-        self._leader = Leader(self.state, self._loop.time(), self._now_ms(), seed=term)
+        # Only the leader of a term changes what a leader looks at, and that one does not before it is ready.
+        leader = Leader(self.state, self._loop.time(), self._now_ms(), seed=term)
+        for _ in leader.remember(self.state):
+            await asyncio.sleep(0)
+            if not self._is_term(term):
+                return
+        self._leader = leader
         self._term = term
         self._ring()
 

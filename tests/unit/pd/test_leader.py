@@ -26,6 +26,8 @@ def begun(stores: int = 3) -> Placement:
 
 def lead(placement: Placement) -> Leader:
     leader = Leader(placement, 100.0, 1000, seed=1)
+    for _ in leader.remember(placement):
+        pass
     leader.ids.add(placement.reserve_ids(100), 100)
     return leader
 
@@ -134,6 +136,16 @@ def test_a_store_that_is_silent_holds_schedulers_up_only_until_it_counts_as_gone
     for id_ in (1, 2):
         leader.store_heartbeat(StoreStats(id_), 120.5)
     assert leader.is_settled
+
+
+def test_many_regions_are_remembered_a_few_at_a_time() -> None:
+    placement = begun()
+    before = at_rest(placement, 1000)
+    placement.save_regions(*before.take_changes(2000))
+    leader = Leader(placement, 100.0, 1000, seed=1)
+    known = [len(leader.cluster.regions) for _ in leader.remember(placement)]
+    assert known == [256, 512, 768]
+    assert [each.region for each in leader.cluster.regions] == [each.region for each in before.cluster.regions]
 
 
 SENSE = Region(9, b"a", b"m", RegionEpoch(1, 5), (Peer(91, 1), Peer(92, 2)))
