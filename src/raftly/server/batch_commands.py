@@ -22,10 +22,13 @@ from raftly.server.commands import Command, Commands, Message, refusal
 __all__ = ["BatchStream"]
 
 _log: Final = logging.getLogger("raftly.server")
-_UNANSWERED_MAX: Final = 4096  # on one stream; a message that goes past it is still begun as a whole
+_UNANSWERED_MAX: Final = 4096  # on one stream; past it no more are begun until answers are taken
+_READY_BYTES_MAX: Final = 32 << 20  # likewise; of those that were begun then, large answers become errors
+_SMALL_BYTES: Final = 1 << 10  # an answer that is always given
 _ANSWERS_MAX: Final = 256  # in one message
 _ANSWERS_BYTES: Final = 1 << 20  # a message is full with so many, whatever its last answer added
 _TURN_COMMANDS: Final = 64  # a message with so many has the turn of the loop to itself
+_TURN_COMMANDS_MAX: Final = 256  # so many of one message are begun in one turn
 
 _Request = BatchCommandsRequest.Request
 _Response = BatchCommandsResponse.Response
@@ -44,7 +47,9 @@ class BatchStream(AsyncIterator[BatchCommandsResponse]):
         self._loop = asyncio.get_running_loop()
         self._reader: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Future[Message]] = set()
-        self._ready: list[tuple[int, str, Message]] = []
+        self._ready: list[tuple[int, str, Message, int]] = []  # id, slot, answer and its size
+        self._ready_bytes = 0
+        self._is_taking = False  # a message, the rest of which will be begun
         self._unanswered = 0  # those that are ready included
         self._is_over = False  # nothing more is read
         self._failure: Exception | None = None
@@ -59,7 +64,7 @@ class BatchStream(AsyncIterator[BatchCommandsResponse]):
         while not self._ready:
             if self._failure is not None:
                 raise self._failure
-            if self._is_over and not self._unanswered:
+            if self._is_over and not self._unanswered and not self._is_taking:
                 raise StopAsyncIteration
             self._wake = self._loop.create_future()
             try:
@@ -68,24 +73,25 @@ class BatchStream(AsyncIterator[BatchCommandsResponse]):
                 self._wake = None
         taken = self._take()
         self._commands.counts.response_batch.observe(len(taken))
-        message = BatchCommandsResponse(request_ids=[id_ for id_, _, _ in taken])
-        for _, slot, response in taken:
+        message = BatchCommandsResponse(request_ids=[id_ for id_, _, _, _ in taken])
+        for _, slot, response, _ in taken:
             answer = message.responses.add()
             if slot:
                 getattr(answer, slot).CopyFrom(response)
         return message
 
-    def _take(self) -> list[tuple[int, str, Message]]:
+    def _take(self) -> list[tuple[int, str, Message, int]]:
         """The answers of one message: what is ready, within bounds, but one at least."""
         count = size = 0
-        for _, slot, response in self._ready:
+        for _, _, _, answer_bytes in self._ready:
             count += 1
-            size += response.ByteSize() if slot else 0
+            size += answer_bytes
             if count == _ANSWERS_MAX or size >= _ANSWERS_BYTES:
                 break
         taken = self._ready[:count]
         del self._ready[:count]
         self._unanswered -= count
+        self._ready_bytes -= size
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
         return taken
@@ -93,7 +99,7 @@ class BatchStream(AsyncIterator[BatchCommandsResponse]):
     def drain(self) -> None:
         """Take no more requests; the stream ends when those that were taken have been answered."""
         self._is_over = True
-        if self._reader is not None:
+        if self._reader is not None and not self._is_taking:
             self._reader.cancel()
         self._notify()
 
@@ -116,19 +122,33 @@ class BatchStream(AsyncIterator[BatchCommandsResponse]):
                     problem = f"{len(message.requests)} requests with {len(ids)} ids"
                     raise RpcError(StatusCode.INVALID_ARGUMENT, problem)
                 self._commands.counts.request_batch.observe(len(ids))
-                self._unanswered += len(ids)
+                self._is_taking = True
+                count = 0
                 for id_, request in zip(ids, message.requests, strict=True):
+                    if count == _TURN_COMMANDS_MAX:
+                        count = 0
+                        await asyncio.sleep(0)
+                        await self._wait_room()
+                    count += 1
+                    self._unanswered += 1
                     self._begin(id_, request)
-                if len(ids) >= _TURN_COMMANDS:
+                self._is_taking = False
+                if self._is_over:
+                    return
+                if count >= _TURN_COMMANDS:
                     await asyncio.sleep(0)
-                while self._unanswered >= _UNANSWERED_MAX:
-                    self._room = self._loop.create_future()
-                    await self._room
+                await self._wait_room()
         except Exception as error:  # noqa: BLE001 - it ends the stream, and is told to the client
             self._failure = error
         finally:
             self._is_over = True
+            self._is_taking = False
             self._notify()
+
+    async def _wait_room(self) -> None:
+        while self._unanswered >= _UNANSWERED_MAX or self._ready_bytes >= _READY_BYTES_MAX:
+            self._room = self._loop.create_future()
+            await self._room
 
     def _begin(self, id_: int, request: _Request) -> None:
         slot = request.WhichOneof("cmd") or ""
@@ -161,7 +181,12 @@ class BatchStream(AsyncIterator[BatchCommandsResponse]):
         self._answer(id_, command.slot, response)
 
     def _answer(self, id_: int, slot: str, response: Message) -> None:
-        self._ready.append((id_, slot, response))
+        size = response.ByteSize() if slot else 0
+        if self._ready_bytes >= _READY_BYTES_MAX and size > _SMALL_BYTES:
+            response = _failed(type(response), "the answers before this one are not taken")
+            size = response.ByteSize()
+        self._ready.append((id_, slot, response, size))
+        self._ready_bytes += size
         self._notify()
 
     def _notify(self) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
+from raftly.base.region_errors import ServerIsBusy
 from raftly.engine.base import CF_DEFAULT, DATA_CFS
 from raftly.errors import ConfigError, LimitExceeded
 from raftly.proto import kvrpcpb_pb2 as pb
@@ -27,6 +28,7 @@ __all__ = ["RawKv", "RawOptions"]
 
 _CF_NAMES: Final = {"": CF_DEFAULT} | {cf: cf for cf in DATA_CFS}
 _TURN_CRC_BYTES: Final = 16 << 10  # in one turn of the loop: about a millisecond
+_BACKOFF_MS: Final = 100
 _PAIR_BYTES: Final = 64  # in memory, beside key and value
 
 
@@ -42,9 +44,11 @@ class RawOptions:
     answer_bytes_max: int = 32 << 20
     """Of keys and values in one answer, with 64 more for each pair, which it takes in memory; past it the call fails: a
     shorter answer would read like the end of a range."""
+    reading_bytes_max: int = 256 << 20
+    """Of all answers that are put together at once; past it ServerIsBusy."""
 
     def __post_init__(self) -> None:
-        for name in ("key_bytes_max", "value_bytes_max", "answer_bytes_max"):
+        for name in ("key_bytes_max", "value_bytes_max", "answer_bytes_max", "reading_bytes_max"):
             if getattr(self, name) <= 0:
                 raise ConfigError(name, f"must be positive, not {getattr(self, name)}")
 
@@ -61,6 +65,7 @@ class RawKv:
         self._wall_clock = wall_clock
         self._options = options or RawOptions()
         self._has_ttl = self._options.enable_ttl
+        self._reading_bytes = 0  # of answers that are being put together
 
     # --- reads -------------------------------------------------------------------------------------------------------
 
@@ -88,7 +93,7 @@ class RawKv:
         cf = _cf(request.cf)
         reader = await self._reader(request.context, deadline)
         response = pb.RawBatchGetResponse()
-        budget = self._options.answer_bytes_max
+        budget = _Budget(self, self._options)
         keys = list(request.keys)
         turns = Turns(reader, deadline)
         try:
@@ -99,10 +104,11 @@ class RawKv:
                 for key, stored in zip(asked, reader.get_many(cf, asked), strict=True):
                     value = self._value(stored)
                     if value is not None:
-                        budget = _spend(budget, len(key) + len(value) + _PAIR_BYTES)
+                        budget.spend(len(key) + len(value) + _PAIR_BYTES)
                         response.pairs.add(key=key, value=value)
         finally:
             reader.close()
+            budget.close()
         return response
 
     async def get_key_ttl(self, request: pb.RawGetKeyTTLRequest, deadline: float) -> pb.RawGetKeyTTLResponse:
@@ -252,6 +258,11 @@ class RawKv:
         found = ttl.split(stored, self._now_s())
         return None if found is None else found[0]
 
+    def on_reading(self, size: int) -> int:
+        """So many bytes more, or less, in answers that are being put together; how many they are."""
+        self._reading_bytes += size
+        return self._reading_bytes
+
     # --- ranges ------------------------------------------------------------------------------------------------------
 
     async def _scan(
@@ -261,16 +272,47 @@ class RawKv:
         deadline: float,
         response: pb.RawScanResponse | pb.RawBatchScanResponse,
     ) -> None:
-        budget = self._options.answer_bytes_max
+        budget = _Budget(self, self._options)
         turns = Turns(reader, deadline)
         try:
             for scan in scans:
                 async for pairs in slices(reader, turns, scan, self._value, expire=self._has_ttl):
                     for key, value in pairs:
-                        budget = _spend(budget, len(key) + len(value) + _PAIR_BYTES)
+                        budget.spend(len(key) + len(value) + _PAIR_BYTES)
                         response.kvs.add(key=key, value=value)
         finally:
             reader.close()
+            budget.close()
+
+
+@final
+class _Budget:
+    """The bytes of an answer while it is put together. `close` it, whatever comes."""
+
+    __slots__ = ("_kv", "_options", "_spent")
+
+    def __init__(self, kv: RawKv, options: RawOptions) -> None:
+        self._kv = kv
+        self._options = options
+        self._spent = 0
+
+    def spend(self, size: int) -> None:
+        """So many more.
+
+        Raises:
+            RpcError: they are too many.
+            ServerIsBusy: those of all answers together are.
+        """
+        self._spent += size
+        together = self._kv.on_reading(size)
+        if self._spent > self._options.answer_bytes_max:
+            raise RpcError(StatusCode.RESOURCE_EXHAUSTED, "the answer would be too large: ask for fewer keys")
+        if together > self._options.reading_bytes_max:
+            raise ServerIsBusy("too much is read at once", _BACKOFF_MS)
+
+    def close(self) -> None:
+        """It is put together, or will never be."""
+        self._kv.on_reading(-self._spent)
 
 
 def _swapped(results: Sequence[object]) -> pb.RawCASResponse:
@@ -286,9 +328,3 @@ def _cf(name: str) -> str:
     if cf is None:
         raise InvalidRequest(f"there is no column family {name[:80]!r}: there are {', '.join(DATA_CFS)}")
     return cf
-
-
-def _spend(budget: int, size: int) -> int:
-    if size > budget:
-        raise RpcError(StatusCode.RESOURCE_EXHAUSTED, "the answer would be too large: ask for fewer keys")
-    return budget - size

@@ -203,6 +203,70 @@ def test_a_client_that_takes_no_answers_is_not_read_from_past_a_bound() -> None:
     run(body())
 
 
+def test_a_message_with_very_many_commands_gives_others_their_turn() -> None:
+    async def body() -> None:
+        party = Talk()
+        count = 10_000
+        party.send(BatchCommandsRequest(request_ids=range(count), requests=[GET] * count), None)
+        first = asyncio.ensure_future(anext(party.stream))
+        turns = 0
+        while not first.done():
+            assert len(party.stream._ready) <= 256
+            await asyncio.sleep(0)
+            turns += 1
+        answered = len(first.result().request_ids)
+        async for message in party.stream:
+            answered += len(message.request_ids)
+            turns += 1
+        assert answered == count
+        assert turns >= count / 256
+        await party.stream.aclose()
+
+    run(body())
+
+
+def test_draining_in_the_middle_of_a_message_answers_the_rest_of_it() -> None:
+    async def body() -> None:
+        party = Talk()
+        party.send(BatchCommandsRequest(request_ids=range(1000), requests=[GET] * 1000), batch(_1=GET))
+        answered = list((await anext(party.stream)).request_ids)
+        party.stream.drain()
+        async for message in party.stream:
+            answered += message.request_ids
+        assert sorted(answered) == list(range(1000))
+        await party.stream.aclose()
+
+    run(body())
+
+
+def test_large_answers_that_nobody_takes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("raftly.server.batch_commands._READY_BYTES_MAX", 100_000)
+
+    async def body() -> None:
+        party = Talk()
+        values = WriteBatch()
+        values.put("default", b"zk", b"v" * 30_000)
+        party.backend.engine.write(values)
+        party.send(*[BatchCommandsRequest(request_ids=range(100), requests=[GET] * 100)] * 9, None)
+        message = await anext(party.stream)
+        for _ in range(100):
+            await asyncio.sleep(0)
+            assert party.stream._ready_bytes < 150_000
+        assert party.read < 9
+        responses = list(message.responses)
+        async for message in party.stream:
+            responses += message.responses
+        assert len(responses) == 900
+        whole = [answer for answer in responses if len(answer.RawGet.value) == 30_000]
+        refused = [answer for answer in responses if answer.RawGet.error]
+        assert len(whole) + len(refused) == 900
+        assert len(whole) > 4
+        assert "not taken" in refused[0].RawGet.error
+        await party.stream.aclose()
+
+    run(body())
+
+
 def test_large_answers_come_in_messages_of_their_own() -> None:
     async def body() -> None:
         party = Talk()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raftly.base.region_errors import DataIsNotReady
+from raftly.base.region_errors import DataIsNotReady, ServerIsBusy
 from raftly.errors import ConfigError, DecodeError, LimitExceeded
 from raftly.proto import kvrpcpb_pb2 as pb
 from raftly.rpc import RpcError, StatusCode
@@ -219,6 +219,21 @@ def test_a_long_read_ends_by_its_deadline(command: str) -> None:
     run(body())
 
 
+def test_answers_that_are_put_together_at_once_are_bounded_together() -> None:
+    async def body() -> None:
+        store = Store(reading_bytes_max=100_000)
+        for number in range(600):
+            await store.put(b"%03d" % number, b"x" * 50)
+        keys = [b"%03d" % number for number in range(600)]
+        several = [store.scan(limit=1000) for _ in range(2)]
+        get = store.raw.batch_get(pb.RawBatchGetRequest(context=CONTEXT, keys=keys), FAR)
+        results = await asyncio.gather(*several, get, return_exceptions=True)
+        assert sum(isinstance(result, ServerIsBusy) for result in results) == 2
+        assert len(await store.scan(limit=1000)) == 600, "what was given up counts no more"
+
+    run(body())
+
+
 # --- expiry ----------------------------------------------------------------------------------------------------------
 
 
@@ -417,7 +432,7 @@ def test_limits_at_and_past_them() -> None:
     run(body())
 
 
-@pytest.mark.parametrize("name", ["key_bytes_max", "value_bytes_max", "answer_bytes_max"])
+@pytest.mark.parametrize("name", ["key_bytes_max", "value_bytes_max", "answer_bytes_max", "reading_bytes_max"])
 def test_an_option_that_makes_no_sense_is_named(name: str) -> None:
     values: dict[str, Any] = {name: 0}
     with pytest.raises(ConfigError, match=name):
