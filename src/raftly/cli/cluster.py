@@ -168,9 +168,12 @@ def run(where: Where, main: Callable[[], Coroutine[Any, Any, int]]) -> NoReturn:
         code = asyncio.run(main())
     except ConfigError as error:
         raise click.UsageError(str(error)) from error
-    except RaftlyError as error:
-        if where.as_json:
-            print_json({"error": error.code, "message": str(error)})
-            sys.exit(1)
+    except click.UsageError:
         raise
+    except (RaftlyError, click.ClickException) as error:
+        if not where.as_json:
+            raise
+        kind = error.code if isinstance(error, RaftlyError) else "refused"
+        print_json({"error": kind, "message": str(error)})
+        sys.exit(1)
     sys.exit(code)

@@ -96,7 +96,7 @@ def state(ctx: click.Context) -> None:
 @ctl.group(invoke_without_command=True)
 @click.pass_context
 def member(ctx: click.Context) -> None:
-    """The members of the placement driver, and who leads; one more joins by `join = true` in its configuration."""
+    """The members of the placement driver, and who leads. One more joins by `join = true` in its configuration."""
     if ctx.invoked_subcommand is not None:
         return
 
@@ -195,7 +195,7 @@ def restore_store(ctx: click.Context, store: int) -> None:
 @click.argument("labels", metavar="NAME=VALUE...", nargs=-1, required=True)
 @click.pass_context
 def label_store(ctx: click.Context, store: int, labels: tuple[str, ...]) -> None:
-    """Say where STORE stands, such as zone=z1 host=h7; zone= takes that label away.
+    """Say where STORE stands. Labels such as zone=z1 host=h7; zone= takes that one away.
 
     Copies of a region are kept apart by the labels that `ctl config show` has as location_labels. What the store's own
     file says counts more when it starts again.
@@ -211,7 +211,12 @@ def label_store(ctx: click.Context, store: int, labels: tuple[str, ...]) -> None
 
 @ctl.group()
 def config() -> None:
-    """How the placement driver schedules: the options that a file has under [schedule], of the whole cluster."""
+    """How the placement driver schedules. The options that a file has under [schedule], of the whole cluster.
+
+    \b
+    raftly ctl config show
+    raftly ctl config set max_replicas 5
+    """  # noqa: D301 - the escape keeps the lines below it as they are
 
 
 @config.command("show")

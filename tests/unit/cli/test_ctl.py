@@ -135,6 +135,31 @@ def test_the_last_member_is_not_removed(ctl: Cli) -> None:
     assert columns(ctl.said("member"))[1][1] == "pd-1"
 
 
+def test_options_of_the_cluster(ctl: Cli) -> None:
+    assert "max_replicas = 3" in ctl.said("config", "show").splitlines()
+    assert ctl.said("config", "show", "max_replicas") == "max_replicas = 3\n"
+    assert json.loads(ctl.said("config", "show", "max_replicas", "--json")) == {"max_replicas": 3}
+    assert "there is no option 'replicas'; there are " in ctl.problem("config", "show", "replicas")
+    failed = ctl("config", "show", "replicas", "--json")
+    assert (failed.exit_code, json.loads(failed.stdout)["error"]) == (1, "refused")
+    ctl.said("config", "set", "leader_limit", "5")
+    assert ctl.said("config", "show", "leader_limit") == "leader_limit = 5\n"
+    assert "leader_limit" in ctl.problem("config", "set", "leader_limit", "many")
+
+
+def test_labels_of_a_store(ctl: Cli) -> None:
+    ctl.said("store", "label", "2", "rack=r7", "zone=z9")
+    assert json.loads(ctl.said("store", "--json"))[1]["labels"] == {"rack": "r7", "zone": "z9"}
+    ctl.said("store", "label", "2", "rack=", "zone=z2")
+    assert json.loads(ctl.said("store", "--json"))[1]["labels"] == {"zone": "z2"}
+    assert "'rack' is not NAME=VALUE" in ctl.problem("store", "label", "2", "rack", code=2)
+
+
+def test_the_last_member_stays(ctl: Cli) -> None:
+    assert ctl.problem("member", "remove", "1").startswith("Error: ")
+    assert "nobody" in ctl.problem("member", "remove", "nobody")
+
+
 def test_a_region_that_begins_there_already(ctl: Cli) -> None:
     assert ctl.said("region", "split", "0x00ff") == "region 9 begins there\n"
     assert json.loads(ctl.said("region", "split", "0x00ff", "--json")) == {"regions": [9]}

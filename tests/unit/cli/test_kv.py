@@ -168,7 +168,7 @@ def test_where_it_is_may_be_said_anywhere(fake: Fake) -> None:
     ("group", "commands"),
     [
         ("kv", ["cas", "checksum", "delete", "delete-range", "get", "put", "scan", "ttl"]),
-        ("ctl", ["member", "operator", "region", "state", "store"]),
+        ("ctl", ["config", "member", "operator", "region", "state", "store"]),
         ("config", ["check", "explain"]),
     ],
 )
