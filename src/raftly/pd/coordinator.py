@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias, final
 
 from raftly.base.heartbeats import RegionReport
-from raftly.base.operators import Operator
+from raftly.base.operators import MergeInto, Operator
 from raftly.base.rand import SplitMix64
 from raftly.base.region import RegionId
 from raftly.pd.cluster import REGION_BYTES_MIN, Cluster
@@ -82,7 +82,11 @@ class Coordinator:
     def ask(self, plan: Plan, report: RegionReport) -> Operator | None:
         """What to ask a region's leader for now; None: wait."""
         successor = self.cluster.successor(report, report.leader) if plan.unseats_leader(report) else None
-        return plan.ask(report, successor)
+        operator = plan.ask(report, successor)
+        if operator is not None and isinstance(operator.step, MergeInto):
+            target = self.cluster.regions.by_id(operator.step.target.id)
+            return None if target is None else replace(operator, step=MergeInto(target.region))  # as it is by now
+        return operator
 
     def on_displaced(self, displaced: RegionReport, by: RegionReport) -> None:
         """A region is no more, another one has its range."""
@@ -124,7 +128,7 @@ class Coordinator:
 
     def _follow(self, plan: Plan, report: RegionReport) -> bool:
         """Does the plan go on after this report?"""
-        if plan.is_overtaken(report):
+        if plan.is_overtaken(report) or self._is_parted(plan, report):
             self._end(plan, PlanEnd.CANCEL)
         elif plan.advance(report, self.cluster.now_s):
             self._end(plan, PlanEnd.SUCCESS)
@@ -133,6 +137,15 @@ class Coordinator:
         else:
             return True
         return False
+
+    def _is_parted(self, plan: Plan, report: RegionReport) -> bool:
+        """Is it to merge, and cannot any more, since its neighbour split, went, or moved meanwhile?"""
+        step, region = plan.steps[plan.current], report.region
+        if not isinstance(step, Merge) or region.epoch.version != plan.region.epoch.version:
+            return False  # prepared: whether that counts is the stores' to decide
+        beside = [other.region for other in self.cluster.regions.neighbours(region) if other is not None]
+        target = next((other for other in beside if other.id == step.target.id), None)
+        return target is None or {p.store_id for p in target.peers} != {p.store_id for p in region.peers}
 
     def _look_at(self, report: RegionReport, plan: Plan | None) -> Plan | None:
         """What the checkers want of a region; while something else is planned only what is urgent."""

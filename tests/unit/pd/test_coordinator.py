@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import pytest
 
-from raftly.base.operators import TransferLeader
+from raftly.base.heartbeats import RegionReport
+from raftly.base.operators import MergeInto, TransferLeader
 from raftly.base.rand import SplitMix64
-from raftly.base.region import Peer
+from raftly.base.region import Peer, Region, RegionEpoch
 from raftly.base.store_meta import StoreMeta, StoreState
 from raftly.pd.cluster import Cluster
 from raftly.pd.config import ScheduleConfig
@@ -232,6 +235,46 @@ def test_a_merge_locks_its_target_and_ends_when_the_target_has_the_range() -> No
         made.on_displaced(displaced, whole)
     assert plan.end is PlanEnd.SUCCESS
     assert made.propose(PlanKind.REGION, Move(whole, whole.region.peers[1], 4))
+
+
+def merging() -> tuple[Coordinator, RegionReport, Plan]:
+    """Region 1 is to be merged into region 2, above it."""
+    made = coordinator()
+    source = report(region(1, b"", b"m", [1, 2, 3], version=2), size=MIB)
+    for each in (source, report(region(2, b"m", b"", [1, 2, 3], version=2))):
+        made.cluster.regions.put(each)
+    plan = made.propose(PlanKind.MERGE, Unite(source, each))
+    assert plan is not None
+    return made, source, plan
+
+
+@pytest.mark.parametrize("change", [{"conf_ver": 7}, {"version": 3}])
+def test_a_merge_is_asked_for_with_the_neighbour_as_it_is_by_now(change: dict[str, int]) -> None:
+    made, source, _ = merging()
+    now = region(2, b"m", b"t" if "version" in change else b"", [1, 2, 3], **{"version": 2, **change})
+    made.cluster.regions.put(report(now))
+    operator = made.on_report(source)
+    assert operator is not None
+    assert operator.step == MergeInto(now), "stores refuse one that names it otherwise"
+
+
+@pytest.mark.parametrize(
+    "neighbour",
+    [
+        region(2, b"p", b"", [1, 2, 3], version=3),  # it split, and lies apart
+        region(3, b"m", b"", [1, 2, 3], version=3),  # another one has its range
+        region(2, b"m", b"", [1, 2, 4], version=2, conf_ver=5),  # it moved
+    ],
+)
+def test_a_merge_with_a_neighbour_that_is_none_any_more_is_given_up_unless_it_is_prepared(neighbour: Region) -> None:
+    for version, end in ((2, PlanEnd.CANCEL), (3, PlanEnd.RUNNING)):
+        made, source, plan = merging()
+        made.cluster.regions.put(report(neighbour))
+        at = replace(source, region=replace(source.region, epoch=RegionEpoch(1, version)))
+        made.cluster.regions.put(at)
+        made.on_report(at)
+        assert plan.end is end
+        assert made._is_free(2) is (end is PlanEnd.CANCEL)
 
 
 def test_small_regions_are_merged_once_they_are_old_enough() -> None:
