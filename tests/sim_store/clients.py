@@ -26,6 +26,7 @@ class Client:
         self.number = number
         self.random = world.world.stream(f"client/{number}")
         self.may_be: dict[bytes, set[bytes | None]] = {}  # by key, what a read may find
+        self.to_come: dict[bytes, list[bytes | None]] = {}  # of it, what may yet be written, in this order
         self.tries = 0
         self.writes = 0
         self.reads = 0
@@ -56,6 +57,7 @@ class Client:
             results = await self._ask(key, [op])
         except (OutcomeUnknown, HostDown):
             before.add(after)
+            self.to_come.setdefault(key, []).append(after)
             return
         except RaftlyError:
             return  # nothing was written, and will not be
@@ -66,6 +68,7 @@ class Client:
             assert result.previous in before, f"{key!r} had {result.previous!r}, may be {before}"
             after = value if result.succeeded else result.previous
         self.may_be[key] = {after}
+        self.to_come.pop(key, None)  # it would have been before this one in the log
 
     async def read(self, key: bytes, patience: int) -> None:
         """Read at the leader or by read index elsewhere, and see that it is right."""
@@ -73,7 +76,10 @@ class Client:
             if (found := await self._try_read(key)) is not None:
                 expected = self.may_be.get(key, {None})
                 assert found[0] in expected, f"{key!r} is {found[0]!r}, may be {expected}"
-                self.may_be[key] = {found[0]}
+                to_come = self.to_come.get(key, [])
+                if found[0] is not None and found[0] in to_come:
+                    del to_come[: to_come.index(found[0]) + 1]  # that is over, and what would have come before it
+                self.may_be[key] = {found[0], *to_come}
                 self.reads += 1
                 return
             await asyncio.sleep(0.2)
