@@ -240,6 +240,7 @@ class PdClient:
     async def _find(self, backoff: Backoff) -> str:
         """The leader's address."""
         loop = asyncio.get_running_loop()
+        problem = "no member answers"
         while not self._leader:
             if self._closed:
                 raise ClientClosed
@@ -249,7 +250,7 @@ class PdClient:
                 async with asyncio.timeout_at(backoff.deadline):
                     known = await asyncio.shield(self._finding)
             except TimeoutError:
-                raise NotDone("finding the placement driver's leader", "no member answers") from None
+                raise NotDone("finding the placement driver's leader", problem) from None
             except asyncio.CancelledError:
                 if self._closed:
                     raise ClientClosed from None
@@ -257,9 +258,10 @@ class PdClient:
             except RpcError as error:
                 if error.status in REFUSALS:
                     raise PlacementRefused(error.status.name, error.message) from error
+                problem = str(error)
                 pause = backoff.pause(Cause.PLACEMENT, loop.time())
                 if pause is None:
-                    raise NotDone("finding the placement driver's leader", str(error)) from error
+                    raise NotDone("finding the placement driver's leader", problem) from error
                 await asyncio.sleep(pause)
                 continue
             self._known = known

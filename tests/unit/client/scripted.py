@@ -129,6 +129,7 @@ class ScriptedCluster:
     def __init__(self, members: int = 1) -> None:
         self.stores = {id_: ScriptedStore(id_, self) for id_ in PEERS}
         self.data: dict[bytes, bytes] = {}
+        self.cluster_id = CLUSTER_ID
         self.leader = 1  # store
         self.version = 3
         self.names_leader = True
@@ -174,7 +175,8 @@ class ScriptedCluster:
         return metapb_pb2.Peer(id=PEERS[store], store_id=store)
 
     def _driver(self, number: int) -> dict[str, grpc.RpcMethodHandler]:
-        header = pdpb_pb2.ResponseHeader(cluster_id=CLUSTER_ID)
+        def header() -> pdpb_pb2.ResponseHeader:
+            return pdpb_pb2.ResponseHeader(cluster_id=self.cluster_id)
 
         def member(at: int) -> pdpb_pb2.Member:
             urls = [f"http://127.0.0.1:{self.pd_ports[at]}"]
@@ -188,13 +190,15 @@ class ScriptedCluster:
         async def members(request: Any, context: Any) -> Any:
             everyone = [member(at) for at in range(self._members)]
             leader = member(self.pd_leader)
-            return pdpb_pb2.GetMembersResponse(header=header, members=everyone, leader=leader, etcd_leader=leader)
+            return pdpb_pb2.GetMembersResponse(header=header(), members=everyone, leader=leader, etcd_leader=leader)
 
         async def get_region(request: Any, context: Any) -> Any:
             await of_leader("GetRegion", context)
-            assert request.header.cluster_id == CLUSTER_ID
+            if request.header.cluster_id != self.cluster_id:
+                text = f"mismatch cluster id, need {self.cluster_id} but got {request.header.cluster_id}"
+                await context.abort(grpc.StatusCode.FAILED_PRECONDITION, text)
             pending = [self.peer(3)]
-            answer = pdpb_pb2.GetRegionResponse(header=header, region=self.region(), pending_peers=pending)
+            answer = pdpb_pb2.GetRegionResponse(header=header(), region=self.region(), pending_peers=pending)
             answer.down_peers.add(peer=self.peer(2), down_seconds=7)
             answer.buckets.keys.extend([b"", b"m", b""])
             if self.names_leader:
@@ -213,14 +217,14 @@ class ScriptedCluster:
                 deploy_path="/opt",
                 labels=[metapb_pb2.StoreLabel(key="engine", value="tikv")],
             )
-            return pdpb_pb2.GetStoreResponse(header=header, store=store, stats=pdpb_pb2.StoreStats(region_count=9))
+            return pdpb_pb2.GetStoreResponse(header=header(), store=store, stats=pdpb_pb2.StoreStats(region_count=9))
 
         async def tso(requests: Any, context: Any) -> Any:
             async for request in requests:
                 await of_leader("Tso", context)
                 self.logical += request.count
                 stamp = pdpb_pb2.Timestamp(physical=1_700_000_000_000, logical=self.logical, suffix_bits=0)
-                yield pdpb_pb2.TsoResponse(header=header, count=request.count, timestamp=stamp)
+                yield pdpb_pb2.TsoResponse(header=header(), count=request.count, timestamp=stamp)
 
         return {
             "GetMembers": _unary(members, pdpb_pb2.GetMembersRequest, pdpb_pb2.GetMembersResponse),

@@ -15,7 +15,7 @@ from raftly.client import NotDone, RawClient, RequestRefused  # noqa: E402
 from raftly.client.raw import Swap  # noqa: E402
 from raftly.errors import OutcomeUnknown  # noqa: E402
 from raftly.proto import errorpb_pb2  # noqa: E402
-from tests.unit.client.scripted import REGION, ScriptedCluster, abort, hang, refuse  # noqa: E402
+from tests.unit.client.scripted import CLUSTER_ID, REGION, ScriptedCluster, abort, hang, refuse  # noqa: E402
 
 Test = Callable[[ScriptedCluster, RawClient], Awaitable[None]]
 
@@ -209,6 +209,18 @@ def test_a_driver_whose_leader_changes_is_followed() -> None:
         assert await client.pd.timestamp() > first, "nothing but the stream tells that another leads"
 
     run(test, members=3)
+
+
+def test_another_cluster_in_the_place_of_the_first_is_told() -> None:
+    async def test(cluster: ScriptedCluster, client: RawClient) -> None:
+        await client.put(b"k", b"v")
+        cluster.cluster_id = CLUSTER_ID + 1
+        client.regions.cache.clear()
+        with pytest.raises(NotDone, match=f"belongs to cluster {CLUSTER_ID + 1}, not {CLUSTER_ID}"):
+            await client.put(b"k", b"w", timeout_s=0.5)
+        assert cluster.data == {b"k": b"v"}
+
+    run(test)
 
 
 def test_a_region_without_a_leader_is_asked_at_a_peer() -> None:
