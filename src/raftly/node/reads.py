@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, TypeAlias, final
 
-from raftly.base.types import NO_NODE, Index, Term
+from raftly.base.types import NO_NODE, Index, NodeId, Term
 from raftly.core.readindex import ReadState
 from raftly.core.role import Role
 from raftly.errors import ConfigError, NotLeader
@@ -252,6 +252,17 @@ class Reads:
         self.on_applied(self._applied)
         if len(self._asked) < _QUESTIONS_MAX:
             self._ask_gathered()
+
+    def on_leader(self, leader: NodeId) -> None:
+        """Who leads is another one now. What was asked of nobody, or of who led before, is not waited for."""
+        if leader != NO_NODE and self._asked:
+            asyncio.get_running_loop().call_soon(self._ask_again)
+
+    def _ask_again(self) -> None:
+        lost = [waiter for question in self._asked.values() for waiter in question.waiters]
+        self._asked.clear()
+        if lost:
+            self._ask(lost)
 
     def on_applied(self, applied: Index) -> None:
         """All up to `applied` is in the state."""

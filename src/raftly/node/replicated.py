@@ -399,6 +399,7 @@ class Replicated(Observed[T], Changing, HandingOver):
         self._leader_changed.set()
         self._membership.on_soft_state()
         self._observer.on_soft_state()
+        self._reads.on_leader(state.leader)
         if state.leader != NO_NODE:
             self._calls.offer_all(asyncio.get_running_loop().time())
 

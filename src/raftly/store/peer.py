@@ -444,12 +444,13 @@ class RegionPeer:
     def on_soft_state(self, state: SoftState) -> None:
         """See `GroupHandler.on_soft_state`."""
         self.idle_ticks = 0
-        leading = state.role is _LEADER
-        if leading and not self._leading:
-            self.shared.changed.append(self)
-        self._leading = leading
-        if not leading:
+        if state.role is not _LEADER:
             self.log_floor = None  # whoever leads now keeps the log, if the proposal is in it
+        elif not self._leading:
+            self.shared.changed.append(self)
+        self._leading = state.role is _LEADER
+        if self._reads is not None:
+            self._reads.on_leader(state.leader)
 
     def on_read_states(self, states: list[ReadState]) -> None:
         """See `GroupHandler.on_read_states`."""

@@ -222,6 +222,28 @@ def test_a_question_that_was_lost_is_asked_again() -> None:
     run(main())
 
 
+def test_a_question_that_nobody_was_there_to_answer_is_asked_again_as_soon_as_somebody_leads() -> None:
+    async def main() -> None:
+        async with Nodes() as nodes:
+            leader = await nodes.leader()
+            follower, other = nodes.others(leader)
+            nodes.network.cut |= {(other.config.id, follower.config.id), (leader.config.id, follower.config.id)}
+            raft = follower._group.raw.raft
+
+            async def until_led(wanted: bool) -> None:
+                while bool(raft.leader) is not wanted:  # noqa: ASYNC110 - nobody tells
+                    await asyncio.sleep(0.001)
+
+            await until_led(False)
+            follower._reads._retry = 60.0
+            read = asyncio.ensure_future(follower.fresh(FOLLOWER))
+            nodes.network.heal()
+            await until_led(True)
+            await asyncio.wait_for(read, 0.2)
+
+    run(main())
+
+
 def test_a_deposed_leader_never_answers_by_its_lease() -> None:
     """The old leader is cut off right after it got a lease: when another leads, that lease is over."""
 
