@@ -177,17 +177,33 @@ class RocksEngine:
             raise self._failed from error
 
     def close(self) -> None:
-        """See `Engine.close`. Waits for a sync under way. Not synced before: what is in the log is found again."""
+        """See `Engine.close`. Waits for a sync under way. Not synced before: what is in the log is found again.
+
+        An engine that failed has said so; what it says again here is no news.
+        """
         with self._sync:
             if not self._families:
                 return
             for snapshot in list(self._open):
                 snapshot.close()
             self._handles.clear()
+            problem = None
             while self._families:
-                self._families.popitem()[1].close()
-            self._db.close()
+                problem = self._shut(self._families.popitem()[1]) or problem
+            problem = self._shut(self._db) or problem
+            if problem is not None and self._failed is None:
+                self._failed = problem
+                raise problem
             self._failed = self._failed or StorageError("it is closed")
+
+    def _shut(self, database: Rdict) -> StorageError | None:
+        try:
+            database.close()
+        except Exception as error:
+            if type(error) is not Exception:
+                raise
+            return storage_error(error, self._path)
+        return None
 
     # --- how it does ---
 
