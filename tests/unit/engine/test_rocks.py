@@ -231,6 +231,24 @@ def test_a_path_that_is_a_file_is_refused(tmp_path: Path) -> None:
         RocksEngine(tmp_path / "file")
 
 
+@pytest.mark.parametrize("has_failed", [True, False])
+def test_a_complaint_while_closing_is_told_by_an_engine_that_had_none_before(tmp_path: Path, has_failed: bool) -> None:
+    class Complaining:
+        def close(self) -> None:
+            raise Exception("IO error: Writer has previous error.")  # noqa: TRY002 - as the binding does
+
+    engine = RocksEngine(tmp_path, SMALL)
+    engine._families["one more"] = Complaining()  # type: ignore[assignment]
+    if has_failed:
+        engine._failed = DiskFull("no space")
+        engine.close()
+    else:
+        with pytest.raises(StorageError, match="previous error"):
+            engine.close()
+    engine.close()
+    RocksEngine(tmp_path, SMALL).close()  # the rest was closed
+
+
 def test_a_write_that_failed_is_the_last_one(tmp_path: Path) -> None:
     engine = RocksEngine(tmp_path, SMALL)
     engine.write(batch_of([(CF_DEFAULT, b"a", b"1")]))
