@@ -39,12 +39,12 @@ FASTEST := $(if $(filter compiled,$(FORMS)),$(BUILT))
 GOLDEN := $(wildcard tests/datadriven) $(wildcard $(addprefix ../shared/raft-conformance/,interaction quorum confchange))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test compiled unit-plain unit-compiled golden-plain golden-compiled bench bench-core bench-engine bench-failover bench-log bench-memory bench-node bench-regions bench-remote bench-rpc bench-start bench-store behaviours tinykv mutants soak docs clean \
+.PHONY: help run test compiled unit-plain unit-compiled golden-plain golden-compiled bench bench-core bench-engine bench-failover bench-log bench-memory bench-node bench-regions bench-remote bench-rpc bench-start bench-store bench-store-failover bench-store-memory bench-store-restart behaviours tinykv mutants soak docs clean \
         check check-format check-lint check-types check-docs format
 .DELETE_ON_ERROR:
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(READY) ## a placement driver and three stores as real processes, and a prompt to break them; without a terminal a tour
 	@$(BIN)/raftly playground $(ARGS)
@@ -117,6 +117,15 @@ bench-memory: $(READY) $(FASTEST) ## resident memory of three nodes under ten mi
 
 bench-store: $(READY) $(FASTEST) ## puts and gets of three stores beside etcd
 	@PYTHONPATH=$(dir $(FASTEST)) $(BIN)/python bench/store.py $(ARGS)
+
+bench-store-restart: $(READY) $(FASTEST) ## seconds until a store serves again, and memory after 100,000 keys, beside etcd
+	@PYTHONPATH=$(dir $(FASTEST)) $(BIN)/python bench/store_restart.py $(ARGS)
+
+bench-store-failover: $(READY) $(FASTEST) ## seconds without an answer after kill -9 of the store that leads, beside etcd
+	@PYTHONPATH=$(dir $(FASTEST)) $(BIN)/python bench/store_failover.py $(ARGS)
+
+bench-store-memory: $(READY) $(FASTEST) ## memory and disk of three stores under minutes of puts
+	@PYTHONPATH=$(dir $(FASTEST)) $(BIN)/python bench/store_memory.py $(ARGS)
 
 bench-rpc: $(READY) ## CPU a call of raftly.rpc beside grpcio
 	@$(BIN)/python -m bench.rpc $(ARGS)
