@@ -31,7 +31,7 @@ else
 endif
 
 # Packages that import nothing compiled, so their tests run once.
-SAME_IN_BOTH := $(addprefix --ignore=tests/unit/,engine proto)
+SAME_IN_BOTH := --ignore=tests/unit/proto
 
 # What is timed as a whole is timed in the compiled form, where there is one.
 FASTEST := $(if $(filter compiled,$(FORMS)),$(BUILT))

@@ -93,7 +93,7 @@ class RegionStore:
         self._snapshots.attach(self._shared, self._peers, logs, self._spawn)
         self._duties = Duties(self._shared, self._peers, placement, transport, meta, logs, engine, usage)
         self._driver.owner = self._peers
-        self.parts: Final = StoreParts(self._driver, logs, transport, brake, usage)
+        self.parts = StoreParts(self._driver, logs, transport, brake, usage)
         self.sweeper: Sweeper | None = None
         if wall_clock is not None:
             every, margin = options.sweep_interval, options.sweep_margin

@@ -68,7 +68,7 @@ def test_connections_between_stores() -> None:
         store = cluster.running()[0]
         peers = [PeerStatus(2, ("a", 1), True, 30, 0.5, ""), PeerStatus(3, ("b", 1), False, 0, 0.0, "refused")]
         transport: Any = SimpleNamespace(stats=TransportStats(frames_sent=7), peers=lambda: peers)
-        store.parts = replace(store.parts, transport=transport)  # type: ignore[misc]
+        store.parts = replace(store.parts, transport=transport)
         found = numbers(store_families(store))
         assert found["raftly_transport_total", "frames_sent"] == 7
         assert (found["raftly_peer_reachable", "2"], found["raftly_peer_reachable", "3"]) == (1, 0)
