@@ -70,12 +70,24 @@ class Regions(Raftly):
             began = time.perf_counter()
             keys = [b"%08d" % number for number in range(1, self._regions)]
             for at in range(0, len(keys), SPLIT_AT_ONCE):
-                await pd.split_regions(keys[at : at + SPLIT_AT_ONCE])
+                await self._split(pd, keys[at : at + SPLIT_AT_ONCE])
             self._placed = await self._until(pd, self._regions)
             self.split_s = time.perf_counter() - began
             leader = self._placed[0].leader
             assert leader is not None
             self._leader = (await pd.get_store(leader.store_id)).address
+
+    async def _split(self, pd: PdClient, keys: list[bytes]) -> None:
+        """On a busy machine that may take more than the driver's patience."""
+        until = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                await pd.split_regions(keys)
+            except RaftlyError:
+                if time.monotonic() > until:
+                    raise
+            else:
+                return
 
     async def _until(self, pd: PdClient, regions: int) -> list[PlacedRegion]:
         """Wait until there are so many, with all their replicas and a leader each."""
