@@ -8,8 +8,10 @@ import pytest
 
 from raftly.base.region import Region
 from raftly.base.region_errors import RegionError
+from raftly.core.messages import Message
 from raftly.engine.base import CF_DEFAULT
 from raftly.engine.memory import MemoryEngine
+from raftly.node.driver_options import GroupsOwner
 from raftly.node.group import Group
 from raftly.pd.config import ScheduleConfig
 from raftly.store.kv import RequestContext
@@ -341,5 +343,49 @@ def test_most_of_a_source_is_late_and_one_peer_of_it_comes_by_a_snapshot(monkeyp
         for store in world.running.values():
             assert len(store.engine.scan(CF_DEFAULT, b"z", b"{", 10)) == 2
         await world.settle()
+
+    world.run(script(), within=300)
+
+
+def test_keys_of_a_source_are_not_taken_while_the_target_beside_it_needs_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was cut off the merged region comes by a snapshot where the target has not applied the commit yet."""
+    world = StoreWorld(seed=12, size=3, options=CALM)
+    look, take = Merges.look, Group.take
+    deaf: set[tuple[int, int]] = set()
+
+    def take_unless_deaf(group: Group, from_: int, messages: list[Message], owner: GroupsOwner | None) -> list[Message]:
+        peer = group.handler
+        assert isinstance(peer, RegionPeer)
+        return [] if (peer.shared.store_id, group.id) in deaf else take(group, from_, messages, owner)
+
+    async def script() -> None:
+        await world.start()
+        await split(world, b"m")
+        await put(world, b"z")
+        monkeypatch.setattr(Merges, "look", lambda _: None)
+        await prepare(world, b"z", b"a")
+        await world.until(lambda: all(peer.merging for _, _, peer in holders(world, b"z")), "not all merge")
+        source_id = holders(world, b"z")[0][2].region.id
+        target = holders(world, b"a")[0][2].region.id
+        leaders = {(await leader_of(world, key))[0] for key in (b"a", b"z")}
+        late = next(number for number in sorted(world.running) if number not in leaders)
+        late_id = world.running[late].id
+        await world.hosts[late].run(world.running[late].engine.sync())
+        world.hosts[late].kill()
+        monkeypatch.setattr(Merges, "look", look)
+        await world.until(lambda: is_whole(world), "it is not merged")
+        await split(world, b"m")
+        await put(world, b"y")
+        monkeypatch.setattr(Group, "take", take_unless_deaf)
+        deaf.add((late_id, target))
+        await world.boot(late)
+        back = world.running[late]
+        await asyncio.sleep(3.0)
+        left = back.peer_of(source_id)
+        assert left is not None
+        assert left.heir is not None
+        deaf.clear()
+        await world.settle()
+        assert back.peer_of(source_id) is None
 
     world.run(script(), within=300)

@@ -24,6 +24,7 @@ from raftly.storage.log_store import LogStore
 from raftly.store.command import NewRegion
 from raftly.store.compaction import cut_at
 from raftly.store.keys import data_end_key, data_key
+from raftly.store.merge import UNKNOWN_HEIR
 from raftly.store.merging import prepare_merge
 from raftly.store.peer import RegionPeer
 from raftly.store.peers import Peers
@@ -437,8 +438,8 @@ class Duties:
             is_out = peer.group is None and peer.region.id not in self._peers.busy  # it failed, or waits for a source
             if not is_out and peer.leaderless_ticks < patience:
                 continue
-            if not peer.is_initialized:
-                self._peers.ask(peer)
+            if peer.group is None or not peer.group.raw.raft.promotable():
+                self._peers.ask(peer)  # those that campaign are told then
             known = await self._placement.region_by_id(peer.region.id)
             if self._peers.all.get(peer.region.id) is not peer:
                 continue
@@ -461,6 +462,6 @@ class Duties:
             return
         heir = known[0]
         if heir.id != peer.region.id and heir.epoch.version > peer.region.epoch.version:
-            peer.is_merged = True
-            if heir.peer_on(self._meta.id) is None:
+            peer.heir = peer.heir or UNKNOWN_HEIR
+            if heir.peer_on(self._meta.id) is None and not self._peers.is_needed(peer, ()):
                 self._peers.remove(peer)

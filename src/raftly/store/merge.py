@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, final
 
-from raftly.base.region import PeerRole, Region, RegionEpoch, StoreId
+from raftly.base.region import PeerRole, Region, RegionEpoch, RegionId, StoreId
 from raftly.base.types import Entry, EntryType, Index
 from raftly.store.command import KIND_AT, WRITE
 
@@ -37,6 +37,19 @@ class Merging:
     min_index: Index
     """Every member has acknowledged the log up to here."""
     target: Region
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Heir:
+    """What a region became part of, and the place in that one's log."""
+
+    region_id: RegionId
+    index: Index
+
+
+UNKNOWN_HEIR: Final = Heir(0, 0)
+"""It is known that a region is part of another one, and not of which."""
 
 
 def problem_with_merge(source: Region, target: Region) -> str:

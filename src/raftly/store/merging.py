@@ -15,7 +15,7 @@ from raftly.base.membership import ConfChangeSingle, ConfChangeTransition, ConfC
 from raftly.base.region import Region, RegionId
 from raftly.base.region_errors import EpochNotMatch, NotRegionLeader, ProposalInMergingMode, ServerIsBusy
 from raftly.base.types import NO_LIMIT, NO_NODE, Entry, Index
-from raftly.engine.base import CF_RAFT
+from raftly.engine.base import CF_RAFT, WriteBatch
 from raftly.errors import Compacted, Corruption, Unavailable
 from raftly.store.command import (
     Commit,
@@ -29,6 +29,8 @@ from raftly.store.command import (
 from raftly.store.keys import apply_state_key
 from raftly.store.merge import (
     ENTRIES_BYTES_MAX,
+    UNKNOWN_HEIR,
+    Heir,
     Merging,
     is_refused,
     merged,
@@ -104,7 +106,7 @@ def _become(peer: RegionPeer, region: Region, merging: Merging | None) -> None:
     peer.take_region(region)
 
 
-def apply_commit(peer: RegionPeer, command: Commit) -> object:
+def apply_commit(peer: RegionPeer, command: Commit, index: Index) -> object:
     """The source's peer here has all its entries, then none of its own life: this region has its keys.
 
     Raises:
@@ -136,7 +138,7 @@ def apply_commit(peer: RegionPeer, command: Commit) -> object:
             f"region {source.region.id} must merge since entry {command.index}, and {state} here. Nothing was changed."
             " Let the other replicas repair it: remove this peer of the target, and the driver adds another",
         )
-    absorb(source)
+    absorb(source, Heir(peer.region.id, index))
     shared.merges.committed += 1
     peer.keys += source.keys
     peer.written_bytes += source.written_bytes
@@ -165,18 +167,27 @@ def missing_entries(source: RegionPeer, carried: list[Entry]) -> list[Entry]:
     return own + [entry for entry in carried if entry.index > source.applied]
 
 
-def absorb(source: RegionPeer) -> None:
-    """Its region is part of another one: the rest of its end follows when the round is written."""
+def absorb(source: RegionPeer, heir: Heir) -> None:
+    """Its region is part of another one: the rest of its end follows when that is written."""
     shared = source.shared
     region = source.region
     source.is_absorbed = True
+    source.heir = heir
     shared.merging.pop(region.id, None)
     shared.regions.remove(region.id)
     shared.round.leave(source)
-    batch = shared.round.batch
-    put_region_state(batch, RegionState(PeerState.MERGED, source.peer_id, region))
-    batch.delete(CF_RAFT, apply_state_key(region.id))
+    put_merged(shared.round.batch, source)
     shared.absorbed.append(source)
+
+
+def put_merged(batch: WriteBatch, source: RegionPeer) -> None:
+    """The tombstone of a peer whose region is part of another one."""
+    region = source.region
+    heir = source.heir
+    part_of = None if heir in (None, UNKNOWN_HEIR) else Merging(heir.index, 0, Region(heir.region_id))
+    put_region_state(batch, RegionState(PeerState.MERGED, source.peer_id, region))
+    put_merge_state(batch, region.id, MergeState(source.began, part_of))
+    batch.delete(CF_RAFT, apply_state_key(region.id))
 
 
 # --- propose ---

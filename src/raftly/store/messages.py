@@ -4,7 +4,8 @@
     1 GONE     the peer is no member of the region any more, for good (index 0)
     2 SLEEP    to the peer: nothing happens in the region, your log ends at index as mine does, so sleep
     3 ASLEEP   from the peer: it sleeps, with a log that ends at index
-    4 MERGED   to the peer: its region is part of another one, for good
+    4 MERGED   to all peers of the region: it is part of another one, for good; in the place of the peer's id that
+               one's, and the index of the commit in its log; 0 and 0: the sender does not know
     5 REFUSED  to the peer: the merge that was prepared at index will never count, so roll it back
 
 Little-endian. Messages of another version, or of a kind not known, are ignored: none is needed for safety.

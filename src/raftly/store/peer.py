@@ -51,7 +51,7 @@ from raftly.store.command import (
 )
 from raftly.store.hibernation import SleepRound
 from raftly.store.kv import RequestContext
-from raftly.store.merge import FROM_BIRTH, Merging
+from raftly.store.merge import FROM_BIRTH, Heir, Merging
 from raftly.store.merging import (
     SourceMissing,
     apply_commit,
@@ -82,10 +82,10 @@ class RegionPeer:
         "checked_bytes",
         "failure",
         "group",
+        "heir",
         "idle_ticks",
         "is_absorbed",
         "is_expelled",
-        "is_merged",
         "keys",
         "leaderless_ticks",
         "log_floor",
@@ -123,7 +123,7 @@ class RegionPeer:
         self.merging: Merging | None = None
         self.log_floor: Index | None = None  # it proposed to merge: the log behind this entry stays
         self.is_absorbed = False  # it ended in a merge, this round: nothing is applied any more
-        self.is_merged = False  # another store has said that its region is part of another one
+        self.heir: Heir | None = None  # somebody has said that its region is part of this one
         self.stalled_by: RegionId | None = None  # a region without whose peer it cannot apply its next entry
         self._reads: Reads | None = None
         self._results: list[tuple[Entry, object]] = []  # of entries applied and not written yet
@@ -399,7 +399,7 @@ class RegionPeer:
         if isinstance(command, Prepare):
             return apply_prepare(self, command, index)
         if isinstance(command, Commit):
-            return apply_commit(self, command)
+            return apply_commit(self, command, index)
         return apply_split(self, command)
 
     def take_region(self, region: Region) -> None:

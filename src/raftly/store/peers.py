@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Final, final
 
 from raftly.base.rand import RandomSource
@@ -27,7 +27,7 @@ from raftly.storage.log_store import LogStore
 from raftly.store.apply import delete_range
 from raftly.store.hibernation import SleepRound, may_follow_to_sleep, may_lead_to_sleep, others_of
 from raftly.store.keys import apply_state_key
-from raftly.store.merge import FROM_BIRTH
+from raftly.store.merge import FROM_BIRTH, UNKNOWN_HEIR, Heir
 from raftly.store.merging import Merges
 from raftly.store.messages import STORE_GROUP, Kind, StoreMessage, from_wire, to_wire
 from raftly.store.peer import RegionPeer
@@ -75,7 +75,7 @@ class Peers:
         self.on_round_end: Callable[[], None] = lambda: None
         self.merges = Merges(shared, transport)
         self._tombstones: dict[RegionId, PeerId] = {}
-        self._merged: set[RegionId] = set()
+        self._merged: dict[RegionId, Heir] = {}
         """Of the tombstones, those of regions that are part of others."""
         self.stalled: list[RegionPeer] = []
         """Peers in no group, which wait for the keys of a source."""
@@ -103,7 +103,7 @@ class Peers:
             if state.state in (PeerState.TOMBSTONE, PeerState.MERGED):
                 self._tombstones[region.id] = state.peer_id
                 if state.state is PeerState.MERGED:
-                    self._merged.add(region.id)
+                    self._merged[region.id] = get_merge_state(self._engine, region.id).heir
                 if is_begun(log):
                     items.append(RemovedItem(region.id))
             elif state.state is PeerState.APPLYING:
@@ -169,7 +169,8 @@ class Peers:
         peer = self.all.get(region_id)
         if message.to <= self._tombstones.get(region_id, 0):
             if region_id in self._merged and region_id not in self.busy:
-                self.send(from_, StoreMessage(Kind.MERGED, region_id, message.from_))
+                heir = self._merged[region_id]
+                self.send(from_, StoreMessage(Kind.MERGED, region_id, heir.region_id, heir.index))
             return
         if region_id in self.busy:
             return
@@ -204,26 +205,42 @@ class Peers:
             return
         if message.kind is Kind.ASLEEP:
             self._on_asleep(peer, message)
+        elif message.kind is Kind.MERGED:
+            self._on_merged(peer, message)
         elif peer.peer_id != message.peer_id:
             return
         elif message.kind is Kind.SLEEP:
             self._on_sleep(from_, peer, message)
-        elif message.kind is Kind.MERGED:
-            peer.is_merged = True  # its keys may be needed here: it stays until somebody has them
-            if not peer.is_initialized:
-                self.remove(peer)  # it has none, and all who were members at PREPARE had: it was removed before
         elif message.kind is Kind.REFUSED:
             self.merges.on_refused(peer, message.index)
         else:
             self.remove(peer)
 
+    def _on_merged(self, peer: RegionPeer, message: StoreMessage) -> None:
+        if not peer.is_initialized:
+            self.remove(peer)  # it has no keys, and all who were members at PREPARE had: it was removed before
+        elif message.peer_id:  # its keys may be needed here: it stays until somebody has them
+            peer.heir = Heir(message.peer_id, message.index)
+
+    def is_needed(self, source: RegionPeer, takers: Collection[RegionId]) -> bool:
+        """Has a peer here to apply the commit yet that made the source part of it? `takers` have its keys otherwise."""
+        heir = source.heir
+        if heir is None or heir == UNKNOWN_HEIR or heir.region_id in takers:
+            return False
+        peer = self.all.get(heir.region_id)
+        if peer is None:  # it may be one that the engine lost, with the split that made it
+            return heir.region_id not in self._tombstones and is_begun(self._logs.group(heir.region_id))
+        return peer.is_initialized and peer.applied < heir.index
+
     def ask(self, peer: RegionPeer) -> None:
-        """Have those who named a peer that has no keys yet say if it is none of theirs any more: it cannot campaign."""
-        group = peer.group
-        assert group is not None
-        assert group.nodes is not None
-        for id_, store_id in sorted(group.nodes.items()):
-            message = MsgPreVote(id_, peer.peer_id, peer.term + 1)  # with an empty log it is granted by nobody
+        """Have others say what became of a peer, or its region, that does not campaign by itself."""
+        nodes = {other.id: other.store_id for other in peer.region.peers}
+        if peer.group is not None and peer.group.nodes is not None:
+            nodes |= peer.group.nodes
+        for id_, store_id in sorted(nodes.items()):
+            if store_id == self._shared.store_id:
+                continue
+            message = MsgPreVote(id_, peer.peer_id, peer.term + 1)  # as of an empty log: it is granted by nobody
             self._transport.send(store_id, [(peer.region.id, [message])])
 
     def remove(self, peer: RegionPeer) -> None:
@@ -304,7 +321,7 @@ class Peers:
         self.all.pop(region_id, None)
         self.busy.add(region_id)
         self._tombstones[region_id] = max(peer.peer_id, self._tombstones.get(region_id, 0))
-        self._merged.add(region_id)
+        self._merged[region_id] = peer.heir or UNKNOWN_HEIR
         peer.close(RegionNotFound(region_id))
         _log.info("region %d is part of another one; peer %d is no more", region_id, peer.peer_id)
         self._spawn(self._forget_log(region_id))

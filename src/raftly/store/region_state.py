@@ -31,7 +31,7 @@ from raftly.store.keys import (
     merge_state_key,
     region_state_key,
 )
-from raftly.store.merge import FROM_BIRTH, Merging
+from raftly.store.merge import FROM_BIRTH, UNKNOWN_HEIR, Heir, Merging
 
 _VERSION: Final = 1
 _IDENT: Final = Struct("<BQQQ")
@@ -86,10 +86,18 @@ class ApplyState:
 @final
 @dataclass(frozen=True, slots=True)
 class MergeState:
-    """What a peer needs to know for merges. See `merge.is_refused`."""
+    """What a peer needs to know for merges. See `merge.is_refused`.
+
+    Of a region that is MERGED `merging` says of what it is part: its `index` is the commit's, in the target's log.
+    """
 
     began: RegionEpoch = FROM_BIRTH
     merging: Merging | None = None
+
+    @property
+    def heir(self) -> Heir:
+        """Of a region that is MERGED."""
+        return UNKNOWN_HEIR if self.merging is None else Heir(self.merging.target.id, self.merging.index)
 
 
 def conf_state_of(region: Region) -> ConfState:

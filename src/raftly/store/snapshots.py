@@ -17,14 +17,14 @@ What a file holds is in `region_snapshot`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import TYPE_CHECKING, final
 
 from raftly.base.rand import RandomSource
 from raftly.base.region import Region, RegionId
 from raftly.base.types import NO_NODE, NodeId, Snapshot, SnapshotMeta
 from raftly.core.messages import MsgSnap
-from raftly.engine.base import CF_RAFT, Engine, WriteBatch
+from raftly.engine.base import Engine, WriteBatch
 from raftly.engine.base import Snapshot as EngineSnapshot
 from raftly.errors import Corruption, DecodeError, RaftlyError, SnapshotOutOfDate, TransferFailed
 from raftly.node.snapshot_files import SLICE_BYTES, FileSource
@@ -32,7 +32,7 @@ from raftly.storage.items import Item
 from raftly.storage.log_store import LogStore
 from raftly.storage.snapshot import RateLimit, SnapshotReader, SnapshotStore
 from raftly.storage.vfs import FileSystem
-from raftly.store.keys import apply_state_key
+from raftly.store.merging import put_merged
 from raftly.store.options import StoreOptions
 from raftly.store.peer import RegionPeer
 from raftly.store.recovery import restart_items
@@ -233,7 +233,8 @@ class Snapshots:
         overlapping = self._shared.regions.overlapping(region)
         own = region.peer(peer.peer_id)
         heirless = [self._peers.all[other.id] for other in overlapping]
-        if own is not None and heirless and all(self._is_free(other) for other in heirless):
+        takers = {region_id, *(other.region.id for other in heirless)}
+        if own is not None and heirless and all(self._is_free(other, takers) for other in heirless):
             overlapping = []  # they are part of this region, or were of one that is
         else:
             for other in heirless:
@@ -270,9 +271,10 @@ class Snapshots:
         self._shared.driver.write(*items, then=begin)
         await begun
 
-    def _is_free(self, other: RegionPeer) -> bool:
-        """May its keys be taken from it? Its region is part of another one, and nothing is under way with it."""
-        return other.is_merged and other.region.id not in self._peers.busy
+    def _is_free(self, other: RegionPeer, takers: Collection[RegionId]) -> bool:
+        """May its keys be taken from it? Its region is part of another one, which does not need them any more."""
+        is_idle = other.region.id not in self._peers.busy
+        return is_idle and other.heir is not None and not self._peers.is_needed(other, takers)
 
     async def _ingest(
         self,
@@ -297,8 +299,7 @@ class Snapshots:
         put_merge_state(batch, region.id, MergeState(region.epoch))
         for gone in merged:
             clear_region(gone.region, batch)
-            put_region_state(batch, RegionState(PeerState.MERGED, gone.peer_id, gone.region))
-            batch.delete(CF_RAFT, apply_state_key(gone.region.id))
+            put_merged(batch, gone)
             gone.is_absorbed = True
             self._shared.merging.pop(gone.region.id, None)
             self._shared.regions.remove(gone.region.id)
