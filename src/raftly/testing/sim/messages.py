@@ -143,3 +143,12 @@ class MessageTransport:
     @on_lost.setter
     def on_lost(self, callback: Callable[[NodeId], None]) -> None:
         self._inner.on_lost = callback
+
+    @property
+    def on_moved(self) -> Callable[[NodeId], None]:
+        """See `Transport.on_moved`."""
+        return self._inner.on_moved
+
+    @on_moved.setter
+    def on_moved(self, callback: Callable[[NodeId], None]) -> None:
+        self._inner.on_moved = callback
