@@ -312,7 +312,11 @@ class Cluster:
 
     async def read_all(self) -> list[str]:
         """Read all that was acknowledged; what is wrong with it."""
-        return self.ledger.judge(await self.client.batch_get(self.ledger.keys))
+        try:
+            found = await self.client.batch_get(self.ledger.keys)
+        except NotDone:  # as in `fill`
+            found = await self.client.batch_get(self.ledger.keys)
+        return self.ledger.judge(found)
 
     # --- the whole --------------------------------------------------------------------------------------------------
 
