@@ -8,7 +8,7 @@
 4. No process outlives the demonstration, however that ends.
 
 Reading order: `report` (what a node tells), `ledger` (what was acknowledged), `links` and `proxy` (the network between
-them), `member` (a node's process), `child` and `processes` (its parent's side), `cluster` (what can be done to them), `words` (what is
-said about it), `commands` (what can be typed), `acts` (commands carried out), `tour` (a script of them), `render` and
-`prompt` (the terminal), `play` (all of it together).
+them), `member` (a node's process), `child` and `processes` (its parent's side), `cluster` (what can be done to them),
+`words` (what is said about it), `commands` (what can be typed), `acts` (commands carried out), `tour` (a script of
+them), `render` and `prompt` (the terminal), `frame` (signals and files), `play` (all of it together).
 """
