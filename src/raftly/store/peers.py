@@ -230,7 +230,9 @@ class Peers:
         peer = self.all.get(heir.region_id)
         if peer is None:  # it may be one that the engine lost, with the split that made it
             return heir.region_id not in self._tombstones and is_begun(self._logs.group(heir.region_id))
-        return peer.is_initialized and peer.applied < heir.index
+        if not peer.is_initialized or peer.applied >= heir.index:
+            return False
+        return peer.heir is None or self.is_needed(peer, takers)  # one that is merged itself goes on only for another
 
     def ask(self, peer: RegionPeer) -> None:
         """Have others say what became of a peer, or its region, that does not campaign by itself."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from raftly.base.operators import ChangeKind, PeerChange
-from raftly.base.region import Peer
+from raftly.base.region import Peer, Region
 from raftly.base.region_errors import (
     EpochNotMatch,
     ProposalInMergingMode,
@@ -25,7 +25,7 @@ from raftly.pd.coordinator import Coordinator
 from raftly.storage.log_store import LogStore
 from raftly.store import merging
 from raftly.store.command import Prepare, Rollback, encode_prepare, encode_rollback, encode_write
-from raftly.store.merge import Merging
+from raftly.store.merge import UNKNOWN_HEIR, Heir, Merging
 from raftly.store.merging import Merges, carried, prepare_merge
 from raftly.store.ops import Put
 from raftly.store.peer import RegionPeer
@@ -358,6 +358,41 @@ def test_a_log_goes_only_when_the_tombstone_beside_it_is_on_disk(monkeypatch: py
         assert found
         assert found[0], "the log was there when the tombstone was synced"
         await store.stop()
+
+    run(main())
+
+
+def test_keys_of_a_source_are_needed_until_its_target_here_has_passed_the_commit() -> None:
+    async def main() -> None:
+        cluster = Cluster(1)
+        await cluster.start()
+        store, peer = await cluster.leader()
+        peers = store._peers
+
+        def add(id_: int, applied: int, heir: Heir | None, *, is_empty: bool = False) -> RegionPeer:
+            region = Region(id_) if is_empty else replace(peer.region, id=id_)
+            made = peers.all[id_] = RegionPeer(peer.shared, region, peer.peer_id, applied)
+            made.heir = heir
+            return made
+
+        source = add(50, 7, Heir(51, 20))
+        assert not peers.is_needed(source, ())  # nothing of the target is here, and nothing will be
+        target = add(51, 19, None)
+        assert peers.is_needed(source, ())
+        assert not peers.is_needed(source, {51}), "a snapshot gives the target its keys"
+        target.applied = 20
+        assert not peers.is_needed(source, ())
+        target.applied, target.heir = 19, Heir(52, 30)  # it is merged, too: it goes on if its own target needs it
+        assert not peers.is_needed(source, ())
+        add(52, 29, None)
+        assert peers.is_needed(source, ())
+        add(51, 0, None, is_empty=True)
+        assert not peers.is_needed(source, ()), "it waits for a snapshot from behind the commit"
+        source.heir = UNKNOWN_HEIR
+        assert not peers.is_needed(source, ())
+        for id_ in (50, 51, 52):
+            del peers.all[id_]
+        await cluster.stop()
 
     run(main())
 
