@@ -87,7 +87,7 @@ class Driver:
         self._next_tick = 0.0
         self._clock: LeaseClock = options.clock if options is not None and options.clock is not None else lambda: 0.0
         self._tick_from = 0.0  # by that clock: no tick before
-        self._teller = Teller(self.wake)
+        self._teller = Teller(self.wake, self._options.tell)
 
     # --- life ---
 

@@ -10,6 +10,7 @@ from raftly.core.messages import Message
 from raftly.errors import RaftlyError
 from raftly.node.group import Group
 from raftly.node.lease_clock import LeaseClock
+from raftly.node.telling import TELL_S
 
 
 @final
@@ -24,6 +25,8 @@ class DriverOptions:
     """Between two attempts to write to a full disk."""
     stop_timeout: float = 5.0
     """A disk that does not answer is not waited for any longer."""
+    tell: float = TELL_S
+    """A commit that no append has told followers of for so long is told to them alone."""
 
 
 class GroupsOwner(Protocol):

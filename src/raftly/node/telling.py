@@ -1,4 +1,4 @@
-"""Teller: followers hear of a commit with the next append, or alone when for TELL_S there was none.
+"""Teller: followers hear of a commit with the next append, or alone when there was none for a while.
 
 To tell each commit at once, as the core does by itself, doubles the messages of a caller that makes one call after the
 other, and the work of everybody: the next call would have told it.
@@ -15,14 +15,16 @@ from raftly.core.role import Role
 from raftly.node.group import Group
 
 TELL_S: Final = 0.001
+"""For whom calls are made at followers too: they are answered when it is applied there."""
 
 
 @final
 class Teller:
-    """Tells for the groups that lead here and have `skip_bcast_commit`. `wake` is their driver's."""
+    """Tells for the groups that lead here and have `skip_bcast_commit`. `wake` is their driver's, `after` seconds."""
 
-    def __init__(self, wake: Callable[[Group], None]) -> None:
+    def __init__(self, wake: Callable[[Group], None], after: float) -> None:
         self._wake = wake
+        self._after = after
         self._untold: dict[int, Group] = {}
         self._timer: asyncio.TimerHandle | None = None
 
@@ -35,7 +37,7 @@ class Teller:
         if raft.role is Role.LEADER:
             self._untold[group.id] = group
             if self._timer is None:
-                self._timer = asyncio.get_running_loop().call_later(TELL_S, self._tell)
+                self._timer = asyncio.get_running_loop().call_later(self._after, self._tell)
 
     def _tell(self) -> None:
         self._timer = None

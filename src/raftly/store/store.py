@@ -40,6 +40,9 @@ from raftly.store.snapshots import Snapshots
 from raftly.transport.base import Transport
 
 _log: Final = logging.getLogger("raftly.store")
+_TELL_S: Final = 0.01
+"""Nobody waits for a follower to apply, and one who reads there asks the leader, whose answer tells it: so nearly every
+commit may wait for the next append. One that comes alone costs all three stores a turn."""
 
 _SPLITS_MAX: Final = 64  # regions that one entry of a log makes: the round that applies it makes a peer for each
 
@@ -85,7 +88,7 @@ class RegionStore:
         self._logs = logs
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopped = False
-        self._driver = Driver(meta.id, logs, transport, DriverOptions(options.tick, clock))
+        self._driver = Driver(meta.id, logs, transport, DriverOptions(options.tick, clock, tell=_TELL_S))
         self._snapshots = Snapshots(fs, engine, cluster_id, transport, random, options)
         brake = Brake(lambda: engine.stats().is_busy)
         self._shared = Shared(meta.id, options, self._driver, Round(engine), RegionMap(), clock, self._snapshots, brake)

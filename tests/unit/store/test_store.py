@@ -92,6 +92,32 @@ def test_who_submits_is_told_once_unless_it_is_gone() -> None:
     run(main())
 
 
+def test_a_commit_may_wait_for_the_next_append_but_not_for_one_who_reads_at_a_replica() -> None:
+    async def main() -> None:
+        cluster = Cluster()
+        await cluster.start()
+        store, leader = await cluster.leader()
+        home, replica = next((home, peer) for home, peer in cluster.peers(b"") if not peer.is_leader)
+        ctx, op = cluster.context(leader), Put(CF_DEFAULT, b"a", b"1")
+        await asyncio.sleep(0.25)
+        await store.write(ctx, [op], soon())
+        written = leader.applied
+        await asyncio.sleep(0.003)
+        assert replica.applied < written
+        await asyncio.sleep(0.03)
+        assert replica.applied == written
+
+        await store.write(ctx, [op], soon())
+        began = asyncio.get_running_loop().time()
+        reader = await home.read(cluster.context(replica, replica_read=True), soon())
+        assert reader.get(CF_DEFAULT, b"a") == b"1"
+        assert asyncio.get_running_loop().time() - began < 0.003
+        assert replica.applied == leader.applied
+        await cluster.stop()
+
+    run(main())
+
+
 def test_ops_of_one_write_see_each_other_and_compare() -> None:
     async def main() -> None:
         cluster = Cluster(1)
