@@ -127,8 +127,8 @@ bench-store-failover: $(READY) $(FASTEST) ## seconds without an answer after kil
 bench-store-memory: $(READY) $(FASTEST) ## memory and disk of three stores under minutes of puts
 	@PYTHONPATH=$(dir $(FASTEST)) $(BIN)/python bench/store_memory.py $(ARGS)
 
-bench-rpc: $(READY) ## CPU a call of raftly.rpc beside grpcio
-	@$(BIN)/python -m bench.rpc $(ARGS)
+bench-rpc: $(READY) $(FASTEST) ## CPU a call of raftly.rpc beside grpcio
+	@PYTHONPATH=$(dir $(FASTEST)) $(BIN)/python -m bench.rpc $(ARGS)
 
 soak: $(READY) $(FASTEST) ## an hour of fresh seeds of the simulator (SOAK_SEEDS, SOAK_MINUTES); report to build/soak.md
 	@mkdir -p build
