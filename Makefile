@@ -39,7 +39,7 @@ FASTEST := $(if $(filter compiled,$(FORMS)),$(BUILT))
 GOLDEN := $(wildcard tests/datadriven) $(wildcard $(addprefix ../shared/raft-conformance/,interaction quorum confchange))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test compiled unit-plain unit-compiled golden-plain golden-compiled bench bench-core bench-engine bench-failover bench-log bench-memory bench-node bench-regions bench-remote bench-rpc bench-start bench-store bench-store-failover bench-store-memory bench-store-restart behaviours tinykv mutants soak docs clean \
+.PHONY: help run test compiled unit-plain unit-compiled golden-plain golden-compiled bench bench-core bench-engine bench-failover bench-log bench-memory bench-node bench-regions bench-remote bench-rpc bench-start bench-store bench-store-failover bench-store-memory bench-store-spread bench-store-restart behaviours tinykv mutants soak docs clean \
         check check-format check-lint check-types check-docs format
 .DELETE_ON_ERROR:
 
@@ -117,6 +117,9 @@ bench-memory: $(READY) $(FASTEST) ## resident memory of three nodes under ten mi
 
 bench-store: $(READY) $(FASTEST) ## puts and gets of three stores beside etcd
 	@PYTHONPATH=$(dir $(FASTEST)) $(BIN)/python bench/store.py $(ARGS)
+
+bench-store-spread: $(READY) $(FASTEST) ## BatchCommands, and leaders of many regions on three stores
+	@PYTHONPATH=$(dir $(FASTEST)) $(BIN)/python bench/store_spread.py $(ARGS)
 
 bench-store-restart: $(READY) $(FASTEST) ## seconds until a store serves again, and memory after 100,000 keys, beside etcd
 	@PYTHONPATH=$(dir $(FASTEST)) $(BIN)/python bench/store_restart.py $(ARGS)

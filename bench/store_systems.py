@@ -158,7 +158,7 @@ class Raftly(_Processes):
             voters = [peer for peer in placed.region.peers if peer.role is PeerRole.VOTER]
             if placed.leader is None or len(voters) < REPLICAS or placed.pending_peers:
                 return None
-            return (await pd.get_store(placed.leader.store_id)).address, _context(placed)
+            return (await pd.get_store(placed.leader.store_id)).address, context_of(placed)
         except RaftlyError:
             return None
 
@@ -195,7 +195,8 @@ def _leader_of(ask: Sequence[str]) -> str:
     return ""
 
 
-def _context(placed: PlacedRegion) -> kvrpcpb_pb2.Context:
+def context_of(placed: PlacedRegion) -> kvrpcpb_pb2.Context:
+    """What a request to a region's leader says of it."""
     region, leader = placed.region, placed.leader
     assert leader is not None
     context = kvrpcpb_pb2.Context(region_id=region.id)

@@ -157,6 +157,11 @@ def test_what_cannot_be_done_is_a_sentence(tmp_path: Path, arguments: list[str],
     assert "Traceback" not in ran.stderr
 
 
+def _listen_to_ctrl_c() -> None:
+    """As a shell has it for what it runs in front; what runs these tests may itself run behind, where it is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Terminal:
     """The demonstration in a terminal."""
 
@@ -169,6 +174,7 @@ class Terminal:
             stderr=theirs,
             env=environment(tmp),
             start_new_session=True,
+            preexec_fn=_listen_to_ctrl_c,  # noqa: PLW1509  # it takes no lock
         )
         os.close(theirs)
         self.unread = ""
