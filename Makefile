@@ -11,7 +11,7 @@ SOAK_MINUTES ?= 58
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.raftly-ready
-PYTEST := $(BIN)/python -m pytest -n $(JOBS) -q
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q
 
 # The same package twice: plain through the editable install, compiled as an ordinary installation in a folder of its
 # own that PYTHONPATH puts first. RAFTLY_EXPECT makes the tests refuse to run on the other form.

@@ -25,7 +25,7 @@ from raftly.client.region_cache import RegionCache, Route
 from raftly.client.wire import epoch_message, peer_message, region_error_of
 from raftly.errors import ConfigError, DecodeError, OutcomeUnknown, RaftlyError, Retry
 from raftly.proto import errorpb_pb2, kvrpcpb_pb2
-from raftly.rpc import ClientTls, Limits, Method, RpcError
+from raftly.rpc import ClientTls, Limits, Method, RpcError, StatusCode
 
 __all__ = ["TOP", "Attempt", "ClientOptions", "Kind", "Regions"]
 
@@ -103,7 +103,7 @@ class Attempt:
         Raises:
             OutcomeUnknown, NotDone: there is no time for another.
         """
-        self._problem = str(problem)
+        self._note(problem)
         pause = self.backoff.pause(cause, asyncio.get_running_loop().time(), at_least)
         if pause is None:
             raise self.over() from problem
@@ -113,8 +113,14 @@ class Attempt:
         """It was sent, and may have been carried out. Raises OutcomeUnknown if it must not be sent again."""
         self.on_part_done()
         if self.kind is Kind.ONCE:
-            self._problem = str(problem)
+            self._note(problem)
             raise self.over() from problem
+
+    def _note(self, problem: Exception) -> None:
+        """What stood in the way at last. That the time ran out is told anyway; what was there before says more."""
+        is_late = isinstance(problem, RpcError) and problem.status is StatusCode.DEADLINE_EXCEEDED
+        if not is_late or not self._problem:
+            self._problem = str(problem)
 
     def on_part_done(self) -> None:
         """A part of it was carried out, or may have been: from now on nobody can say that it changed nothing."""

@@ -39,7 +39,11 @@ class BatchStream(AsyncIterator[BatchCommandsResponse]):
     """The answers to one stream of requests. `aclose` gives up what has not been answered."""
 
     def __init__(
-        self, commands: Commands, slots: Mapping[str, Command], requests: AsyncIterator[BatchCommandsRequest]
+        self,
+        commands: Commands,
+        slots: Mapping[str, Command],
+        requests: AsyncIterator[BatchCommandsRequest],
+        ready_bytes_max: int = _READY_BYTES_MAX,
     ) -> None:
         self._commands = commands
         self._slots = slots
@@ -49,6 +53,7 @@ class BatchStream(AsyncIterator[BatchCommandsResponse]):
         self._tasks: set[asyncio.Future[Message]] = set()
         self._ready: list[tuple[int, str, Message, int]] = []  # id, slot, answer and its size
         self._ready_bytes = 0
+        self._ready_bytes_max = ready_bytes_max
         self._is_taking = False  # a message, the rest of which will be begun
         self._unanswered = 0  # those that are ready included
         self._is_over = False  # nothing more is read
@@ -146,7 +151,7 @@ class BatchStream(AsyncIterator[BatchCommandsResponse]):
             self._notify()
 
     async def _wait_room(self) -> None:
-        while self._unanswered >= _UNANSWERED_MAX or self._ready_bytes >= _READY_BYTES_MAX:
+        while self._unanswered >= _UNANSWERED_MAX or self._ready_bytes >= self._ready_bytes_max:
             self._room = self._loop.create_future()
             await self._room
 
@@ -182,7 +187,7 @@ class BatchStream(AsyncIterator[BatchCommandsResponse]):
 
     def _answer(self, id_: int, slot: str, response: Message) -> None:
         size = response.ByteSize() if slot else 0
-        if self._ready_bytes >= _READY_BYTES_MAX and size > _SMALL_BYTES:
+        if self._ready_bytes >= self._ready_bytes_max and size > _SMALL_BYTES:
             response = _failed(type(response), "the answers before this one are not taken")
             size = response.ByteSize()
         self._ready.append((id_, slot, response, size))

@@ -184,8 +184,8 @@ class Commands:
                 return await begun
             except NotRegionLeader as error:
                 return await _until_led(error, again, until)
-        except Exception as error:  # noqa: BLE001 - all of them are sorted there
-            return self._answer_to(command, error)
+        except Exception as failure:  # noqa: BLE001 - all of them are sorted there; compiled, a name has one type
+            return self._answer_to(command, failure)
         finally:
             self._end(command, started)
 

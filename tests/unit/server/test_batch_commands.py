@@ -39,7 +39,7 @@ def answers(message: BatchCommandsResponse) -> dict[int, str | None]:
 class Talk:
     """A stream of commands without a network."""
 
-    def __init__(self, backend: Fake | None = None, **limits: Any) -> None:
+    def __init__(self, backend: Fake | None = None, ready_bytes_max: int = 1 << 30, **limits: Any) -> None:
         self.backend = backend or Fake()
         self.commands = Commands(self.backend, **limits)
         contexts = Contexts(9)
@@ -47,7 +47,7 @@ class Talk:
         service = TikvService(raw, RegionSplitter(self.backend, contexts, 100), self.commands)
         self.requests: asyncio.Queue[BatchCommandsRequest | Exception | None] = asyncio.Queue()
         self.read = 0
-        self.stream = BatchStream(self.commands, service._slots, self._incoming())
+        self.stream = BatchStream(self.commands, service._slots, self._incoming(), ready_bytes_max)
 
     async def _incoming(self) -> AsyncIterator[BatchCommandsRequest]:
         while (request := await self.requests.get()) is not None:
@@ -239,11 +239,9 @@ def test_draining_in_the_middle_of_a_message_answers_the_rest_of_it() -> None:
     run(body())
 
 
-def test_large_answers_that_nobody_takes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("raftly.server.batch_commands._READY_BYTES_MAX", 100_000)
-
+def test_large_answers_that_nobody_takes_are_bounded() -> None:
     async def body() -> None:
-        party = Talk()
+        party = Talk(ready_bytes_max=100_000)
         values = WriteBatch()
         values.put("default", b"zk", b"v" * 30_000)
         party.backend.engine.write(values)

@@ -1,0 +1,28 @@
+"""An attempt of a client: what it says when its time is over."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+
+import pytest
+
+from raftly.base.region_errors import ServerIsBusy
+from raftly.client import NotDone
+from raftly.client.backoff import Cause
+from raftly.client.regions import Attempt, Kind
+from raftly.rpc import RpcError, StatusCode
+
+LATE = RpcError(StatusCode.DEADLINE_EXCEEDED, "the deadline passed")
+
+
+def test_what_stood_in_the_way_is_told_and_not_that_the_last_try_was_cut_short() -> None:
+    async def body() -> None:
+        attempt = Attempt("get", Kind.READ, asyncio.get_running_loop().time(), Random(1))
+        with pytest.raises(NotDone, match="the deadline passed"):
+            await attempt.wait(Cause.CONNECTION, LATE)  # there is nothing better to say
+        for problem in (ServerIsBusy("its disk is slow"), LATE):
+            with pytest.raises(NotDone, match="its disk is slow"):
+                await attempt.wait(Cause.BUSY, problem)
+
+    asyncio.run(body())
