@@ -39,6 +39,7 @@ from raftly.rpc import Channel
 BATCH: Final = 16
 IN_FLIGHT: Final = (64, 256)
 SPREAD_S_MAX: Final = 90.0
+QUIET_S: Final = 6.0
 ANSWERS: Final = {"puts": range(1), "gets": range(len(VALUE), len(VALUE) + 20)}
 PATHS: Final = {"puts": "/tikvpb.Tikv/RawPut", "gets": "/tikvpb.Tikv/RawGet"}
 
@@ -54,20 +55,26 @@ class Row:
 
 
 async def spread(system: Raftly, regions: int) -> list[PlacedRegion]:
-    """Cut the key space evenly, and wait until every region has its replicas and every store leads some.
+    """Cut the key space evenly, and wait until all replicas are there and leaders, spread, move no more.
 
     Raises:
         SystemExit: it took too long.
     """
     cuts = [key_of(KEYS * number // regions) for number in range(1, regions)]
     until = time.monotonic() + SPREAD_S_MAX
+    before: dict[int, int] = {}
+    since = 0.0
     async with PdClient([system.pd]) as pd:
         await pd.split_regions(cuts, timeout_s=30.0)
         while True:
             found = await pd.scan_regions()
             ready = [it for it in found if it.leader is not None and len(_voters(it)) == REPLICAS]
-            led = Counter(it.leader.store_id for it in ready if it.leader is not None)
-            if len(ready) == len(found) >= regions and len(led) == REPLICAS and min(led.values()) * 5 >= regions:
+            leaders = {it.region.id: it.leader.store_id for it in ready if it.leader is not None}
+            if leaders != before:
+                before, since = leaders, time.monotonic()
+            led = Counter(leaders.values())
+            is_spread = len(ready) == len(found) >= regions and len(led) == REPLICAS
+            if is_spread and min(led.values()) * 5 >= regions and time.monotonic() - since > QUIET_S:
                 return ready
             if time.monotonic() > until:
                 raise SystemExit(f"{len(ready)} of {len(found)} regions are ready, leaders are spread as {dict(led)}")
