@@ -31,8 +31,8 @@ from store_load import Load, connect
 from store_systems import HOST, VALUE, Raftly, field
 from store_usage import Usage, usage_of
 
-import raftly.core.raft
 from raftly.base.region import PeerRole
+from raftly.cli.form import core_form
 from raftly.client.pd import PdClient, PlacedRegion
 from raftly.errors import RaftlyError
 from raftly.proto import kvrpcpb_pb2
@@ -221,7 +221,7 @@ def main() -> None:
         many = stack.enter_context(Regions(root / "many", options.stores, options.regions))
         few = stack.enter_context(Regions(root / "few", options.stores, options.hot))
         found = asyncio.run(play(many, few, options))
-    found["core"] = "compiled" if str(raftly.core.raft.__file__).endswith(".so") else "plain"
+    found["core"] = core_form()
     found["steal_s"] = steal() - stolen
     if options.json:
         sys.stdout.write(json.dumps(found) + "\n")

@@ -27,7 +27,7 @@ from store_load import Load
 from store_systems import KEYS, Etcd, Raftly
 from store_usage import Usage, usage_of
 
-import raftly.core.raft
+from raftly.cli.form import core_form
 
 IN_FLIGHT = (1, 16, 64, 256)
 SYSTEMS = ("etcd", "raftly", "read index")
@@ -119,7 +119,7 @@ def main() -> None:
         ]
         print(json.dumps({"rows": flat, "rss_mib": {n: u.rss_mib for n, u in usages.items()}, "steal_s": stolen}))
         return
-    form = "compiled" if str(raftly.core.raft.__file__).endswith(".so") else "plain"
+    form = core_form()
     print(f"core {form}, {options.rounds} rounds of {options.seconds:g} s a figure; the host took {stolen:.1f} s away")
     print(f"{'':22}{'in flight':>10}{'calls/s':>10}{'p50 ms':>9}{'p99 ms':>9}{'cpu us':>9}{'load us':>9}{'of etcd':>9}")
     for (name, kind, in_flight), row in sorted(rows.items(), key=lambda item: (item[0][1], item[0][2], item[0][0])):

@@ -23,7 +23,7 @@ from pathlib import Path
 from disk import steal
 from store_members import SYSTEMS, EtcdMembers, Put, StoreMembers, again, kill, until_reads
 
-import raftly.core.raft
+from raftly.cli.form import core_form
 from raftly.errors import RaftlyError
 
 EVERY_S = 0.01
@@ -126,7 +126,7 @@ def main() -> None:
     stolen = steal()
     seen = measure(options.directory, options.runs, options.systems)
     stolen = steal() - stolen
-    form = "compiled" if str(raftly.core.raft.__file__).endswith(".so") else "plain"
+    form = core_form()
     found = {}
     for name, times in seen.items():
         new = sorted(first for first, _ in times)

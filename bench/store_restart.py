@@ -29,7 +29,7 @@ from store_members import SYSTEMS, EtcdMembers, Members, StoreMembers, again, ki
 from store_systems import System
 from store_usage import usage_of
 
-import raftly.core.raft
+from raftly.cli.form import core_form
 
 SETTLE_S = 2.0  # for what a member does behind the last put
 
@@ -114,7 +114,7 @@ def main() -> None:
     stolen = steal()
     rows = measure(options.directory, options.rounds, options.keys, options.systems)
     stolen = steal() - stolen
-    form = "compiled" if str(raftly.core.raft.__file__).endswith(".so") else "plain"
+    form = core_form()
     if options.json:
         found = {name: asdict(row) for name, row in rows.items()}
         print(json.dumps({"form": form, "keys": options.keys, "steal_s": stolen, "systems": found}))

@@ -30,8 +30,8 @@ from store_load import Figures, Load, connect
 from store_systems import KEYS, REPLICAS, VALUE, Raftly, context_of, field, key_of
 from store_usage import usage_of
 
-import raftly.core.raft
 from raftly.base.region import PeerRole
+from raftly.cli.form import core_form
 from raftly.client.pd import PdClient, PlacedRegion
 from raftly.proto import tikvpb_pb2, tikvpb_rpc
 from raftly.rpc import Channel
@@ -213,7 +213,7 @@ def main() -> None:
         flat = [{"load": load, "kind": kind, "in_flight": n, **asdict(row)} for (load, kind, n), row in rows.items()]
         print(json.dumps({"rows": flat, "regions": options.regions, "steal_s": stolen}))
         return
-    form = "compiled" if str(raftly.core.raft.__file__).endswith(".so") else "plain"
+    form = core_form()
     print(f"core {form}, {options.rounds} rounds of {options.seconds:g} s a figure; the host took {stolen:.1f} s away")
     print(f"{'':22}{'in flight':>10}{'calls/s':>10}{'cpu us':>9}{'load us':>9}")
     for (name, kind, in_flight), row in sorted(rows.items(), key=lambda item: (item[0][1], item[0][0], item[0][2])):

@@ -1,4 +1,4 @@
-"""Measure: the snapshot of a node's metrics, read off its parts."""
+"""Measure: the snapshot of a node's metrics, read off its parts. `Gathering` serves a store of regions too."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from raftly.node.metrics import Metrics, Sample, Value
 from raftly.transport.events import TransportStats
 
 if TYPE_CHECKING:
+    from raftly.node.driver import Driver
     from raftly.node.observed import Observer, Parts
+    from raftly.storage.log_store import LogStats
+    from raftly.transport.base import Transport
 
 
 @cache
@@ -30,29 +33,59 @@ COMPILED: Final = "no" if str(raftly.core.raft.__file__).endswith(".py") else "y
 
 
 @final
-class _Gathering:
+class Gathering:
     """Samples by family, as they come."""
 
     def __init__(self) -> None:
         self.samples: dict[str, list[Sample]] = {}
 
     def add(self, name: str, value: Value, *labels: str) -> None:
+        """One more, of the family of this name without the prefix."""
         self.samples.setdefault(f"raftly_{name}", []).append(Sample(labels, value))
 
     def add_all(self, **values: float) -> None:
+        """Families with one sample each."""
         for name, value in values.items():
             self.add(name, +value)  # booleans as numbers
+
+    def add_process(self, driver: Driver, log: LogStats, transport: Transport, stall_s: float) -> None:
+        """What there is once in a process, however many groups: build, driver, log, transport.
+
+        A write that takes longer than `stall_s` says that the disk is not well.
+        """
+        counts = driver.counts
+        stalled = driver.writing_s(asyncio.get_running_loop().time()) > stall_s
+        self.add("build_info", 1, _version(), COMPILED)
+        self.add_all(
+            disk_ok=driver.disk_full is None and driver.failure is None and not stalled,
+            log_size_bytes=log.size_bytes,
+            log_live_bytes=log.live_bytes,
+            log_segments=log.segments,
+            log_cache_bytes=log.cache_bytes,
+            written_bytes_total=log.written_bytes,
+            writes_total=counts.writes,
+            written_entries_total=counts.entries_written,
+            disk_full_seconds_total=counts.disk_full_s,
+            ticks_total=counts.ticks,
+            ticks_missed_total=counts.ticks_missed,
+            tick_late_seconds_total=counts.late_s,
+            peer_errors_total=driver.peer_errors,
+        )
+        self.add("write_seconds", counts.write_s.value())
+        self.add("write_entries", counts.write_entries.value())
+        stats: object = getattr(transport, "stats", None)
+        if isinstance(stats, TransportStats):
+            for event in fields(stats):
+                self.add("transport_total", getattr(stats, event.name), event.name)
 
 
 def measure(parts: Parts, observer: Observer, calls_in_flight: int) -> Metrics:
     """All numbers of a node, as of now."""
-    found = _Gathering()
+    found = Gathering()
     _add_raft(found, parts, observer)
-    _add_log(found, parts)
+    found.add_process(parts.driver, parts.store.stats(), parts.transport, parts.election_s)
     _add_peers(found, parts, observer)
     counts = observer.counts
-    driver = parts.driver.counts
-    found.add("build_info", 1, _version(), COMPILED)
     found.add_all(
         uptime_seconds=asyncio.get_running_loop().time() - observer.started_at,
         sessions=len(parts.machine.sessions),
@@ -66,13 +99,6 @@ def measure(parts: Parts, observer: Observer, calls_in_flight: int) -> Metrics:
         digests_total=counts.checks,
         digest_seconds_total=counts.check_s,
         digests_differ_total=counts.differences,
-        writes_total=driver.writes,
-        written_entries_total=driver.entries_written,
-        disk_full_seconds_total=driver.disk_full_s,
-        ticks_total=driver.ticks,
-        ticks_missed_total=driver.ticks_missed,
-        tick_late_seconds_total=driver.late_s,
-        peer_errors_total=parts.driver.peer_errors,
     )
     for code, count in sorted(counts.failed.items()):
         found.add("calls_failed_total", count, code)
@@ -81,12 +107,10 @@ def measure(parts: Parts, observer: Observer, calls_in_flight: int) -> Metrics:
     for proof in fields(parts.reads.counts):
         found.add("reads_total", getattr(parts.reads.counts, proof.name), proof.name)
     found.add("commit_seconds", counts.commit_s.value())
-    found.add("write_seconds", driver.write_s.value())
-    found.add("write_entries", driver.write_entries.value())
     return Metrics({name: tuple(samples) for name, samples in found.samples.items()})
 
 
-def _add_raft(found: _Gathering, parts: Parts, observer: Observer) -> None:
+def _add_raft(found: Gathering, parts: Parts, observer: Observer) -> None:
     raft = parts.raft
     members = observer.members.value
     health = observer.health.value
@@ -106,21 +130,7 @@ def _add_raft(found: _Gathering, parts: Parts, observer: Observer) -> None:
     found.add("members", len({*members.learners, *members.coming_learners}), "learner")
 
 
-def _add_log(found: _Gathering, parts: Parts) -> None:
-    log = parts.store.stats()
-    driver = parts.driver
-    stalled = driver.writing_s(asyncio.get_running_loop().time()) > parts.election_s
-    found.add_all(
-        disk_ok=driver.disk_full is None and driver.failure is None and not stalled,
-        log_size_bytes=log.size_bytes,
-        log_live_bytes=log.live_bytes,
-        log_segments=log.segments,
-        log_cache_bytes=log.cache_bytes,
-        written_bytes_total=log.written_bytes,
-    )
-
-
-def _add_peers(found: _Gathering, parts: Parts, observer: Observer) -> None:
+def _add_peers(found: Gathering, parts: Parts, observer: Observer) -> None:
     """Labels are ids of members: a bounded set, whatever others claim to be."""
     health = observer.health.value
     members = [id_ for id_ in observer.members.value.all() if id_ != parts.config.id]
@@ -132,7 +142,3 @@ def _add_peers(found: _Gathering, parts: Parts, observer: Observer) -> None:
         if peer.node_id in members:
             found.add("peer_rtt_seconds", peer.rtt_s, str(peer.node_id))
             found.add("peer_queue_bytes", peer.queue_bytes, str(peer.node_id))
-    stats: object = getattr(parts.transport, "stats", None)
-    if isinstance(stats, TransportStats):
-        for event in fields(stats):
-            found.add("transport_total", getattr(stats, event.name), event.name)

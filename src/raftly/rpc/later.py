@@ -25,9 +25,8 @@ _log: Final = logging.getLogger("raftly.rpc")
 
 _ANSWER: Final = 1
 _LATER: Final = 2
-_FUTURE: Final = 3
-_COROUTINE: Final = 4
-_AWAITABLE: Final = 5
+_WAITS: Final = 3  # a future or a coroutine
+_AWAITABLE: Final = 4
 _forms: Final[dict[type, int]] = {}
 
 
@@ -110,10 +109,8 @@ def begin(loop: asyncio.AbstractEventLoop, begun: Begun, on_done: OnDone) -> asy
 def _form_of(kind: type) -> int:
     if issubclass(kind, Later):
         return _LATER
-    if issubclass(kind, asyncio.Future):
-        return _FUTURE
-    if issubclass(kind, Coroutine):
-        return _COROUTINE
+    if issubclass(kind, (asyncio.Future, Coroutine)):
+        return _WAITS
     return _AWAITABLE if issubclass(kind, Awaitable) else _ANSWER
 
 

@@ -6,16 +6,13 @@ are seen on one dashboard. Labels are bounded: ids of stores, and names that are
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
-from dataclasses import fields
-from importlib.metadata import version
 from typing import Final
 
-from raftly.node.measure import COMPILED
-from raftly.node.metrics import FAMILIES, Family, Kind, Sample, Value
+from raftly.node.measure import Gathering
+from raftly.node.metrics import FAMILIES, Family, Kind, Sample
 from raftly.store.store import RegionStore
-from raftly.transport.events import PeerStatus, TransportStats
+from raftly.transport.events import PeerStatus
 
 __all__ = ["store_families"]
 
@@ -42,9 +39,8 @@ Numbers = Iterator[tuple[Family, list[Sample]]]
 def store_families(store: RegionStore) -> Numbers:
     """All of them, as of now."""
     yield from _of_regions(store)
-    yield from _of_log(store)
-    yield from _of_driver(store)
-    yield from _of_transport(store)
+    yield from _of_process(store)
+    yield from _of_peers(store)
 
 
 def _of_regions(store: RegionStore) -> Numbers:
@@ -66,40 +62,17 @@ def _of_regions(store: RegionStore) -> Numbers:
     yield _SIZE, [Sample(("capacity",), capacity), Sample(("available",), available), Sample(("used",), used)]
 
 
-def _of_log(store: RegionStore) -> Numbers:
-    driver = store.parts.driver
-    log = store.parts.logs.stats()
-    options = store.options
-    stalled = driver.writing_s(asyncio.get_running_loop().time()) > options.election_tick * options.tick
-    yield _known("disk_ok", int(driver.disk_full is None and driver.failure is None and not stalled))
-    yield _known("log_size_bytes", log.size_bytes)
-    yield _known("log_live_bytes", log.live_bytes)
-    yield _known("log_segments", log.segments)
-    yield _known("log_cache_bytes", log.cache_bytes)
-    yield _known("written_bytes_total", log.written_bytes)
+def _of_process(store: RegionStore) -> Numbers:
+    parts = store.parts
+    found = Gathering()
+    stall_s = store.options.election_tick * store.options.tick
+    found.add_process(parts.driver, parts.logs.stats(), parts.transport, stall_s)
+    for name, samples in found.samples.items():
+        yield _KNOWN[name], samples
 
 
-def _of_driver(store: RegionStore) -> Numbers:
-    driver = store.parts.driver
-    counts = driver.counts
-    yield _KNOWN["raftly_build_info"], [Sample((version("raftly"), COMPILED), 1)]
-    yield _known("writes_total", counts.writes)
-    yield _known("written_entries_total", counts.entries_written)
-    yield _known("write_seconds", counts.write_s.value())
-    yield _known("write_entries", counts.write_entries.value())
-    yield _known("disk_full_seconds_total", counts.disk_full_s)
-    yield _known("ticks_total", counts.ticks)
-    yield _known("ticks_missed_total", counts.ticks_missed)
-    yield _known("tick_late_seconds_total", counts.late_s)
-    yield _known("peer_errors_total", driver.peer_errors)
-
-
-def _of_transport(store: RegionStore) -> Numbers:
+def _of_peers(store: RegionStore) -> Numbers:
     transport = store.parts.transport
-    stats: object = getattr(transport, "stats", None)
-    if isinstance(stats, TransportStats):
-        events = [Sample((event.name,), getattr(stats, event.name)) for event in fields(stats)]
-        yield _KNOWN["raftly_transport_total"], events
     found: object = getattr(transport, "peers", list)()
     peers = [peer for peer in found if isinstance(peer, PeerStatus)] if isinstance(found, list) else []
     labels = [(str(peer.node_id),) for peer in peers]
@@ -109,7 +82,3 @@ def _of_transport(store: RegionStore) -> Numbers:
         ("peer_queue_bytes", [peer.queue_bytes for peer in peers]),
     ):
         yield _KNOWN[f"raftly_{name}"], [Sample(label, value) for label, value in zip(labels, values, strict=True)]
-
-
-def _known(name: str, value: Value) -> tuple[Family, list[Sample]]:
-    return _KNOWN[f"raftly_{name}"], [Sample((), value)]
