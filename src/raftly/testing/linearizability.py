@@ -26,9 +26,10 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias, final
 
 from raftly.testing.history import Operation
-from raftly.testing.models import REGISTER, Model
+from raftly.testing.models import REGISTER, Decisive, Model
 
 STEPS_MAX: Final = 20_000_000
+_EXPLAINING: Final = 200_000
 
 _Way: TypeAlias = tuple[Hashable, int, int]
 """The state; a bit for each open operation that is in it; and for each that may be taken to be in it."""
@@ -86,7 +87,7 @@ def check(operations: Iterable[Operation], model: Model = REGISTER, steps_max: i
     undecided: list[Hashable] = []
     for key, of_key in by_key.items():
         try:
-            violation = _Search(model, steps_max).run(key, of_key)
+            violation = _judge(key, of_key, model, steps_max)
         except _TooManyStepsError:
             undecided.append(key)
         else:
@@ -97,6 +98,19 @@ def check(operations: Iterable[Operation], model: Model = REGISTER, steps_max: i
 
 class _TooManyStepsError(Exception):
     """The work for a key is over its bound."""
+
+
+def _judge(key: Hashable, operations: Sequence[Operation], model: Model, steps_max: int) -> Violation | None:
+    """One key. A search is made only where it is needed, or, where it is little work, for what it has to tell."""
+    conflict = model.conflict(operations) if isinstance(model, Decisive) else ()
+    if conflict is None:
+        return None
+    try:
+        return _Search(model, min(steps_max, _EXPLAINING) if conflict else steps_max).run(key, operations)
+    except _TooManyStepsError:
+        if not conflict:
+            raise
+        return Violation(key, conflict[-1], (), (), conflict[:-1])
 
 
 @final

@@ -6,10 +6,11 @@ result is impossible there; the operation's `result` counts only if it is known.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
-from typing import Final, Protocol, final
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Final, Protocol, final, runtime_checkable
 
 from raftly.testing.history import Operation
+from raftly.testing.queue_order import Conflict, queue_conflict
 
 
 class Model(Protocol):
@@ -27,6 +28,15 @@ class Model(Protocol):
 
     def steps(self, state: Hashable, operation: Operation) -> Iterable[Hashable]:
         """The states that may follow."""
+        ...
+
+
+@runtime_checkable
+class Decisive(Protocol):
+    """A model of which most histories can be judged without a search."""
+
+    def conflict(self, operations: Sequence[Operation]) -> Conflict | None:
+        """What rules out every order of the operations of one object; None: there is one; (): it takes a search."""
         ...
 
 
@@ -66,7 +76,7 @@ class Register:
 
 @final
 class Queue:
-    """put(value) -> anything; take() -> the oldest, None when empty; size() -> how many."""
+    """put(value), any but None -> anything; take() -> the oldest, None when empty; size() -> how many."""
 
     initial: Hashable = ()
 
@@ -91,6 +101,10 @@ class Queue:
         if operation.name == "size":
             return (state,) if operation.is_unknown or operation.result == len(state) else ()
         raise ValueError(f"a queue has no {operation.name}")
+
+    def conflict(self, operations: Sequence[Operation]) -> Conflict | None:
+        """See `Decisive.conflict`."""
+        return queue_conflict(operations)
 
 
 @final

@@ -199,7 +199,7 @@ def test_long_histories_are_decided_and_one_wrong_read_is_found() -> None:
 
 def test_too_much_is_undecided() -> None:
     operations = [op("put", value, None, 0, 100, value) for value in range(12)]
-    operations.append(op("take", None, 99, 101, 102))
+    operations.append(op("size", None, 99, 101, 102))
     verdict = check(operations, Queue(), steps_max=1000)
     assert not verdict.holds
     assert verdict.undecided == (None,)

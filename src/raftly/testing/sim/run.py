@@ -13,7 +13,7 @@ from raftly.errors import OutcomeUnknown, RaftlyError
 from raftly.node import NodeConfig
 from raftly.testing.history import History, Operation
 from raftly.testing.linearizability import STEPS_MAX, Verdict, check
-from raftly.testing.models import Model, Queue
+from raftly.testing.models import Model
 from raftly.testing.sim.clients import Client, ClientOptions, Workload
 from raftly.testing.sim.cluster import SimCluster, make_config
 from raftly.testing.sim.faults import Fault, plan
@@ -227,22 +227,8 @@ def judge(operations: Sequence[Operation], model: Model, steps_max: int = STEPS_
         NotLinearizable: it is impossible.
         Undecided: it takes more than `steps_max` steps to tell.
     """
-    if isinstance(model, Queue):
-        operations = _without_idle_puts(operations)
     verdict = check(operations, model, steps_max)
     if verdict.violations:
         raise NotLinearizable(verdict, operations)
     if verdict.undecided:
         raise Undecided(str(verdict))
-
-
-def _without_idle_puts(operations: Sequence[Operation]) -> Sequence[Operation]:
-    """A queue's, without puts of unknown outcome whose value nobody was given: each would double the work.
-
-    Whoever has an order with such a put in it has one without, and without the take of unknown outcome that took its
-    value: what others took, and that they found nothing, is possible all the same. Only a size would tell.
-    """
-    if any(operation.name == "size" for operation in operations):
-        return operations
-    given = {operation.result for operation in operations if operation.name == "take"}
-    return [op for op in operations if not (op.is_unknown and op.name == "put" and op.argument not in given)]
