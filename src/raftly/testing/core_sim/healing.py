@@ -82,8 +82,9 @@ def _operate(world: World, leader: Node) -> None:
     members = members_of(leader.conf)
     for id_ in members:
         leader.raw.adjust_max_inflight_msgs(id_, world.drawn.config.max_inflight_msgs)
-    if any(world.nodes[id_].raft.pending_request_snapshot for id_ in members if world.nodes[id_].alive):
-        leader.application.compact(at_once=True)  # somebody waits for one that is new enough
+    if any(progress.pending_request_snapshot for _, progress in leader.raft.tracker.peers):
+        # Who asked may have forgotten it with its process; the leader sends it nothing else until it has one so new.
+        leader.application.compact(at_once=True)
         leader.acted()
     if log.committed == leader.applied and leader.raft.committed_in_term():
         for node in world.nodes.values():
