@@ -73,8 +73,8 @@ def _tell(ctx: click.Context, do: str, **arguments: object) -> None:
         if as_json:
             print_json(answer)
         else:
-            plan = answer.get("plan")
-            click.echo(f"begun: {plan}" if plan else "done")
+            plan, stuck = answer.get("plan"), answer.get("stuck")
+            click.echo(f"begun: {plan}" if plan else f"begun, but {stuck}" if stuck else "done")
 
     _run(ctx, work)
 
@@ -137,11 +137,12 @@ def store(ctx: click.Context) -> None:
     async def work(pd: PdClient, as_json: bool) -> None:
         stores = await pd.get_all_stores(tombstones=True)
         regions = await pd.scan_regions()
-        heard = await _heard(pd)
+        told = await _told_of_stores(pd)
         rows = [
             (
                 one.id,
-                *heard.get(one.id, (one.state.name.lower(), None)),
+                told.get(one.id, {}).get("liveness", one.state.name.lower()),
+                told.get(one.id, {}).get("silent_s"),
                 sum(placed.leader is not None and placed.leader.store_id == one.id for placed in regions),
                 sum(placed.region.peer_on(one.id) is not None for placed in regions),
                 one.address,
@@ -151,23 +152,26 @@ def store(ctx: click.Context) -> None:
             for one in stores
         ]
         columns = ("id", "state", "silent_s", "leads", "regions", "address", "status", "labels")
+        stuck = {id_: why for id_, one in told.items() if (why := one.get("stuck"))}
         if as_json:
-            print_json([dict(zip(columns, row, strict=True)) for row in rows])
+            print_json([dict(zip(columns, row, strict=True)) | {"stuck": stuck.get(row[0], "")} for row in rows])
             return
         labels = [",".join(f"{name}={value}" for name, value in sorted(row[-1].items())) or "-" for row in rows]
         print_table(columns, [[*map(_or_dash, row[:-1]), label] for row, label in zip(rows, labels, strict=True)])
+        for why in stuck.values():
+            click.echo(f"\n{why}")
 
     _run(ctx, work)
 
 
-async def _heard(pd: PdClient) -> dict[int, tuple[object, object]]:
-    """By store: its state, and for how many seconds nothing was heard of it. Nothing from a driver of TiKV's."""
+async def _told_of_stores(pd: PdClient) -> dict[int, dict[str, object]]:
+    """By store: what our placement driver knows of it, in `pd_state`. Nothing from a driver of TiKV's."""
     try:
         told = await pd.admin("state")
     except PlacementRefused:
         return {}
     stores = told.get("stores", {}) if isinstance(told, dict) else {}
-    return {one["id"]: (one.get("liveness"), one.get("silent_s")) for one in stores.values()}
+    return {one["id"]: one for one in stores.values()}
 
 
 def _or_dash(cell: object) -> object:

@@ -13,6 +13,7 @@ from raftly.pd.errors import NotReady, Refused
 from raftly.pd.member import Member
 from raftly.pd.operators import Plan
 from raftly.pd.placement import Placement
+from raftly.pd.stuck import why_stuck
 from raftly.rpc import RpcError, Service, StatusCode, bind
 from raftly.server.pd_edge import status_of
 from raftly.server.pd_schedule import changed, shown
@@ -79,8 +80,9 @@ class _Handler:
         return pd_state(self._member)
 
     async def _remove_store(self, arguments: _Arguments) -> object:
-        await self._member.call(Placement.remove_store, _id(arguments, "store"))
-        return {}
+        store_id = _id(arguments, "store")
+        await self._member.call(Placement.remove_store, store_id)
+        return {"stuck": why_stuck(self._member.leader().cluster, store_id)}
 
     async def _restore_store(self, arguments: _Arguments) -> object:
         await self._member.call(Placement.restore_store, _id(arguments, "store"))

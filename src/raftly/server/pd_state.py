@@ -6,11 +6,13 @@ from itertools import islice
 from typing import Final
 
 from raftly.base.heartbeats import RegionReport
+from raftly.base.store_meta import StoreState
 from raftly.pd.leader import Leader
 from raftly.pd.member import Member
 from raftly.pd.operators import Plan
 from raftly.pd.placement import Placement
 from raftly.pd.stores import StoreInfo
+from raftly.pd.stuck import why_stuck
 
 REGIONS_MAX: Final = 4096
 """In one answer: no message is above 4 MiB, and nobody else is served while it is made."""
@@ -95,6 +97,7 @@ def _store(info: StoreInfo, leader: Leader) -> dict[str, object]:
         "capacity": info.stats.capacity,
         "available": info.stats.available,
         "is_busy": info.stats.is_busy,
+        "stuck": why_stuck(cluster, info.id) if info.meta.state is StoreState.OFFLINE else "",
     }
 
 

@@ -102,10 +102,14 @@ def test_what_cannot_be_done_is_a_sentence(ctl: Cli, words: list[str], sentence:
 
 
 def test_a_store_is_removed_and_kept_after_all(ctl: Cli) -> None:
-    assert ctl.said("store", "remove", "3") == "done\n"
-    assert json.loads(ctl.said("store", "--json"))[2]["state"] == "offline"
+    stuck = "region 2 cannot leave store 3: its 3 copies need other stores, and 2 are up: start one more"
+    assert ctl.said("store", "remove", "3") == f"begun, but {stuck}\n"
+    assert ctl.said("store").splitlines()[-1] == stuck
+    third = json.loads(ctl.said("store", "--json"))[2]
+    assert (third["state"], third["stuck"]) == ("offline", stuck)
     assert json.loads(ctl.said("store", "restore", "3", "--json")) == {}
-    assert json.loads(ctl.said("store", "--json"))[2]["state"] != "offline"
+    third = json.loads(ctl.said("store", "--json"))[2]
+    assert (third["state"] != "offline", third["stuck"]) == (True, "")
 
 
 def test_options_are_shown_and_set(ctl: Cli) -> None:
