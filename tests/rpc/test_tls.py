@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -94,6 +97,59 @@ def test_grpcio_over_mutual_tls(authority: Authority) -> None:
                 assert await channel.unary_unary("/t.T/WhoAmI")(b"") == b"alice"
 
     run(body)
+
+
+def test_nothing_stays_open_when_a_channel_was_closed(authority: Authority) -> None:
+    """What the loop would end with: asyncio warns of a transport that is still open then."""
+
+    async def body() -> None:
+        for tls in (None, ServerTls(*authority.issue("server"))):
+            async with serving(tls) as (server, port):
+                client = None if tls is None else ClientTls(authority.path)
+                assert await ask(port, client) == b"nobody"
+                for _ in range(3):  # turns in which the server hears of it
+                    await asyncio.sleep(0)
+                assert server.connections_open == 0
+
+    run(body)
+
+
+@pytest.mark.parametrize("is_connected", [False, True])
+def test_a_server_that_does_not_end_its_side_is_left_after_a_while(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch, is_connected: bool
+) -> None:
+    monkeypatch.setattr("raftly.rpc.channel.GOODBYE_S", 0.05)
+    asked, over = threading.Event(), threading.Event()
+    context = ServerTls(*authority.issue("server")).context()
+
+    def greet_and_be_silent() -> None:
+        accepted, _ = listener.accept()
+        with context.wrap_socket(accepted, server_side=True) as connection:
+            connection.recv(1 << 16)
+            asked.set()
+            if is_connected:
+                connection.sendall(bytes(3) + b"\x04" + bytes(5))  # SETTINGS, none of them
+            over.wait(20)
+
+    async def body() -> None:
+        channel = Channel("127.0.0.1", listener.getsockname()[1], tls=ClientTls(authority.path), backoff=QUICK)
+        call = asyncio.create_task(channel.unary(CALL, b"", timeout_s=20.0))
+        assert await asyncio.to_thread(asked.wait, 20)
+        while is_connected and channel._connection is None:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0)
+        await channel.close()
+        with pytest.raises(RpcError, match="the channel is closed"):
+            await call
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=greet_and_be_silent)
+        thread.start()
+        try:
+            run(body)
+        finally:
+            over.set()
+            thread.join()
+    gc.collect()  # a transport that was left open would warn now
 
 
 def test_large_messages_over_tls(authority: Authority) -> None:

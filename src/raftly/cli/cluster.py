@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeVar, final
 
 import click
@@ -18,6 +19,8 @@ from raftly.errors import ConfigError, RaftlyError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from raftly.rpc import ClientTls
 
 __all__ = ["BYTES", "ClusterGroup", "Where", "connected", "run", "where_is", "where_options"]
 
@@ -59,6 +62,23 @@ class Where:
     endpoints: list[str]
     timeout_s: float
     as_json: bool
+    authorities: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+    def tls(self) -> ClientTls | None:
+        """What a connection shows, and whom it trusts; None: plain text.
+
+        Raises:
+            ConfigError: the files do not load.
+        """
+        from raftly.rpc import ClientTls
+
+        if self.authorities is None and self.certificate is None:
+            return None
+        tls = ClientTls(self.authorities, self.certificate, self.key)
+        tls.context()
+        return tls
 
 
 def _note(ctx: click.Context, param: click.Parameter, value: object) -> None:
@@ -70,7 +90,7 @@ def _note(ctx: click.Context, param: click.Parameter, value: object) -> None:
 
 
 def where_options() -> list[click.Parameter]:
-    """--pd, --timeout and --json."""
+    """--pd, --timeout, --json, and the files of TLS."""
     return [
         click.Option(
             ["--pd"],
@@ -99,13 +119,36 @@ def where_options() -> list[click.Parameter]:
             expose_value=False,
             callback=_note,
         ),
+        _file("--tls-ca", "Talk over TLS, to servers whose certificates this authority signed."),
+        _file("--tls-cert", "Talk over TLS, and show this certificate."),
+        _file("--tls-key", "The key of --tls-cert."),
     ]
 
 
+def _file(name: str, text: str) -> click.Option:
+    variable = f"RAFTLY_{name.removeprefix('--').replace('-', '_').upper()}"
+    return click.Option(
+        [name],
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        envvar=variable,
+        metavar="FILE",
+        help=f"{text} PEM; also in {variable}.",
+        expose_value=False,
+        callback=_note,
+    )
+
+
 def where_is(ctx: click.Context) -> Where:
-    """What the options said."""
+    """What the options said.
+
+    Raises:
+        click.UsageError: a certificate without its key, or the other way round.
+    """
     given: dict[str, Any] = ctx.obj
-    return Where([one for one in given["pd"].split(",") if one], given["timeout"], given["json"])
+    if (given["tls_cert"] is None) is not (given["tls_key"] is None):
+        raise click.UsageError("--tls-cert and --tls-key are one file each, and belong together", ctx)
+    endpoints = [one for one in given["pd"].split(",") if one]
+    return Where(endpoints, given["timeout"], given["json"], given["tls_ca"], given["tls_cert"], given["tls_key"])
 
 
 class ClusterGroup(click.Group):

@@ -43,7 +43,9 @@ def _run(ctx: click.Context, work: Callable[[PdClient, bool], Awaitable[None]]) 
     where = where_is(ctx)
 
     async def main() -> int:
-        async with connected(where, lambda: PdClient.connect(where.endpoints, timeout_s=where.timeout_s)) as pd:
+        tls = where.tls()
+        connect = lambda: PdClient.connect(where.endpoints, tls=tls, timeout_s=where.timeout_s)  # noqa: E731
+        async with connected(where, connect) as pd:
             await work(pd, where.as_json)
         return 0
 

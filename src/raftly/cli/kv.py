@@ -46,7 +46,7 @@ def _run(ctx: click.Context, work: Callable[[RawClient, bool], Awaitable[int]]) 
     where = where_is(ctx)
 
     async def main() -> int:
-        options = ClientOptions(timeout_s=where.timeout_s)
+        options = ClientOptions(tls=where.tls(), timeout_s=where.timeout_s)
         async with connected(where, lambda: RawClient.connect(where.endpoints, options)) as client:
             return await work(client, where.as_json)
 

@@ -280,6 +280,11 @@ class Remote(Generic[T]):
 
     # --- life ---
 
+    @property
+    def addresses(self) -> list[Address]:
+        """Where nodes are, as far as this caller knows: of all members, then those that it was given."""
+        return self._shared.route.addresses
+
     async def close(self) -> None:
         """End all connections, those of other views too."""
         await self._shared.route.close()

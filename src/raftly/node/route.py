@@ -359,7 +359,13 @@ class Route:
         With `follow`, the leader that it names is the one to ask, also when another was known.
         """
         found = {member.id: (member.host, member.port) for member in status.members if member.host and member.port}
-        self._addresses = list(dict.fromkeys([*found.values(), *self._given]))
+        members = list(found.values())
+        if members:
+            next_ = self._addresses[self._turn % len(self._addresses)]
+            first = members.index(next_) if next_ in members else self._random.below(len(members))
+            members = members[first:] + members[:first]  # each has its turn before the last resort has
+            self._turn = 0
+        self._addresses = list(dict.fromkeys([*members, *self._given]))
         if follow or self._leader is None:
             self._leader = found.get(status.leader)
 

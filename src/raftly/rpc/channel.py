@@ -50,6 +50,8 @@ class CallOptions(TypedDict, total=False):
 
 _USER_AGENT: Final = b"grpc-python-raftly/1"
 _HEADS_MAX: Final = 256
+GOODBYE_S = 1.0
+"""So long may a server take to end a connection that we close; then it is dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,7 @@ class Channel:
         self._problem = ""
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._watch: asyncio.TimerHandle | None = None
+        self._emptied: asyncio.Future[None] | None = None  # all that are retired are gone
         self._closed = False
 
     async def __aenter__(self) -> Self:
@@ -288,6 +291,10 @@ class Channel:
                 )
                 _check_alpn(connection)
                 await connection.ready
+        except asyncio.CancelledError:
+            if connection is not None:
+                connection.abort()
+            raise
         except (OSError, ValueError, RaftlyError) as error:  # ssl.SSLError and TimeoutError are OSErrors
             if connection is not None:
                 connection.abort()
@@ -320,6 +327,8 @@ class Channel:
     def on_lost(self, connection: ClientConnection) -> None:
         """A connection is gone. The next call makes a new one, after the first pause of the backoff."""
         self._retired.pop(connection, None)
+        if not self._retired and self._emptied is not None and not self._emptied.done():
+            self._emptied.set_result(None)
         if connection is self._connection:
             self._connection = None
             self._problem = connection.problem
@@ -333,7 +342,7 @@ class Channel:
         self._watch = loop.call_later(WATCH_S, self._check, loop) if connections else None
 
     async def close(self) -> None:
-        """Say goodbye and close. Calls under way fail with UNAVAILABLE."""
+        """Say goodbye and close; with TLS the server answers that. Calls under way fail with UNAVAILABLE."""
         self._closed = True
         if self._watch is not None:
             self._watch.cancel()
@@ -341,12 +350,20 @@ class Channel:
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.gather(self._connecting, return_exceptions=True)
-        for connection in [*self._retired, *([] if self._connection is None else [self._connection])]:
+        if self._connection is not None:
+            self._retired[self._connection] = None
+            self._connection = None
+        for connection in self._retired:
             connection.close(ErrorCode.NO_ERROR, "")
-        self._connection = None
         self._wake(len(self._waiting))
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)  # the goodbye is written in the next turn
+        if self._retired:
+            self._emptied = asyncio.get_running_loop().create_future()
+            try:
+                await asyncio.wait_for(self._emptied, GOODBYE_S)
+            except TimeoutError:
+                for connection in self._retired:
+                    connection.abort()
+                await asyncio.sleep(0)  # they are gone in the next turn
 
 
 def _left(deadline: float | None) -> float | None:

@@ -126,8 +126,8 @@ class Driver(ABC):
                 if owner is not None:
                     owner.on_writable()
         self._after_flush(transport)
-        if h2.ended and not h2.has_output:
-            transport.close()
+        if h2.ended and not h2.has_output and not transport.is_closing():
+            transport.close()  # once: a TLS transport that is closed twice cannot be aborted any more
         return bool(data)
 
     @abstractmethod

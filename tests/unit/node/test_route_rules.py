@@ -7,12 +7,22 @@ import pytest
 
 from raftly.base.rand import SplitMix64
 from raftly.errors import NotLeader
-from raftly.node.requests import AskStatus, Call, Value, decode_request, encode_not_leader, encode_result
+from raftly.node.requests import (
+    AskStatus,
+    Call,
+    GroupStatus,
+    MemberStatus,
+    Value,
+    decode_request,
+    encode_not_leader,
+    encode_result,
+)
 from raftly.node.route import Effect, Route, RouteOptions
 from raftly.transport.options import Address
 from tests.support.virtual import run
 
 ONE, TWO = ("one", 1), ("two", 2)
+THREE = GroupStatus(3, 0, 1, 9, [MemberStatus(id_, "voter", f"member{id_}", id_) for id_ in (3, 4, 5)])
 Answer = Callable[[Address], bytes]
 
 
@@ -81,5 +91,32 @@ def test_a_connection_that_gave_garbage_is_not_used_again() -> None:
         assert isinstance(answer, Value)
         assert answer.value == 7
         assert [line.is_open for line in network.lines] == [False, True]
+
+    run(main())
+
+
+def test_members_are_asked_before_the_addresses_that_were_given() -> None:
+    """Those may be of nodes that are long gone, each of which costs a caller a second of silence."""
+
+    async def main() -> None:
+        network = Misleading(lambda _: encode_not_leader(0, None))
+        route = network.route()
+        route.learn(THREE)
+        with pytest.raises(NotLeader):
+            await route.ask(Call(b""), 2.0, Effect.EACH_TIME)
+        assert sorted(network.asked[:3]) == [(one.host, one.port) for one in THREE.members]
+        assert sorted(network.asked[3:5]) == [ONE, TWO]
+
+    run(main())
+
+
+def test_what_is_learnt_again_leaves_the_turn_where_it_is() -> None:
+    async def main() -> None:
+        route = Misleading(lambda _: encode_not_leader(0, None)).route()
+        route.learn(THREE)
+        known = route.addresses
+        for _ in range(20):
+            route.learn(THREE)
+            assert route.addresses == known
 
     run(main())

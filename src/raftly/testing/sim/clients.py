@@ -154,6 +154,10 @@ class Client(Generic[T]):
         """Begin to call."""
         self.host.begin(self._run())
 
+    def find_again(self) -> None:
+        """See `RemoteWay.find_again`."""
+        self._remote.find_again()
+
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(self._random.expovariate(1.0 / self._options.think_s_mean))

@@ -65,6 +65,14 @@ class RemoteWay(Generic[T]):
         remote = self._remote = self._remote or self._connect()
         return await remote.reading(read).ask_fresh(call.method, *call.args)
 
+    def find_again(self) -> None:
+        """If every node that it ever heard of is gone for good, tell it where the others are, as its operator would."""
+        cluster, remote = self._cluster, self._remote
+        there = {(cluster.hosts[id_].address, PORT) for id_ in cluster.ids}
+        if remote is not None and there.isdisjoint(remote.addresses):
+            self._remote = self._session = None
+            cluster.world.rare["callers that knew nobody any more"] += 1
+
     def _connect(self) -> Remote[T]:
         cluster, host = self._cluster, self._host
         dialer = TcpDialer(cluster.cluster_id, cluster.tcp, random=host.source("dialer"), on_event=_ignore)

@@ -181,6 +181,8 @@ class Run(Generic[T]):
             client.start()
         self.faults_from = world.now
         self.struck = await inject(cluster, self.faults, self.options.seconds)
+        for client in self.clients:
+            client.find_again()
         healed, written = world.now, self._written()
         while self.clients and self._written() == written:
             if world.now > healed + LIVENESS_S:
