@@ -246,6 +246,7 @@ class PdClient:
                 raise ClientClosed
             if self._finding is None or self._finding.done():
                 self._finding = loop.create_task(self._ask_members())
+                self._finding.add_done_callback(_see)
             try:
                 async with asyncio.timeout_at(backoff.deadline):
                     known = await asyncio.shield(self._finding)
@@ -397,6 +398,12 @@ class PdClient:
     async def put_store(self, store: metapb_pb2.Store) -> None:
         """Say who and where a store is."""
         await self.call(pdpb_rpc.PD_PUT_STORE, pdpb_pb2.PutStoreRequest(store=store))
+
+
+def _see(finding: asyncio.Task[Members]) -> None:
+    """All who waited for it may have given up: then nobody else looks at its outcome."""
+    if not finding.cancelled():
+        finding.exception()
 
 
 def _member(message: pdpb_pb2.Member) -> Member:

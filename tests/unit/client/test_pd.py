@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -72,6 +73,31 @@ def test_nobody_there_is_told_in_time() -> None:
             await PdClient.connect(["127.0.0.1:1"], timeout_s=0.3)
 
     asyncio.run(main())
+
+
+def test_an_answer_that_comes_when_nobody_waits_any_more_is_no_complaint(monkeypatch: pytest.MonkeyPatch) -> None:
+    complaints: list[dict[str, object]] = []
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+        late = asyncio.Event()
+
+        async def ask(self: PdClient, address: str) -> None:
+            await late.wait()
+            raise RpcError(StatusCode.UNAVAILABLE, address)
+
+        monkeypatch.setattr(PdClient, "_ask_member", ask)
+        async with PdClient(["127.0.0.1:1"], timeout_s=0.01) as pd:
+            with pytest.raises(NotDone):
+                await pd.members()
+            late.set()
+            for _ in range(9):
+                await asyncio.sleep(0)
+            pd._finding = None
+            gc.collect()
+
+    asyncio.run(main())
+    assert complaints == []
 
 
 def test_a_region_that_is_not_known_is_refused() -> None:
