@@ -62,9 +62,10 @@ def counterexample_page(violation: Violation, title: str = "Not linearizable") -
         f"<td>{'never' if operation.is_unknown else f'{operation.end:.6f}'}</td></tr>"
         for operation in shown
     )
+    before = f" Before it the state could only have been: <code>{states}</code>." if states else ""
     body = (
-        f"<p>No order of the operations{where} explains <code>{escape(str(wrong))}</code> of client {wrong.client}. "
-        f"Before it the state could only have been: <code>{states}</code>.</p>\n"
+        f"<p>No order of the operations{where} explains <code>{escape(str(wrong))}</code> of client {wrong.client}."
+        f"{before}</p>\n"
         f"{_timeline(shown, wrong)}\n"
         "<p>Red: the operation that nothing explains. Grey: nobody learned whether it took effect.</p>\n"
         f"<table><tr><th>client</th><th>operation</th><th>start</th><th>end</th></tr>\n{rows}</table>\n"

@@ -4,10 +4,11 @@
     verdict = check(history.operations, Queue())
     assert verdict.holds, verdict
 
-The history is walked once in the order of time, with every way in which things may stand: a state of the model, and
-which of the operations that have begun are in it already. An operation that ends must be in; where it is not, it is put
-in now, after any of the others that make it possible. When no way is left, the history is not linearizable, and that
-operation is where it shows. Nothing is put in before it has to be, so there are few ways when few operations overlap.
+Where a model can tell without (`Decisive`) no search is made. Else the history is walked once in the order of time,
+with every way in which things may stand: a state of the model, and which of the operations that have begun are in it
+already. An operation that ends must be in; where it is not, it is put in now, after any of the others that make it
+possible. When no way is left, the history is not linearizable, and that operation is where it shows. Nothing is put in
+before it has to be, so there are few ways when few operations overlap.
 
 Three things keep the ways few. An operation that only reads is put in as soon as its result fits, which never closes a
 way; one of them that nobody learned the result of does not matter at all. A write that is put in may hide any other
@@ -29,7 +30,6 @@ from raftly.testing.history import Operation
 from raftly.testing.models import REGISTER, Decisive, Model
 
 STEPS_MAX: Final = 20_000_000
-_EXPLAINING: Final = 200_000
 
 _Way: TypeAlias = tuple[Hashable, int, int]
 """The state; a bit for each open operation that is in it; and for each that may be taken to be in it."""
@@ -44,11 +44,11 @@ class Violation:
     operation: Operation
     """It ended, and no order explains its result."""
     states: tuple[Hashable, ...]
-    """That the object may have been in before it, as far as the history tells."""
+    """That the object may have been in before it, as far as the history tells; none: the operations tell all."""
     overlapping: tuple[Operation, ...]
     """That had begun and not ended then, by their starts; unknown ones too."""
     before: tuple[Operation, ...]
-    """The last that ended before it, by their ends."""
+    """The last that ended before it, by their ends; or those with which it has no order."""
 
 
 @final
@@ -101,16 +101,13 @@ class _TooManyStepsError(Exception):
 
 
 def _judge(key: Hashable, operations: Sequence[Operation], model: Model, steps_max: int) -> Violation | None:
-    """One key. A search is made only where it is needed, or, where it is little work, for what it has to tell."""
+    """One key; by a search only if the model cannot tell without."""
     conflict = model.conflict(operations) if isinstance(model, Decisive) else ()
     if conflict is None:
         return None
-    try:
-        return _Search(model, min(steps_max, _EXPLAINING) if conflict else steps_max).run(key, operations)
-    except _TooManyStepsError:
-        if not conflict:
-            raise
+    if conflict:
         return Violation(key, conflict[-1], (), (), conflict[:-1])
+    return _Search(model, steps_max).run(key, operations)
 
 
 @final
@@ -286,9 +283,10 @@ def explain(violation: Violation) -> str:
     lines = [
         f"not linearizable: no order of the operations{where} explains",
         f"    {wrong}   client {wrong.client}, {wrong.start:g} to {wrong.end:g}",
-        f"before it the state could only have been {states}{', ...' if len(violation.states) > 8 else ''}",
-        "",
     ]
+    if states:
+        lines.append(f"before it the state could only have been {states}{', ...' if len(violation.states) > 8 else ''}")
+    lines.append("")
     lo = min(operation.start for operation in shown)
     width = 48
     scale = (wrong.end - lo) / width or 1.0

@@ -9,6 +9,7 @@ from collections.abc import Hashable, Sequence
 import pytest
 
 from raftly.testing.history import UNKNOWN, Operation, to_lines
+from raftly.testing.html import counterexample_page
 from raftly.testing.linearizability import check
 from raftly.testing.models import Queue
 from raftly.testing.queue_order import queue_conflict
@@ -133,6 +134,21 @@ def test_what_is_in_the_way_is_told(operations: list[Operation], shows: str) -> 
 def test_what_pairs_do_not_tell_is_left_to_a_search(operations: list[Operation]) -> None:
     assert queue_conflict(operations) == ()
     assert check(operations, Queue()).holds
+
+
+def test_a_conflict_is_told_by_those_that_have_no_order() -> None:
+    operations = [op("put", n, None, 2 * n, 2 * n + 1) for n in range(9)]
+    operations += [op("take", None, 5, 20, 21, 7), op("take", None, 4, 22, 23, 8)]
+    verdict = check(operations, Queue())
+    assert str(verdict).splitlines()[:3] == [
+        "not linearizable: no order of the operations explains",
+        "    take() -> 4   client 8, 22 to 23",
+        "",
+    ]
+    assert len(str(verdict).splitlines()) == 3 + 4, "both puts, and both takes"
+    page = counterexample_page(verdict.violations[0])
+    assert "take() -&gt; 4" in page
+    assert "could only have been" not in page
 
 
 def test_queues_of_many_unknown_calls_are_decided() -> None:
