@@ -35,9 +35,6 @@ _CANNOT_TELL: Conflict = ()
 def queue_conflict(operations: Sequence[Operation]) -> Conflict | None:
     """What rules out every order; None: there is one. Sizes and values put twice cannot be told."""
     puts: dict[Hashable, Operation] = {}
-    takes: dict[Hashable, Operation] = {}
-    empty: list[Operation] = []
-    unheard: list[Operation] = []
     for operation in operations:
         if operation.name == "put":
             if operation.argument in puts:
@@ -45,7 +42,13 @@ def queue_conflict(operations: Sequence[Operation]) -> Conflict | None:
             puts[operation.argument] = operation
         elif operation.name != "take":
             return _CANNOT_TELL
-        elif operation.is_unknown:
+    takes: dict[Hashable, Operation] = {}
+    empty: list[Operation] = []
+    unheard: list[Operation] = []
+    for operation in operations:
+        if operation.name == "put":
+            continue
+        if operation.is_unknown:
             unheard.append(operation)
         elif operation.result is None:
             empty.append(operation)

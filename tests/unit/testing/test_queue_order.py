@@ -128,6 +128,7 @@ def test_what_is_in_the_way_is_told(operations: list[Operation], shows: str) -> 
     "operations",
     [
         [op("put", 1, None, 0, 1), op("put", 1, None, 0, 1)],
+        [op("put", 1, None, 0, 1), op("take", None, 1, 2, 9), op("take", None, 1, 3, 9), op("put", 1, None, 5, 6)],
         [op("size", None, 0, 0, 1)],
     ],
 )
