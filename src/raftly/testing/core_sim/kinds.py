@@ -16,10 +16,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final, TypeAlias, final
 
-from raftly.errors import DecodeError, RaftlyError
+from raftly.errors import DecodeError
 from raftly.testing.core_sim.faults import Fault, from_line, to_line
 from raftly.testing.core_sim.options import Options
-from raftly.testing.core_sim.run import Outcome
+from raftly.testing.core_sim.run import Outcome, problem_of
 from raftly.testing.core_sim.run import run as run_core
 from raftly.testing.html import TraceEvent
 from raftly.testing.sim import Recorder, RunOptions, Trace, run_of, scenario_of
@@ -41,15 +41,20 @@ def run_full(
     `sink` hears every line of the trace; what a page shows goes into `recorded`.
     """
     given = RunOptions(size=options.size, profile=options.profile, seconds=options.seconds, messages=seed % 2 == 1)
-    whole = run_of(seed, faults=script, trace=Trace(sink=sink), options=given)
+    outcome = Outcome(seed)
+    try:
+        whole = run_of(seed, faults=script, trace=Trace(sink=sink), options=given)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is a failure of this seed
+        outcome.problem = problem_of(error)
+        return outcome
     recorder = None if recorded is None else Recorder(whole)
-    outcome = Outcome(seed, script=list(whole.faults))
+    outcome.script = list(whole.faults)
     try:
         report = whole.go()
         outcome.recovery_s = report.recovery_s
         outcome.counts = report.judged
-    except (AssertionError, RaftlyError, OSError) as error:
-        outcome.problem = f"{type(error).__name__}: {error}"
+    except Exception as error:  # noqa: BLE001 - likewise
+        outcome.problem = problem_of(error)
     outcome.digest = whole.world.trace.digest()
     outcome.seconds, outcome.events, outcome.struck = whole.world.now, whole.world.events, whole.struck
     outcome.rare = +whole.world.rare

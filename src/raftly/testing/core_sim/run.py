@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
+from traceback import extract_tb
 from typing import Final, final
 
 from raftly.core.raft import Raft
@@ -63,6 +65,16 @@ class _Roles:
             world.note(node.id, event.role.value.removeprefix("State").lower(), where)
 
 
+def problem_of(error: Exception) -> str:
+    """What to tell of a run that ended so; where it happened too, unless the error is one that says what is wrong."""
+    problem = f"{type(error).__name__}: {error}"
+    frames = extract_tb(error.__traceback__)
+    if not frames or isinstance(error, RaftlyError | OSError) or (isinstance(error, AssertionError) and str(error)):
+        return problem
+    last = frames[-1]
+    return f"{problem} ({Path(last.filename).name}:{last.lineno} in {last.name})"
+
+
 def run(
     seed: int,
     options: Options | None = None,
@@ -95,8 +107,8 @@ def run(
         if until is None:
             heal(world)
             outcome.recovery_s = converge(world, int(LIVENESS_S * 1e6)) / 1e6
-    except (AssertionError, RaftlyError) as error:
-        outcome.problem = f"{type(error).__name__}: {error}"
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is a failure of this seed
+        outcome.problem = problem_of(error)
     if world is not None:
         outcome.digest = world.final_digest()
         outcome.seconds = world.now / 1e6

@@ -1,0 +1,45 @@
+"""Whatever a run ends with is a failure of its seed, with all that replays it: no exception ends the others."""
+
+import re
+
+import pytest
+
+from raftly.testing.core_sim.faults import Fault
+from raftly.testing.core_sim.fleet import Totals, make_all
+from raftly.testing.core_sim.kinds import Job
+from raftly.testing.core_sim.options import Options
+from raftly.testing.core_sim.run import problem_of
+from raftly.testing.core_sim.shrink import shrink
+from raftly.testing.sim import Run
+
+SCRIPT = (Fault(0.3, "write", (1,), 0.0, 1.0),)
+
+
+def fall(*_: object) -> None:
+    raise KeyError("planted")
+
+
+@pytest.mark.parametrize(
+    ("kind", "where"),
+    [("core", "raftly.testing.core_sim.inject.Injector._next"), ("full", "raftly.testing.sim.run.inject")],
+)
+def test_any_exception_is_a_failure_of_its_seed(kind: str, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(where, fall)
+    jobs = [Job(kind, seed, Options("calm", seconds=0.5)) for seed in (3, 4)]
+    totals = Totals()
+    for done in make_all(jobs, 1):
+        totals.add(*done)
+    assert [job.seed for job, _ in totals.failures] == [3, 4]
+    for _, problem in totals.failures:
+        assert re.fullmatch(r"KeyError: 'planted' \(test_problems\.py:\d+ in fall\)", problem)
+    assert shrink(Job(kind, 3, Options("calm", seconds=0.5), () if kind == "full" else SCRIPT)).job.script == ()
+
+
+def test_a_run_that_cannot_even_begin_is_a_failure_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Run, "_plan", fall)
+    assert Job("full", 3, Options("calm", seconds=0.5)).run().problem.startswith("KeyError: 'planted' (test_problems")
+
+
+def test_a_check_that_says_what_is_wrong_needs_no_place() -> None:
+    assert problem_of(AssertionError("two lead")) == "AssertionError: two lead"
+    assert problem_of(OSError("no room")) == "OSError: no room"
