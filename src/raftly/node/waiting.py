@@ -2,32 +2,43 @@
 
 A place is won when the entry that is applied there is of the term in which it was taken; another entry took it when
 that one is of another term, or when any later term was applied before: terms never fall along a log.
+
+Who leads again gives places anew from the end of its log on. What waits there from an earlier leadership was cut from
+this log; another member may have it still, and may come to lead with it, so its outcome is unknown.
 """
 
 from __future__ import annotations
 
-from typing import final
+from typing import Final, final
 
 from raftly.base.types import Entry, Index, NodeId, Term
 from raftly.errors import NotLeader, OutcomeUnknown
 from raftly.node.group import Proposal
+
+_CUT: Final = "this node lost its leadership and the entry; whether another member keeps it is unknown"
 
 
 @final
 class Waiting:
     """Proposals by the index of their place."""
 
-    __slots__ = ("_oldest_term", "places")
+    __slots__ = ("_newest_term", "_oldest_term", "places")
 
     def __init__(self) -> None:
         self.places: dict[Index, Proposal] = {}
+        self._newest_term: Term = 0  # in which a place was taken
         self._oldest_term: Term = 0  # no proposal is of an older one
 
     def place(self, first: Index, proposals: list[Proposal]) -> None:
         """These have the places from `first` on."""
         places = self.places
+        term = proposals[0].term
+        if term != self._newest_term:
+            self._newest_term = term
+            if places:
+                self._end([place for place in places if place >= first], OutcomeUnknown(_CUT))
         if not places:
-            self._oldest_term = proposals[0].term
+            self._oldest_term = term
         for proposal in proposals:
             places[first] = proposal
             first += 1

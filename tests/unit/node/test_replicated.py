@@ -524,17 +524,19 @@ def test_calls_of_two_leaderships_that_were_lost_all_end() -> None:
             node = await nodes.leader()
             loop = asyncio.get_running_loop()
             term = node._group.raw.raft.term
-            futures: list[asyncio.Future[object]] = [loop.create_future(), loop.create_future()]
-            old, new = (Proposal(b"", future, 1e9) for future in futures)
+            futures: list[asyncio.Future[object]] = [loop.create_future() for _ in range(3)]
+            old, cut, new = (Proposal(b"", future, 1e9) for future in futures)
             applied = node.machine.applied
-            old.term, new.term = term, term + 2
-            node.on_placed(applied + 9, [old])
+            old.term, cut.term, new.term = term, term, term + 2
+            node.on_placed(applied + 2, [old, cut])
             node.on_placed(applied + 3, [new])
+            assert isinstance(futures[1].exception(), OutcomeUnknown)
+            assert not old.future.done()
             node.on_committed([Entry(term + 1, applied + 1)])
             assert isinstance(futures[0].exception(), NotLeader)
             assert not new.future.done()
             node.on_committed([Entry(term + 2, applied + 2), Entry(term + 2, applied + 3)])
-            assert futures[1].result() is None
+            assert futures[2].result() is None
             await node._driver.stop()
 
     run(main())

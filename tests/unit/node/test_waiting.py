@@ -70,6 +70,24 @@ def test_a_later_term_ends_all_places_of_earlier_ones_and_no_place_of_its_own() 
     run(main())
 
 
+def test_who_leads_again_ends_what_it_had_behind_the_end_of_its_log_and_nothing_before() -> None:
+    """Its entries were cut; another member may have them still, so nothing certain can be told."""
+
+    async def main() -> None:
+        waiting = Waiting()
+        old = Placed(waiting, 10, 2, 5)
+        new = Placed(waiting, 12, 4)
+        assert old.ends() == [None, None, OutcomeUnknown, OutcomeUnknown, OutcomeUnknown]
+        more = Placed(waiting, 13, 4)
+        waiting.resolve(Entry(3, 10), None, LEADER)
+        assert old.ends()[:2] == [NotLeader, NotLeader]
+        waiting.resolve(Entry(4, 12), "mine", LEADER)
+        waiting.give_up(NodeStopped("gone"))
+        assert (new.ends(), more.ends()) == (["mine"], [NodeStopped])
+
+    run(main())
+
+
 def test_what_a_snapshot_covers_has_an_unknown_outcome_and_what_lies_behind_waits_on() -> None:
     async def main() -> None:
         waiting = Waiting()
