@@ -22,7 +22,7 @@ from raftly.client.tso import Timestamps
 from raftly.client.wire import peer_of, region_of, store_of
 from raftly.errors import ConfigError
 from raftly.proto import metapb_pb2, pdpb_pb2, pdpb_rpc
-from raftly.rpc import ClientCall, ClientTls, Method, RpcError, StatusCode
+from raftly.rpc import Channel, ClientCall, ClientTls, Method, RpcError, StatusCode
 
 __all__ = ["Member", "Members", "PdClient", "PlacedRegion", "RegionOperator"]
 
@@ -293,7 +293,7 @@ class PdClient:
             await asyncio.gather(*asked, return_exceptions=True)
 
     async def _ask_member(self, address: str) -> Members:
-        response = await self._channels.to(address).unary(
+        response = await self._channel(address).unary(
             pdpb_rpc.PD_GET_MEMBERS, pdpb_pb2.GetMembersRequest(), timeout_s=CALL_S
         )
         if response.header.HasField("error"):
@@ -305,8 +305,17 @@ class PdClient:
             raise RpcError(
                 StatusCode.FAILED_PRECONDITION, f"{address} belongs to cluster {cluster_id}, not {self.cluster_id}"
             )
+        self._channel(response.leader.client_urls[0])
         self.cluster_id = cluster_id
         return Members(cluster_id, tuple(map(_member, response.members)), _member(response.leader))
+
+    def _channel(self, address: str) -> Channel:
+        """The channel to a member; RpcError, after which members are asked again, if one of them named no address."""
+        try:
+            return self._channels.to(address)
+        except ConfigError as error:
+            problem = f"the placement driver names a member whose {error}"
+            raise RpcError(StatusCode.UNAVAILABLE, problem, maybe_processed=False) from error
 
     # --- timestamps -------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, TypeAlias, final
 
@@ -29,7 +30,7 @@ _Open: TypeAlias = Callable[[], Awaitable[tuple[_Stream, int]]]
 
 
 @final
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Asked:
     count: int
     answer: asyncio.Future[int]
@@ -76,6 +77,9 @@ class Timestamps:
                 return await asked.answer
         except TimeoutError:
             raise NotDone("a timestamp", "the placement driver gave none") from None
+        finally:
+            if asked.answer.cancelled():
+                self._forget(asked)
 
     async def close(self) -> None:
         """End the stream; whoever waits gets ClientClosed."""
@@ -86,7 +90,10 @@ class Timestamps:
         self._fail(ClientClosed())
 
     async def _serve(self) -> None:
-        """Answer whoever asks, over as many streams as it takes; one that breaks costs its batch a second attempt."""
+        """Answer whoever asks, over as many streams as it takes; one that breaks costs its batch a second attempt.
+
+        Ends when nobody waits after a failure, and with an error that all who waited were told: `take` begins it again.
+        """
         backoff = Backoff(float("inf"), self._draw)
         while True:
             try:
@@ -98,8 +105,12 @@ class Timestamps:
             except (RpcError, TimeoutError, NotDone):
                 self._on_lost()
                 await asyncio.sleep(backoff.pause(Cause.PLACEMENT, 0.0) or 0.0)
+                if not self._waiting:
+                    return
             except RaftlyError as error:
+                self._on_lost()
                 self._fail(error)
+                return
 
     async def _next(self) -> list[_Asked]:
         """Who asks, as many as fit in one request; waits for the first."""
@@ -127,7 +138,7 @@ class Timestamps:
         except BaseException:
             # Whatever it was, a cancellation too: nobody was answered yet, and whoever handles it, the next stream, an
             # error for all, or `close`, finds those who wait in the queue. Timestamps that were lost are never given.
-            self._waiting.extendleft(reversed(batch))
+            self._waiting.extendleft(asked for asked in reversed(batch) if not asked.answer.done())
             self._somebody.set()
             raise
         given = last - count
@@ -150,6 +161,11 @@ class Timestamps:
             raise PlacementRefused("TIMESTAMPS", f"{last - count + 1} is not above {self._last}, which it gave before")
         self._last = last
         return last
+
+    def _forget(self, asked: _Asked) -> None:
+        """It has given up; it may be part of a batch that was sent, and wait no longer here."""
+        with suppress(ValueError):
+            self._waiting.remove(asked)
 
     def _fail(self, error: RaftlyError) -> None:
         """Tell all who wait."""
