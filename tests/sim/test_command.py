@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from raftly.cli import sim as command
 from raftly.cli.sim import sim
 from raftly.testing.core_sim import kinds
 from raftly.testing.core_sim.faults import Fault
+from raftly.testing.core_sim.fleet import PROFILE_NAMES, size_of
 from raftly.testing.core_sim.options import Options
 from raftly.testing.core_sim.run import Outcome
 
@@ -55,7 +57,7 @@ def test_a_failure_says_how_to_see_it_again(monkeypatch: pytest.MonkeyPatch) -> 
     done = CliRunner().invoke(sim, ["run", "--seeds", "4..6", *SMALL, "--full-share", "0", "--profile", "storm"])
     assert done.exit_code == 1
     assert done.output.splitlines()[-1] == "0 passed, 2 failed"
-    assert "raftly sim replay 4 --profile storm --size 5 --seconds 0.5" in done.output
+    assert f"raftly sim replay 4 --profile storm --size {size_of('core', 4)} --seconds 0.5" in done.output
     assert "planted in storm" in done.output
 
 
@@ -104,7 +106,7 @@ def test_the_page_of_many_runs_is_of_the_first_that_failed_or_of_the_last(
 
 def test_the_steps_of_the_core_are_written_for_tla(tmp_path: Path) -> None:
     path = tmp_path / "trace.ndjson"
-    arguments = ["--profile", "storm", "--seconds", "2", "--tla", str(path)]
+    arguments = ["--profile", "storm", "--size", "3", "--seconds", "2", "--tla", str(path)]
     done = CliRunner().invoke(sim, ["run", "--seeds", "0..2", "--jobs", "1", *arguments])
     assert done.exit_code == 0, done.output
     lines = path.read_text().splitlines()
@@ -136,8 +138,29 @@ def test_a_failing_run_is_shrunk_into_a_file_that_replays(monkeypatch: pytest.Mo
     assert CliRunner().invoke(sim, ["shrink", str(path)]).exit_code == 1
 
 
+def test_the_command_knows_every_profile() -> None:
+    assert PROFILE_NAMES["core"] == command._CORE_PROFILES
+    assert set(command._PROFILES) == set(PROFILE_NAMES["full"])
+
+
+def test_a_profile_of_whole_nodes_only_makes_full_runs() -> None:
+    arguments = ["--profile", "upgrade", "--seconds", "2"]
+    done = CliRunner().invoke(sim, ["run", "--seeds", "1..2", "--jobs", "1", "--full-share", "0", "--json", *arguments])
+    assert done.exit_code == 0, done.output
+    assert list(json.loads(done.output)["kinds"]) == ["full"]
+    assert CliRunner().invoke(sim, ["replay", "1", "--kind", "full", *arguments]).exit_code == 0
+
+
 @pytest.mark.parametrize(
-    "arguments", [["run", "--seeds", "x..3"], ["replay", "no-such-file"], ["run", "--profile", "x"]]
+    "arguments",
+    [
+        ["run", "--seeds", "x..3"],
+        ["replay", "no-such-file"],
+        ["run", "--profile", "x"],
+        ["replay", "1", "--profile", "upgrade"],
+        ["shrink", "1", "--profile", "upgrade"],
+        ["run", "--profile", "upgrade", "--tla", "x"],
+    ],
 )
 def test_bad_arguments_are_refused(arguments: list[str]) -> None:
     done = CliRunner().invoke(sim, arguments)

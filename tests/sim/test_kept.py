@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from raftly.cli.sim import sim
 from raftly.errors import DecodeError
 from raftly.testing.core_sim.faults import Fault
+from raftly.testing.core_sim.fleet import jobs_of
 from raftly.testing.core_sim.kinds import Job, load
 from raftly.testing.core_sim.options import Options
 
@@ -25,6 +28,14 @@ def test_a_file_holds_the_whole_job(tmp_path: Path) -> None:
     job = Job("core", 7, Options("storm", 5, 3.0), script)
     job.save(tmp_path / "a.script")
     assert load(tmp_path / "a.script") == job
+
+
+@pytest.mark.parametrize("kind", ["core", "full"])
+def test_the_command_of_a_job_gives_its_run(kind: str) -> None:
+    for job in jobs_of(range(8_500_000, 8_500_004), Options(size=0, seconds=0.5), "", float(kind == "full")):
+        _, _, _, *arguments = job.command().split()
+        done = CliRunner().invoke(sim, ["replay", *arguments, "--quiet"])
+        assert f"digest {job.run().digest}" in done.output, job.command()
 
 
 @pytest.mark.parametrize("text", ["{}\n", "nothing\n", '{"kind": "core", "seed": 1, "options": {"no": 1}}\n'])

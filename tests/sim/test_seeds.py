@@ -9,8 +9,8 @@ import pytest
 
 from raftly.cli.form import core_form
 from raftly.testing.core_sim.faults import PROFILES
-from raftly.testing.core_sim.fleet import Totals, size_of
-from raftly.testing.core_sim.kinds import Job
+from raftly.testing.core_sim.fleet import PROFILE_NAMES, Totals, jobs_of, size_of
+from raftly.testing.core_sim.kinds import Job, loses_messages
 from raftly.testing.core_sim.options import Options
 from raftly.testing.sim import SCENARIOS, scenario_of
 
@@ -42,8 +42,27 @@ def options(kind: str, profile: str, seed: int) -> Options:
 
 def test_the_share_is_what_was_promised() -> None:
     assert len(PROFILES) * 30 >= 240
-    assert len(PROFILES) * 8 >= 60
+    assert len(PROFILE_NAMES["full"]) * 8 >= 70
+    assert {size_of("full", seed) for seed in range(8)} == {3, 5}
+    assert {loses_messages(seed) for seed in range(8)} == {True, False}
+    assert {size_of("core", seed) for seed in range(30)} == {1, 2, 3, 4, 5}
     assert {scenario_of(seed) for seed in range(8)} == set(SCENARIOS)
+
+
+def test_every_pair_of_profile_size_and_transport_is_drawn() -> None:
+    for kind, share, sizes in (("core", 0.0, {1, 2, 3, 4, 5}), ("full", 1.0, {3, 5})):
+        jobs = list(jobs_of(range(1000), Options(size=0), "", share))
+        drawn = {(job.options.profile, job.options.size, loses_messages(job.seed)) for job in jobs}
+        assert {job.kind for job in jobs} == {kind}
+        assert drawn == {
+            (name, size, lossy) for name in PROFILE_NAMES[kind] for size in sizes for lossy in (True, False)
+        }
+
+
+def test_a_profile_that_the_core_lacks_is_run_with_whole_nodes() -> None:
+    assert set(PROFILE_NAMES["full"]) - set(PROFILE_NAMES["core"]) == {"upgrade"}
+    assert {job.kind for job in jobs_of(range(20), Options(size=0), "upgrade", 0.0)} == {"full"}
+    assert {job.kind for job in jobs_of(range(20), Options(size=0), "storm", 0.0)} == {"core"}
 
 
 def run_all(kind: str, profile: str, seeds: Iterable[int]) -> Totals:
@@ -70,11 +89,12 @@ def test_the_core_and_its_log_are_safe_and_recover(profile: str) -> None:
     assert ("StateFollower", "MsgApp") in totals.coverage
 
 
-@pytest.mark.parametrize("profile", sorted(PROFILES))
+@pytest.mark.parametrize("profile", sorted(PROFILE_NAMES["full"]))
 def test_whole_nodes_are_linearizable_and_recover(profile: str) -> None:
     totals = run_all("full", profile, FULL_SEEDS)
     assert totals.counts["operations"] > 5 * len(FULL_SEEDS)
     assert ("StateFollower", "MsgApp") in totals.coverage
+    assert totals.struck["rolling"] >= (profile == "upgrade" and COMPILED)
     assert totals.struck["wall_jump"] >= (profile == "clocks" and COMPILED)
     if COMPILED:
         assert all(totals.counts[f"histories of {scenario}"] for scenario in SCENARIOS)

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["sim"]
 
-_PROFILES: Final = ("calm", "uniform", "storm", "disk", "partitions", "membership", "clocks", "overload")
+_CORE_PROFILES: Final = ("calm", "uniform", "storm", "disk", "partitions", "membership", "clocks", "overload")
+_PROFILES: Final = (*_CORE_PROFILES, "upgrade")
 _FAILURES_SHOWN: Final = 10
 _FILE: Final = click.Path(dir_okay=False, path_type=Path)
 
@@ -52,7 +53,7 @@ def sim() -> None:
 @sim.command("run")
 @click.option("--seeds", type=_Seeds(), default="0..100", show_default=True, metavar="A..B", help="B not included.")
 @click.option("--minutes", type=float, default=None, metavar="M", help="Begin no run after so many minutes.")
-@click.option("--profile", type=click.Choice(_PROFILES), default=None, help="One profile; all in turn by default.")
+@click.option("--profile", type=click.Choice(_PROFILES), default=None, help="One profile; drawn by default.")
 @click.option("--jobs", type=int, default=0, metavar="N", help="Processes; 0: as many as there are processors.")
 @click.option("--full-share", type=float, default=0.2, show_default=True, metavar="X", help="Runs of whole nodes.")
 @click.option("--seconds", type=float, default=20.0, show_default=True, metavar="S", help="Virtual, with faults.")
@@ -86,6 +87,7 @@ def run_command(
 
     options = Options(size=size, seconds=seconds)
     if tla is not None:
+        _check_profile("core", profile or "uniform")
         options, full_share = replace(options, rate=WRITES_PER_S, modelled=True), 0.0
     begun = time.monotonic()
     until = None if minutes is None else begun + 60 * minutes
@@ -246,11 +248,17 @@ def _job(what: str, kind: str, options: Options) -> Job:
     from raftly.testing.core_sim.kinds import Job, load
 
     if what.isdecimal():
+        _check_profile(kind, options.profile)
         return Job(kind, int(what), options)
     path = Path(what)
     if not path.is_file():
         raise click.BadParameter(f"{what} is neither a seed nor a file", param_hint="SEED|FILE")
     return load(path)
+
+
+def _check_profile(kind: str, profile: str) -> None:
+    if kind == "core" and profile not in _CORE_PROFILES:
+        raise click.BadParameter(f"{profile} is for whole nodes (--kind full)", param_hint="--profile")
 
 
 def _show(

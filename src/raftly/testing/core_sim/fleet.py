@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field, replace
+from random import Random
 from typing import Final, final
 
 from raftly.node.parent import end_with_parent
@@ -15,26 +16,34 @@ from raftly.testing.core_sim.faults import CLIENT_KINDS, PROFILES
 from raftly.testing.core_sim.kinds import Job
 from raftly.testing.core_sim.options import Options
 from raftly.testing.core_sim.run import Outcome
+from raftly.testing.sim import PROFILES as FULL_PROFILES
 
-PROFILE_NAMES: Final = tuple(PROFILES)
-_SIZES: Final = (3, 3, 3, 3, 5, 3, 1, 2, 4, 5)
+PROFILE_NAMES: Final = {"core": tuple(PROFILES), "full": tuple(FULL_PROFILES)}
+"""By kind of run: some are of whole nodes only."""
+_SIZES: Final = {"core": (3, 3, 3, 3, 5, 3, 1, 2, 4, 5), "full": (3, 3, 3, 3, 5)}
 _AHEAD: Final = 2  # jobs given to each process beyond the one it works on
 
 
 def jobs_of(seeds: Iterable[int], options: Options, profile: str, full_share: float) -> Iterator[Job]:
-    """A job a seed: profiles in turn unless one is named, a share of them whole nodes."""
+    """A job a seed: a share of them whole nodes, and all of them when the core has no such profile.
+
+    Profile, size and transport are drawn from the seed, each by itself, so that every pair of them occurs.
+    """
     for seed in seeds:
-        name = profile or PROFILE_NAMES[seed % len(PROFILE_NAMES)]
         whole = (seed * 2654435761 % (1 << 32)) / (1 << 32) < full_share
-        kind = "full" if whole else "core"
+        kind = "full" if whole or (profile and profile not in PROFILES) else "core"
+        name = profile or profile_of(kind, seed)
         yield Job(kind, seed, replace(options, profile=name, size=options.size or size_of(kind, seed)))
 
 
+def profile_of(kind: str, seed: int) -> str:
+    """The profile that is drawn for a seed, each as often."""
+    return Random(f"{seed}/profile").choice(PROFILE_NAMES[kind])
+
+
 def size_of(kind: str, seed: int) -> int:
-    """How many nodes a seed has: three, mostly; every fifth five, and cores also one, two and four."""
-    if kind == "full":
-        return 5 if seed % 5 == 4 else 3
-    return _SIZES[seed % len(_SIZES)]
+    """How many nodes a seed has: three, mostly; one of five has five, and cores also have one, two and four."""
+    return Random(f"{seed}/size").choice(_SIZES[kind])
 
 
 @final
