@@ -83,7 +83,7 @@ class StandaloneKv:
         if self._syncing is not None:
             reader.pin()  # what is written from now on is not durable when this is
             try:
-                await self._durable(deadline)
+                await self._durable(self._sync_after(), deadline)
             except OutcomeUnknown:
                 reader.close()
                 raise ReadIndexNotReady(REGION.id, "the disk takes too long") from None
@@ -101,7 +101,7 @@ class StandaloneKv:
         except StorageError as error:
             self._fail(error)
             raise OutcomeUnknown from error
-        return self._written(results, deadline)
+        return self._written(results, self._sync_after(), deadline)
 
     def submit(self, ctx: RequestContext, ops: Sequence[Op], deadline: float, waiter: Waiter) -> None:
         """As KvBackend says."""
@@ -129,17 +129,24 @@ class StandaloneKv:
 
     # --- durability --------------------------------------------------------------------------------------------------
 
-    async def _written(self, results: list[object], deadline: float) -> list[object]:
-        await self._durable(deadline)
+    async def _written(self, results: list[object], durable: asyncio.Future[bool], deadline: float) -> list[object]:
+        await self._durable(durable, deadline)
         return results
 
-    async def _durable(self, deadline: float) -> None:
-        """Wait for a sync that begins after now; OutcomeUnknown when it does not come, or fails."""
+    def _sync_after(self) -> asyncio.Future[bool]:
+        """Is what was written by now durable? Comes of a sync that begins after now.
+
+        Called in the turn of the write: a read in the same one must know that there is something to wait for.
+        """
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[bool] = loop.create_future()
         self._waiting.append(waiter)
         if self._syncing is None:
             self._syncing = loop.create_task(self._sync())
+        return waiter
+
+    async def _durable(self, waiter: asyncio.Future[bool], deadline: float) -> None:
+        """Wait for a sync; OutcomeUnknown when it does not come, or fails."""
         try:
             async with asyncio.timeout_at(deadline):
                 is_durable = await waiter

@@ -106,6 +106,22 @@ def test_what_is_read_is_durable_and_no_older_than_the_question() -> None:
     run(body())
 
 
+def test_a_read_in_the_turn_of_a_write_waits_for_it_to_be_durable() -> None:
+    async def body() -> None:
+        engine = SlowEngine()
+        kv = StandaloneKv(engine, ignore)
+        write = kv.write(CONTEXT, [put(b"k")], FAR)
+        assert kv.read_now(CONTEXT) is None
+        waiting = asyncio.ensure_future(write)
+        await turns()
+        engine.syncs[0].set_result(None)
+        assert await waiting == [None]
+        assert kv.read_now(CONTEXT) is not None
+        assert len(engine.syncs) == 1
+
+    run(body())
+
+
 def test_a_deadline_that_passes_leaves_the_outcome_open() -> None:
     async def body() -> None:
         engine = SlowEngine()
