@@ -16,13 +16,14 @@ from raftly.client.batching import batches, pieces
 from raftly.client.errors import RequestRefused
 from raftly.client.pd import PdClient
 from raftly.client.region_cache import Route
-from raftly.client.regions import TOP, Attempt, ClientOptions, Kind, Regions
+from raftly.client.regions import TOP, Attempt, ClientOptions, Kind, Regions, TooMuchError
 from raftly.errors import ConfigError
 from raftly.proto import kvrpcpb_pb2, tikvpb_rpc
 
 __all__ = ["Checksum", "RawClient", "Swap"]
 
 DEFAULT: Final = "default"
+SMALL_PAGE_BYTES: Final = 4 << 20  # twice as many are well below what a store answers at once
 Item = TypeVar("Item")
 Pair = tuple[bytes, bytes]
 
@@ -152,7 +153,9 @@ class RawClient:
 
         async def read(route: Route, part: list[bytes]) -> bool:
             request = kvrpcpb_pb2.RawBatchGetRequest(keys=part, cf=cf)
-            response = await self.regions.send(tikvpb_rpc.TIKV_RAW_BATCH_GET, route, request, attempt)
+            response = await self.regions.send(
+                tikvpb_rpc.TIKV_RAW_BATCH_GET, route, request, attempt, divisible=len(part) > 1
+            )
             if response is None:
                 return False
             for pair in response.pairs:
@@ -183,7 +186,9 @@ class RawClient:
                 ttls=[seconds] if seconds else [],
                 for_cas=self.options.atomic_writes,
             )
-            response = await self.regions.send(tikvpb_rpc.TIKV_RAW_BATCH_PUT, route, request, attempt)
+            response = await self.regions.send(
+                tikvpb_rpc.TIKV_RAW_BATCH_PUT, route, request, attempt, divisible=len(part) > 1
+            )
             if response is not None:
                 _check(attempt, response.error)
             return response is not None
@@ -196,7 +201,9 @@ class RawClient:
 
         async def write(route: Route, part: list[bytes]) -> bool:
             request = kvrpcpb_pb2.RawBatchDeleteRequest(keys=part, cf=cf, for_cas=self.options.atomic_writes)
-            response = await self.regions.send(tikvpb_rpc.TIKV_RAW_BATCH_DELETE, route, request, attempt)
+            response = await self.regions.send(
+                tikvpb_rpc.TIKV_RAW_BATCH_DELETE, route, request, attempt, divisible=len(part) > 1
+            )
             if response is not None:
                 _check(attempt, response.error)
             return response is not None
@@ -211,14 +218,22 @@ class RawClient:
         do: Callable[[Route, list[Item]], Awaitable[bool]],
         attempt: Attempt,
     ) -> None:
-        """Have all items done, by region and in pieces; those whose region refused are sorted in anew."""
+        """Have all items done, by region and in pieces; those whose region refused are sorted in anew.
+
+        A piece that was too much is cut, and so are all that come after it.
+        """
         options = self.options
+        keys_max = options.batch_keys_max
         free = asyncio.Semaphore(options.parallel_max)
 
         async def part(route: Route, piece: list[Item]) -> list[Item]:
+            nonlocal keys_max
             async with free:
                 try:
                     done = await do(route, piece)
+                except TooMuchError:
+                    keys_max = min(keys_max, len(piece) // 2)
+                    return piece
                 except asyncio.CancelledError:  # another part has failed, and this one may be under way
                     attempt.on_part_done()
                     raise
@@ -236,7 +251,7 @@ class RawClient:
                 parts = [
                     part(batch.route, piece)
                     for batch in found
-                    for piece in pieces(batch.items, size, options.batch_keys_max, options.batch_bytes_max)
+                    for piece in pieces(batch.items, size, keys_max, options.batch_bytes_max)
                 ]
                 todo = [item for left in await _all(parts) for item in left]
 
@@ -259,9 +274,10 @@ class RawClient:
         """
         attempt = self.regions.attempt("scan", Kind.READ, timeout_s)
         found: list[Pair] = []
+        size = _PageSize(self.options.scan_keys_max)
         while len(found) < limit:
-            wanted = min(limit - len(found), self.options.scan_keys_max)
-            page, at = await self._page(lo, hi, wanted, attempt, reverse=reverse, keys_only=keys_only, cf=cf)
+            size.wanted = min(limit - len(found), size.keys)
+            page, at = await self._page(lo, hi, size, attempt, reverse=reverse, keys_only=keys_only, cf=cf)
             found += page
             if at is None:
                 break
@@ -272,10 +288,11 @@ class RawClient:
         self, lo: bytes = b"", hi: bytes = b"", *, reverse: bool = False, keys_only: bool = False, cf: str = DEFAULT
     ) -> AsyncIterator[Pair]:
         """All pairs of [lo, hi), a page at a time, each page with a time-out of its own."""
+        size = _PageSize(self.options.scan_keys_max)
         while True:
             attempt = self.regions.attempt("scan", Kind.READ, None)
-            wanted = self.options.scan_keys_max
-            page, at = await self._page(lo, hi, wanted, attempt, reverse=reverse, keys_only=keys_only, cf=cf)
+            size.wanted = size.keys
+            page, at = await self._page(lo, hi, size, attempt, reverse=reverse, keys_only=keys_only, cf=cf)
             for pair in page:
                 yield pair
             if at is None:
@@ -283,7 +300,7 @@ class RawClient:
             lo, hi = (lo, at) if reverse else (at, hi)
 
     async def _page(
-        self, lo: bytes, hi: bytes, limit: int, attempt: Attempt, *, reverse: bool, keys_only: bool, cf: str
+        self, lo: bytes, hi: bytes, size: _PageSize, attempt: Attempt, *, reverse: bool, keys_only: bool, cf: str
     ) -> tuple[list[Pair], bytes | None]:
         """Pairs of the first region of the range that is left, and where the rest begins (in reverse: ends), if any."""
         if hi and lo >= hi:
@@ -294,16 +311,27 @@ class RawClient:
             first, past = max(lo, region.start_key), _lower(hi, region.end_key)
             start, end = (past or TOP, first) if reverse else (first, past)
             request = kvrpcpb_pb2.RawScanRequest(
-                start_key=start, end_key=end, limit=limit, key_only=keys_only, cf=cf, reverse=reverse
+                start_key=start, end_key=end, limit=size.wanted, key_only=keys_only, cf=cf, reverse=reverse
             )
-            response = await self.regions.send(tikvpb_rpc.TIKV_RAW_SCAN, route, request, attempt)
+            try:
+                response = await self.regions.send(
+                    tikvpb_rpc.TIKV_RAW_SCAN, route, request, attempt, divisible=size.wanted > 1
+                )
+            except TooMuchError:
+                size.halve()
+                continue
             if response is not None:
                 break
         for pair in response.kvs:
             _check(attempt, str(pair.error) if pair.HasField("error") else "")
         page = [(pair.key, pair.value) for pair in response.kvs]
-        if len(page) >= limit:
-            return page, page[-1][0] if reverse else page[-1][0] + b"\0"
+        is_full = len(page) >= size.wanted
+        size.on_page(page)
+        if is_full:
+            last = page[-1][0]
+            if reverse:
+                return page, last if last > lo else None  # nothing is below the empty key, which as an end is no bound
+            return page, last + b"\0"
         if reverse:
             return page, first if first > lo else None
         return page, past if past != hi else None
@@ -357,6 +385,27 @@ class RawClient:
                     if past == hi:
                         return
                     lo = past
+
+
+@final
+class _PageSize:
+    """How many keys a scan asks for at once: half as many when they are too much, more again when they are small."""
+
+    __slots__ = ("_most", "keys", "wanted")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.keys = most
+        self.wanted = most  # on the next page, where a scan may need fewer
+
+    def halve(self) -> None:
+        """The page was too much."""
+        self.keys = self.wanted = self.wanted // 2
+
+    def on_page(self, page: Sequence[Pair]) -> None:
+        """This came of it."""
+        if self.keys < self._most and sum(map(_pair_bytes, page)) < SMALL_PAGE_BYTES:
+            self.keys = min(self.keys * 2, self._most)
 
 
 def _lower(one: bytes, other: bytes) -> bytes:

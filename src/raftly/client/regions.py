@@ -27,12 +27,14 @@ from raftly.errors import ConfigError, DecodeError, OutcomeUnknown, RaftlyError,
 from raftly.proto import errorpb_pb2, kvrpcpb_pb2
 from raftly.rpc import ClientTls, Limits, Method, RpcError, StatusCode
 
-__all__ = ["TOP", "Attempt", "ClientOptions", "Kind", "Regions"]
+__all__ = ["TOP", "Attempt", "ClientOptions", "Kind", "Regions", "TooMuchError"]
 
 TOP: Final = b"\xff" * 8193  # above every key that a store takes
 _LOOK_UP_S: Final = 0.5  # for the address of a store that may have moved
 
 ANSWER_BYTES_MAX: Final = 64 << 20
+TOO_LARGE: Final = ("message of ", "Received message larger than max")
+"""How a server that has not looked at a request begins to say that it is too large: ours, and gRPC's C core."""
 MISSING: Final = frozenset({"REGION_NOT_FOUND", "NOT_BOOTSTRAPPED", "REGIONS_NOT_CONTAIN_ALL_KEY_RANGE"})
 
 
@@ -54,6 +56,11 @@ class ClientOptions:
         for name in ("timeout_s", "attempt_s", "batch_keys_max", "batch_bytes_max", "scan_keys_max", "parallel_max"):
             if getattr(self, name) <= 0:
                 raise ConfigError(name, f"must be positive, not {getattr(self, name)}")
+
+
+@final
+class TooMuchError(Exception):
+    """The request was not done and can be cut: its answer, or it itself, is larger than a message may be."""
 
 
 class _Request(Protocol):
@@ -233,11 +240,18 @@ class Regions:
                     return response
 
     async def send(
-        self, method: Method[Request, Response], route: Route, request: Request, attempt: Attempt
+        self,
+        method: Method[Request, Response],
+        route: Route,
+        request: Request,
+        attempt: Attempt,
+        *,
+        divisible: bool = False,
     ) -> Response | None:
         """The answer of the region's leader; None when it was refused there, and paused for, and may be sent anew.
 
         Raises:
+            TooMuchError: it asks for too much, and is `divisible`: ask for less.
             NotDone, OutcomeUnknown: the time is over, or it must not be sent a second time.
             RequestRefused: it would be refused again.
             RegionError: one that is final, such as RaftEntryTooLarge.
@@ -252,7 +266,7 @@ class Regions:
             limit = min(self.options.attempt_s, attempt.left())
             response = await channel.unary(method, request, timeout_s=limit)
         except RpcError as error:
-            await self._on_rpc_error(error, route, attempt)
+            await self._on_rpc_error(error, route, attempt, divisible=divisible)
             return None
         except (PlacementRefused, NotDone, ConfigError) as error:  # it has no address for the store
             await attempt.wait(self.cache.on_connection_lost(route), error)
@@ -264,13 +278,23 @@ class Regions:
         self._doubted.discard(route.leader.store_id)
         return response
 
-    async def _on_rpc_error(self, error: RpcError, route: Route, attempt: Attempt) -> None:
+    async def _on_rpc_error(self, error: RpcError, route: Route, attempt: Attempt, *, divisible: bool) -> None:
         if error.status in REFUSALS:
             raise RequestRefused(attempt.what, str(error)) from error
+        is_exhausted = error.status is StatusCode.RESOURCE_EXHAUSTED
+        if is_exhausted and error.maybe_processed:
+            too_large = error.message.startswith(TOO_LARGE)  # else a write may have been done, and its answer dropped
+            if divisible and (too_large or attempt.kind is Kind.READ):
+                raise TooMuchError from error
+            if too_large:
+                raise RequestRefused(attempt.what, str(error)) from error
         if error.maybe_processed:
             attempt.on_lost(error)
         if self._closed:
             raise ClientClosed from error
+        if is_exhausted:  # the store is there, and leads as far as is known
+            await attempt.wait(Cause.CONNECTION, error)
+            return
         self._doubted.add(route.leader.store_id)
         await attempt.wait(self.cache.on_connection_lost(route), error)
 

@@ -15,7 +15,7 @@ from raftly.client.raw import RawClient
 from raftly.client.regions import ClientOptions
 from raftly.client.wire import peer_message, region_message, store_message
 from raftly.proto import kvrpcpb_pb2, pdpb_pb2, pdpb_rpc, tikvpb_rpc
-from raftly.rpc import RpcError, Server, Service, StatusCode, bind
+from raftly.rpc import Limits, RpcError, Server, Service, StatusCode, bind
 from raftly.server.region_errors import error_message
 
 CLUSTER_ID = 77
@@ -39,6 +39,8 @@ class FakeStore:
     server: Server | None = None
     port: int = 0
     faults: deque[Exception] = field(default_factory=deque)  # one a request, before anything is done
+    answer_max: int = 0  # pairs in an answer, past which it is refused; 0: any number
+    message_max: int = 4 << 20  # bytes of a request
     lost_answers: int = 0  # so many requests are carried out, and their answers lost
     requests: list[str] = field(default_factory=list)
     asked: asyncio.Event = field(default_factory=asyncio.Event)
@@ -56,7 +58,7 @@ class FakeStore:
             tikvpb_rpc.TIKV_RAW_COMPARE_AND_SWAP: self.swap,
         }
         service = Service("tikvpb.Tikv", [bind(m, self._served(m, do)) for m, do in raw.items()])  # type: ignore[arg-type]
-        self.server = Server([service])
+        self.server = Server([service], limits=Limits(message_bytes_max=self.message_max))
         self.port = await self.server.start(port=self.port)
 
     async def stop(self) -> None:
@@ -77,6 +79,8 @@ class FakeStore:
                 response.region_error.CopyFrom(error_message(error, self.id))
                 return response
             do(request, response)
+            if self.answer_max and max(len(getattr(response, name, ())) for name in ("pairs", "kvs")) > self.answer_max:
+                raise RpcError(StatusCode.RESOURCE_EXHAUSTED, "the answer would be too large: ask for fewer keys")
             if self.lost_answers:
                 self.lost_answers -= 1
                 raise RpcError(StatusCode.UNAVAILABLE, "the answer is lost")

@@ -216,6 +216,70 @@ def test_what_is_final_is_told_at_once() -> None:
     run(test)
 
 
+def test_what_is_too_much_for_one_answer_is_asked_for_in_parts() -> None:
+    async def test(cluster: FakeCluster, client: RawClient) -> None:
+        await client.batch_put(ALPHABET)
+        store = cluster.stores[1]
+        store.answer_max = 3
+        store.requests.clear()
+        assert await client.batch_get(ALPHABET) == ALPHABET
+        pairs = list(ALPHABET.items())
+        assert await client.scan(limit=20) == pairs[:20]
+        assert await client.scan(limit=20, reverse=True) == pairs[:5:-1]
+        assert [pair async for pair in client.iterate(b"c", b"x")] == pairs[2:-3]
+        assert not any(other.requests for other in cluster.stores.values() if other is not store), "the route is good"
+
+    run(test)
+
+
+def test_one_that_is_refused_is_asked_for_again_where_it_is() -> None:
+    async def test(cluster: FakeCluster, client: RawClient) -> None:
+        await client.put(b"k", b"v")
+        cluster.stores[1].faults += [
+            RpcError(StatusCode.RESOURCE_EXHAUSTED, "the client does not take its answers")
+        ] * 2
+        assert await client.get(b"k") == b"v"
+        assert not cluster.stores[2].requests
+        cluster.stores[1].faults.append(RpcError(StatusCode.RESOURCE_EXHAUSTED, "the client does not take its answers"))
+        with pytest.raises(OutcomeUnknown):
+            await client.compare_and_swap(b"k", b"v", b"w")
+
+    run(test)
+
+
+def test_a_request_that_is_too_large_was_certainly_not_done() -> None:
+    async def main() -> None:
+        cluster = FakeCluster()
+        cluster.stores[1].message_max = 1000
+        async with cluster, await cluster.client() as client:
+            with pytest.raises(RequestRefused, match="the limit is 1000"):
+                await client.compare_and_swap(b"k", None, bytes(2000))
+            with pytest.raises(RequestRefused, match="the limit is 1000"):
+                await client.put(b"k", bytes(2000))
+            pairs = {key: value * 50 for key, value in ALPHABET.items()}
+            await client.batch_put(pairs)
+            assert cluster.data == pairs
+            with pytest.raises(OutcomeUnknown):
+                await client.batch_put(pairs | {b"z": bytes(2000)})
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("page", [1, 2, 3, 9])
+def test_the_empty_key_ends_what_is_read_in_reverse(page: int) -> None:
+    async def test(cluster: FakeCluster, client: RawClient) -> None:
+        await client.batch_put({b"": b"0", b"a": b"1", b"b": b"2"})
+        assert await client.scan(limit=7, reverse=True) == [(b"b", b"2"), (b"a", b"1"), (b"", b"0")]
+        found = []
+        async for key, _ in client.iterate(reverse=True):
+            found.append(key)
+            assert len(found) < 9
+        assert found == [b"b", b"a", b""]
+        assert await client.scan(b"a", limit=7, reverse=True) == [(b"b", b"2"), (b"a", b"1")]
+
+    run(test, ClientOptions(timeout_s=20.0, scan_keys_max=page))
+
+
 def test_a_closed_client_says_so() -> None:
     async def test(cluster: FakeCluster, client: RawClient) -> None:
         await client.put(b"k", b"v")
