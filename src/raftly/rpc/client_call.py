@@ -177,6 +177,7 @@ class _Call(ABC):
         if self._inbox is not None:
             self._inbox.discard()
             self._inbox = None
+            self._connection.schedule_flush()  # windows may have opened
 
     @abstractmethod
     def _on_head(self) -> None: ...

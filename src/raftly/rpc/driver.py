@@ -188,6 +188,8 @@ class Driver(ABC):
         elif self._frame_stalled(now):
             self._drop("a frame was begun and not ended")
         else:
+            if self.h2.nudge():
+                self.schedule_flush()
             self._check_backlogs(now)
             self._check_silence(now)
 

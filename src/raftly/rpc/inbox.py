@@ -1,7 +1,8 @@
 """Messages coming in on one stream, and the flow control that goes with taking them. Both sides use it.
 
 What is fed counts as unread on the connection until it is taken. On the stream, window comes back when a message is
-taken, or at once while the message in front is not whole: it may be larger than the window; its own limit bounds it.
+taken, or earlier while the message in front is not whole: it may be larger than the window; its own limit bounds it.
+When too much is unread on the connection, such messages go on one after the other, see `h2.windows`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from typing import final
 
 from raftly.rpc.grpc.message import MessageReader
+from raftly.rpc.grpc.status import RpcError, StatusCode
 from raftly.rpc.h2.connection import Connection
 from raftly.rpc.h2.stream import Stream
 
@@ -17,15 +19,15 @@ __all__ = ["Inbox"]
 
 @final
 class Inbox:
-    """A `MessageReader` tied to its stream. `held` bytes were received and not given back to the stream's window."""
+    """A `MessageReader` tied to its stream. `Stream.held` counts what is in it and not given back to the window."""
 
-    __slots__ = ("_h2", "_held", "_reader", "_stream")
+    __slots__ = ("_h2", "_reader", "_stream", "_unfinished")
 
     def __init__(self, h2: Connection, stream: Stream, bytes_max: int, encoding: bytes) -> None:
         self._h2 = h2
         self._stream = stream
         self._reader = MessageReader(bytes_max, encoding)
-        self._held = 0
+        self._unfinished = 0  # bytes of the message in front, when it is not whole, as the connection counts them
 
     @property
     def ready(self) -> bool:
@@ -43,12 +45,14 @@ class Inbox:
         return self._reader.buffered_bytes == 0
 
     def feed(self, data: bytes) -> None:
-        """Add bytes of the stream. Raises RpcError for a message that is wrong or too large."""
-        self._held += len(data)
+        """Add bytes of the stream. Raises RpcError for a message that is wrong, too large, or one too many."""
+        self._stream.held += len(data)
         self._reader.feed(data)
-        if not self._reader.ready:
-            self._h2.grow(self._stream, self._held)
-            self._held = 0
+        self._settle()
+        h2 = self._h2
+        mine = self._unfinished
+        if mine and not h2.client and h2.unfinished_bytes - mine > h2.limits.unfinished_bytes_max:
+            raise RpcError(StatusCode.RESOURCE_EXHAUSTED, "too many unfinished messages on the connection")
 
     def take(self) -> bytes:
         """The next message; only when `ready`. Raises RpcError for one that does not decompress."""
@@ -57,11 +61,29 @@ class Inbox:
             return self._reader.take()
         finally:
             taken = before - self._reader.buffered_bytes
-            back = min(taken, self._held)
-            self._held -= back
+            back = min(taken, self._stream.held)
+            self._stream.held -= back
             self._h2.release(None, taken)
             self._h2.grow(self._stream, back)
+            self._settle()
 
     def discard(self) -> None:
         """Nobody reads on: what is left no longer counts as unread. The inbox is not used after this."""
         self._h2.release(None, self._reader.buffered_bytes)
+        self._h2.count_unfinished(-self._unfinished)
+        self._h2.step_aside(self._stream)
+
+    def _settle(self) -> None:
+        """Tell the connection what is not whole, and ask for the rest of it."""
+        if self._reader.ready:
+            if self._unfinished:
+                self._h2.count_unfinished(-self._unfinished)
+                self._unfinished = 0
+                self._h2.step_aside(self._stream)
+            return
+        size = self._reader.buffered_bytes
+        if size != self._unfinished:
+            self._h2.count_unfinished(size - self._unfinished)
+            self._unfinished = size
+        if self._stream.held:
+            self._h2.go_on(self._stream)

@@ -34,7 +34,7 @@ class Limits:
     message_bytes_max: int = 4 * MIB  # one gRPC message, after decompression; past it RESOURCE_EXHAUSTED
     stream_window_bytes: int = 256 * KIB  # received and not yet taken by the handler, per stream
     connection_window_bytes: int = MIB  # in flight to us on one connection
-    unread_bytes_max: int = 16 * MIB  # received and not yet taken, per connection; past it the window stays shut
+    unread_bytes_max: int = 16 * MIB  # received and not taken, per connection; past it one unfinished message goes on
 
     # What one server carries
     streams_max: int = 1024  # open at once on a connection, handlers still winding down included; then REFUSED_STREAM
@@ -76,3 +76,8 @@ class Limits:
     def header_list_bytes_hard(self) -> int:
         """Size past which a header block is not even decoded to its end, encoded or decoded."""
         return 4 * self.header_list_bytes_max
+
+    @property
+    def unfinished_bytes_max(self) -> int:
+        """Server: bytes of messages that are not whole, per connection, past which one more such is given up."""
+        return 4 * self.unread_bytes_max

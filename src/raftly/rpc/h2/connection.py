@@ -19,7 +19,6 @@ from collections.abc import Callable
 from typing import Final, final
 
 from raftly.rpc.h2 import settings as h2_settings
-from raftly.rpc.h2.control import Control
 from raftly.rpc.h2.errors import ConnectionFault, StreamFault
 from raftly.rpc.h2.events import (
     ConnectionEnded,
@@ -51,6 +50,7 @@ from raftly.rpc.h2.frames import (
 )
 from raftly.rpc.h2.headers import BlockDecoder, HeaderBlock, Shape
 from raftly.rpc.h2.stream import Stream
+from raftly.rpc.h2.windows import Windows
 from raftly.rpc.limits import Limits
 
 __all__ = ["Connection"]
@@ -61,7 +61,7 @@ _REQUEST: Final = Shape.REQUEST
 
 
 @final
-class Connection(Control):
+class Connection(Windows):
     """One side of an HTTP/2 connection.
 
     `clock` gives seconds, only ever later ones; it is read when a frame of a kind that could be a flood comes in.
@@ -75,8 +75,6 @@ class Connection(Control):
         self._frame_bytes_max = limits.frame_bytes_max
         self._streams_max = limits.streams_max
         self._header_list_bytes_max = limits.header_list_bytes_max
-        self._stream_window = limits.stream_window_bytes
-        self._recv_window_low = limits.connection_window_bytes // 2  # below it the window is filled again
         self._buffer = b""
         self._preface_left = b"" if client else PREFACE
         self._blocks = BlockDecoder(limits.header_list_bytes_hard)
@@ -84,8 +82,6 @@ class Connection(Control):
         self._fragment_bytes = 0
         self._fragment_stream = 0  # 0: no header block is open
         self._fragment_end_stream = False
-        self._recv_window = limits.connection_window_bytes
-        self._unread = 0
         self._announce()
 
     def _announce(self) -> None:
@@ -315,6 +311,7 @@ class Connection(Control):
 
     def _end_remote(self, stream: Stream) -> None:
         stream.remote_closed = True
+        self.step_aside(stream)
         if stream.local_closed:
             del self.streams[stream.id]
 
@@ -355,6 +352,8 @@ class Connection(Control):
                 raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, "DATA does not add up to content-length")
         if end_stream:
             stream.remote_closed = True
+            if stream is self._ahead:
+                self.step_aside(stream)
             if stream.local_closed:
                 del self.streams[stream_id]
         elif self._recv_window < self._recv_window_low:
@@ -373,39 +372,6 @@ class Connection(Control):
             raise StreamFault(stream_id, ErrorCode.STREAM_CLOSED, "DATA after the end of the stream")
         else:
             raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, "DATA before the response head")
-
-    def release(self, stream: Stream | None, size: int) -> None:
-        """The reader has taken `size` bytes: they no longer count as unread, and the peer may send as many again.
-
-        `stream` is None when its window no longer matters.
-        """
-        self._unread -= size
-        if self._recv_window < self._recv_window_low:
-            self._reopen_window()
-        if stream is not None:
-            self.grow(stream, size)
-
-    def grow(self, stream: Stream, size: int) -> None:
-        """Let the peer send `size` bytes more on the stream, while what it sent still counts as unread."""
-        if stream.remote_closed:
-            return
-        stream.credit += size
-        if stream.credit * 2 >= self.limits.stream_window_bytes:
-            self._emit(window_update_frame(stream.id, stream.credit))
-            stream.recv_window += stream.credit
-            stream.credit = 0
-
-    def _reopen_window(self) -> None:
-        """Fill the connection window again, unless too much lies unread."""
-        if self._unread <= self.limits.unread_bytes_max:
-            increment = self.limits.connection_window_bytes - self._recv_window
-            self._emit(window_update_frame(0, increment))
-            self._recv_window += increment
-
-    @property
-    def unread_bytes(self) -> int:
-        """Received and not yet released, over all streams."""
-        return self._unread
 
     # --- faults --------------------------------------------------------------------------------------------------
 

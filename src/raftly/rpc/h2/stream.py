@@ -23,10 +23,10 @@ class StreamState(Enum):
 
 @final
 class Stream:
-    """State of one stream; only `Connection` changes it. `owner` belongs to the layer above.
+    """State of one stream; only `Connection` changes it. `owner` belongs to the layer above, `held` to its inbox.
 
     Invariants: `backlog_bytes` is the sum of `backlog`; `trailers` and `end_queued` are set only behind a backlog;
-    `recv_window + credit` never exceeds the window we announced.
+    `recv_window + credit + held` never exceeds the window we announced.
     """
 
     __slots__ = (
@@ -37,6 +37,7 @@ class Stream:
         "end_queued",
         "expected_bytes",
         "head_seen",
+        "held",
         "id",
         "local_closed",
         "owner",
@@ -50,7 +51,8 @@ class Stream:
         self.id = stream_id
         self.send_window = send_window  # may be negative, RFC 9113 §6.9.2
         self.recv_window = recv_window
-        self.credit = 0  # taken by the reader, not yet announced to the peer
+        self.credit = 0  # given back by the reader, not yet announced to the peer
+        self.held = 0  # in the inbox, and its window not given back
         self.aborted = False  # reset, by either side: what is still sent on it goes nowhere
         self.local_closed = False  # END_STREAM sent
         self.remote_closed = False  # END_STREAM received
