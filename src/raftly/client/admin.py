@@ -22,9 +22,21 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from raftly.rpc import Kind, Method
+from raftly.client.kind import Kind
+from raftly.rpc import Kind as CallKind
+from raftly.rpc import Method
 
-__all__ = ["ADMIN_DO"]
+__all__ = ["ADMIN_DO", "kind_of"]
+
+READS: Final = frozenset({"state", "config"})
+PLANS: Final = frozenset(
+    {"transfer-leader", "add-peer", "remove-peer", "move-peer", "split-region", "merge-region", "cancel"}
+)
+
+
+def kind_of(do: str) -> Kind:
+    """May it be sent again when its answer was lost? A second plan for a region is refused because of the first."""
+    return Kind.READ if do in READS else Kind.ONCE if do in PLANS else Kind.WRITE
 
 
 def _encode(value: object) -> bytes:
@@ -46,7 +58,7 @@ def _decode_request(data: bytes) -> dict[str, object]:
 ADMIN_DO: Final[Method[dict[str, object], object]] = Method(
     service="raftly.Admin",
     name="Do",
-    kind=Kind.UNARY_UNARY,
+    kind=CallKind.UNARY_UNARY,
     encode_request=_encode,
     decode_request=_decode_request,
     encode_response=_encode,

@@ -1,6 +1,7 @@
 """PdClient: the placement driver as a client sees it. Finds the leader among the members and follows it.
 
-Every call is repeated, elsewhere if need be, until its time is over: nothing asked here does harm when done twice.
+Every call is repeated, elsewhere if need be, until its time is over: nothing asked here does harm when done twice, but
+for plans, which are sent again only if they certainly were not made.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from typing import Final, Protocol, Self, TypeVar, final
 from raftly.base.heartbeats import DownPeer
 from raftly.base.region import Peer, Region, RegionId, StoreId
 from raftly.base.store_meta import StoreMeta
-from raftly.client.admin import ADMIN_DO
+from raftly.client.admin import ADMIN_DO, kind_of
 from raftly.client.backoff import Backoff, Cause
 from raftly.client.channels import Channels
 from raftly.client.errors import ClientClosed, NotDone, PlacementRefused
+from raftly.client.kind import Kind
 from raftly.client.tso import Timestamps
 from raftly.client.wire import peer_of, region_of, store_of
-from raftly.errors import ConfigError
+from raftly.errors import ConfigError, OutcomeUnknown
 from raftly.proto import metapb_pb2, pdpb_pb2, pdpb_rpc
 from raftly.rpc import Channel, ClientCall, ClientTls, Method, RpcError, StatusCode
 
@@ -38,6 +40,8 @@ REFUSALS: Final = frozenset(
         StatusCode.OUT_OF_RANGE,
     }
 )
+NOTHING_DONE: Final = frozenset({"not leader", "this member has just begun to lead", "ids are being reserved"})
+"""What a member says that was asked too early or instead of another: then it did nothing."""
 
 
 class _Response(Protocol):
@@ -104,6 +108,7 @@ class PdClient:
     """Calls to a placement driver of one or more members.
 
     Every method raises PlacementRefused when it answers with an error, NotDone when its time is over, ClientClosed.
+    Those that change something raise OutcomeUnknown when an answer was lost and no later one tells that it was done.
     """
 
     def __init__(
@@ -168,14 +173,19 @@ class PdClient:
         *,
         timeout_s: float | None = None,
         attempt_s: float = CALL_S,
+        kind: Kind = Kind.READ,
     ) -> Response:
-        """One call to the leader. Sets the request's header."""
+        """One call to the leader. Sets the request's header.
+
+        With the `kind` of what changes something, OutcomeUnknown may come in the place of NotDone. Numbers that nobody
+        will use, and heartbeats, need none.
+        """
 
         def make() -> Request:
             request.header.cluster_id = self.cluster_id
             return request
 
-        response = await self._ask(method, make, timeout_s, attempt_s)
+        response = await self._ask(method, make, timeout_s, attempt_s, kind)
         _check(response.header)
         return response
 
@@ -183,28 +193,41 @@ class PdClient:
         self, do: str, arguments: Mapping[str, object] | None = None, *, timeout_s: float | None = None
     ) -> object:
         """Something that kvproto has no call for, of our own placement driver: see `raftly.client.admin`."""
-        return await self._ask(ADMIN_DO, lambda: {"do": do, **(arguments or {})}, timeout_s, CALL_S)
+        return await self._ask(ADMIN_DO, lambda: {"do": do, **(arguments or {})}, timeout_s, CALL_S, kind_of(do))
 
     async def _ask(
-        self, method: Method[Req, Res], make: Callable[[], Req], timeout_s: float | None, attempt_s: float
+        self, method: Method[Req, Res], make: Callable[[], Req], timeout_s: float | None, attempt_s: float, kind: Kind
     ) -> Res:
         loop = asyncio.get_running_loop()
         backoff = Backoff(loop.time() + (self.timeout_s if timeout_s is None else timeout_s), self._rng)
+        what = f"{method.name} of the placement driver"
+        is_lost = False  # an attempt that may have been carried out
         while True:
             try:
                 leader = await self._find(backoff)
                 limit = min(attempt_s, backoff.left(loop.time()))
                 return await self._channels.to(leader).unary(method, make(), timeout_s=limit)
             except RpcError as error:
+                is_refused = error.status in REFUSALS
+                if kind is not Kind.READ and not is_refused:
+                    is_lost = is_lost or (error.maybe_processed and error.message not in NOTHING_DONE)
+                is_final = is_refused or self._closed or (is_lost and kind is Kind.ONCE)
+                self._leader = self._leader if is_refused else ""
+                pause = None if is_final else backoff.pause(Cause.PLACEMENT, loop.time())
+                if pause is not None:
+                    await asyncio.sleep(pause)
+                    continue
+                if is_lost:
+                    raise _unknown(what, error) from error
                 if self._closed:
                     raise ClientClosed from error
-                if error.status in REFUSALS:
+                if is_refused:
                     raise PlacementRefused(error.status.name, error.message) from error
-                self._leader = ""
-                pause = backoff.pause(Cause.PLACEMENT, loop.time())
-                if pause is None:
-                    raise NotDone(f"{method.name} of the placement driver", str(error)) from error
-                await asyncio.sleep(pause)
+                raise NotDone(what, str(error)) from error
+            except (NotDone, PlacementRefused, ClientClosed) as error:  # nobody leads any more, as far as can be told
+                if is_lost:
+                    raise _unknown(what, error) from error
+                raise
 
     async def stream(self, method: Method[Request, Response]) -> ClientCall[Request, Response]:
         """A stream with the leader, for one attempt; whoever uses it opens another when it ends.
@@ -370,12 +393,14 @@ class PdClient:
     async def scatter_regions(self, region_ids: Iterable[RegionId], group: str = "") -> int:
         """Spread these regions over the stores; percent that were begun."""
         request = pdpb_pb2.ScatterRegionRequest(regions_id=region_ids, group=group)
-        return (await self.call(pdpb_rpc.PD_SCATTER_REGION, request)).finished_percentage
+        return (await self.call(pdpb_rpc.PD_SCATTER_REGION, request, kind=Kind.WRITE)).finished_percentage
 
     async def split_regions(self, keys: Iterable[bytes], *, timeout_s: float | None = None) -> list[RegionId]:
         """Make regions begin at these keys; the ids of the new ones."""
         request = pdpb_pb2.SplitRegionsRequest(split_keys=keys)
-        response = await self.call(pdpb_rpc.PD_SPLIT_REGIONS, request, timeout_s=timeout_s, attempt_s=SPLIT_S)
+        response = await self.call(
+            pdpb_rpc.PD_SPLIT_REGIONS, request, timeout_s=timeout_s, attempt_s=SPLIT_S, kind=Kind.WRITE
+        )
         return list(response.regions_id)
 
     async def get_operator(self, region_id: RegionId) -> RegionOperator:
@@ -406,13 +431,17 @@ class PdClient:
 
     async def put_store(self, store: metapb_pb2.Store) -> None:
         """Say who and where a store is."""
-        await self.call(pdpb_rpc.PD_PUT_STORE, pdpb_pb2.PutStoreRequest(store=store))
+        await self.call(pdpb_rpc.PD_PUT_STORE, pdpb_pb2.PutStoreRequest(store=store), kind=Kind.WRITE)
 
 
 def _see(finding: asyncio.Task[Members]) -> None:
     """All who waited for it may have given up: then nobody else looks at its outcome."""
     if not finding.cancelled():
         finding.exception()
+
+
+def _unknown(what: str, problem: Exception) -> OutcomeUnknown:
+    return OutcomeUnknown(f"{what} was sent, and whether it was done is unknown: {problem}")
 
 
 def _member(message: pdpb_pb2.Member) -> Member:

@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import Enum
 from random import Random
 from typing import Final, Protocol, TypeVar, final
 
@@ -20,6 +19,7 @@ from raftly.base.region_errors import RegionError, ServerIsBusy, StoreNotMatch
 from raftly.client.backoff import Backoff, Cause
 from raftly.client.channels import Channels
 from raftly.client.errors import ClientClosed, NotDone, PlacementRefused, RequestRefused, UndeterminedResult
+from raftly.client.kind import Kind
 from raftly.client.pd import REFUSALS, PdClient, PlacedRegion
 from raftly.client.region_cache import RegionCache, Route
 from raftly.client.wire import epoch_message, peer_message, region_error_of
@@ -77,14 +77,6 @@ class _Response(Protocol):
 
 Request = TypeVar("Request", bound=_Request)
 Response = TypeVar("Response", bound=_Response)
-
-
-class Kind(Enum):
-    """What a request does if it is sent twice."""
-
-    READ = "read"  # nothing
-    WRITE = "write"  # what it did the first time
-    ONCE = "once"  # something else: it is sent again only if it certainly did nothing
 
 
 @final

@@ -11,6 +11,7 @@ from typing import Any, Self
 from raftly.base.region import Peer, Region, RegionEpoch
 from raftly.base.region_errors import EpochNotMatch, NotRegionLeader, RegionError, RegionNotFound
 from raftly.base.store_meta import StoreMeta
+from raftly.client.admin import ADMIN_DO
 from raftly.client.raw import RawClient
 from raftly.client.regions import ClientOptions
 from raftly.client.wire import peer_message, region_message, store_message
@@ -164,6 +165,9 @@ class FakeCluster:
         self.seen: dict[int, Led] = {}  # what the placement driver has been told; set `told` after a change
         self.told()
         self.pd_faults: deque[Exception] = deque()
+        self.pd_is_ours = False  # and takes what kvproto has no call for
+        self.pd_lost_answers = 0  # so many commands are carried out, and their answers lost
+        self.pd_done: list[Any] = []  # commands
         self.pd_requests: list[str] = []
         self.pd: Server | None = None
         self.pd_port = 0
@@ -191,9 +195,13 @@ class FakeCluster:
             pdpb_rpc.PD_GET_REGION: self.get_region,
             pdpb_rpc.PD_GET_PREV_REGION: self.get_prev_region,
             pdpb_rpc.PD_GET_STORE: self.get_store,
+            pdpb_rpc.PD_PUT_STORE: self.put_store,
         }
         bound = [bind(m, self._served(m, do)) for m, do in calls.items()]  # type: ignore[arg-type]
-        self.pd = Server([Service("pdpb.PD", [*bound, bind(pdpb_rpc.PD_TSO, self.tso)])])
+        services = [Service("pdpb.PD", [*bound, bind(pdpb_rpc.PD_TSO, self.tso)])]
+        if self.pd_is_ours:
+            services.append(Service(ADMIN_DO.service, [bind(ADMIN_DO, self.admin)]))
+        self.pd = Server(services)
         self.pd_port = await self.pd.start(port=self.pd_port)
 
     def client(self, options: ClientOptions = OPTIONS) -> Any:
@@ -239,6 +247,24 @@ class FakeCluster:
     def get_store(self, request: Any) -> pdpb_pb2.GetStoreResponse:
         store = StoreMeta(request.store_id, f"127.0.0.1:{self.stores[request.store_id].port}")
         return pdpb_pb2.GetStoreResponse(header=OK, store=store_message(store))
+
+    def put_store(self, request: Any) -> pdpb_pb2.PutStoreResponse:
+        self._command(request.store.id)
+        return pdpb_pb2.PutStoreResponse(header=OK)
+
+    async def admin(self, request: dict[str, object]) -> object:
+        if self.pd_faults:
+            raise self.pd_faults.popleft()
+        if self.pd_done and request["do"] != "set-config":
+            raise RpcError(StatusCode.INVALID_ARGUMENT, "it was done before")
+        self._command(request["do"])
+        return {}
+
+    def _command(self, what: Any) -> None:
+        self.pd_done.append(what)
+        if self.pd_lost_answers:
+            self.pd_lost_answers -= 1
+            raise RpcError(StatusCode.UNAVAILABLE, "the answer is lost")
 
     async def tso(self, requests: AsyncIterator[Any]) -> AsyncIterator[pdpb_pb2.TsoResponse]:
         async for request in requests:

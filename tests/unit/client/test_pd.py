@@ -10,14 +10,19 @@ import pytest
 
 from raftly.client import NotDone, PdClient, PlacementRefused
 from raftly.client.channels import split_address
-from raftly.errors import ConfigError
+from raftly.client.pd import NOTHING_DONE
+from raftly.errors import ConfigError, NotLeader, OutcomeUnknown
+from raftly.proto import metapb_pb2
 from raftly.rpc import RpcError, StatusCode
+from raftly.server.pd_edge import status_of
 from tests.unit.client.fakes import CLUSTER_ID, FakeCluster
 
 
 def run(test: Callable[[FakeCluster, PdClient], Awaitable[None]]) -> None:
     async def main() -> None:
-        async with FakeCluster() as cluster, PdClient([f"127.0.0.1:{cluster.pd_port}"], timeout_s=20.0) as pd:
+        cluster = FakeCluster()
+        cluster.pd_is_ours = True
+        async with cluster, PdClient([f"127.0.0.1:{cluster.pd_port}"], timeout_s=20.0) as pd:
             await test(cluster, pd)
 
     asyncio.run(main())
@@ -107,6 +112,62 @@ def test_a_region_that_is_not_known_is_refused() -> None:
             await pd.get_region(b"k")
         with pytest.raises(PlacementRefused, match="UNIMPLEMENTED"):
             await pd.get_all_stores()
+
+    run(test)
+
+
+def test_a_command_whose_answer_was_lost_is_repeated_if_that_does_no_harm() -> None:
+    async def test(cluster: FakeCluster, pd: PdClient) -> None:
+        commands: list[Callable[[], Awaitable[object]]] = [
+            lambda: pd.put_store(metapb_pb2.Store(id=4)),
+            lambda: pd.admin("set-config"),
+        ]
+        for command in commands:
+            cluster.pd_done.clear()
+            cluster.pd_lost_answers = 1
+            await command()
+            assert len(cluster.pd_done) == 2
+            cluster.pd_lost_answers = 1000
+            pd.timeout_s = 0.3
+            with pytest.raises(OutcomeUnknown, match="the answer is lost"):
+                await command()
+            pd.timeout_s = 20.0
+
+    run(test)
+
+
+def test_a_command_whose_repetition_is_refused_may_have_been_done() -> None:
+    async def test(cluster: FakeCluster, pd: PdClient) -> None:
+        cluster.pd_lost_answers = 1
+        with pytest.raises(OutcomeUnknown, match="it was done before"):
+            await pd.admin("remove-member")
+        with pytest.raises(PlacementRefused, match="it was done before"):
+            await pd.admin("remove-member")
+
+    run(test)
+
+
+def test_a_plan_is_sent_again_only_if_it_was_certainly_not_made() -> None:
+    async def test(cluster: FakeCluster, pd: PdClient) -> None:
+        early = [status_of(NotLeader(0)), *(RpcError(StatusCode.UNAVAILABLE, said) for said in sorted(NOTHING_DONE))]
+        cluster.pd_faults += early
+        await pd.admin("move-peer")
+        assert not cluster.pd_faults
+        cluster.pd_done.clear()
+        cluster.pd_lost_answers = 1
+        with pytest.raises(OutcomeUnknown, match="the answer is lost"):
+            await pd.admin("move-peer")
+        assert cluster.pd_done == ["move-peer"]
+
+    run(test)
+
+
+def test_a_command_that_nobody_took_was_certainly_not_done() -> None:
+    async def test(cluster: FakeCluster, pd: PdClient) -> None:
+        cluster.pd_faults += [RpcError(StatusCode.UNAVAILABLE, "not leader")] * 1000
+        pd.timeout_s = 0.2
+        with pytest.raises(NotDone):
+            await pd.put_store(metapb_pb2.Store(id=4))
 
     run(test)
 
