@@ -374,7 +374,23 @@ class PdClient:
         return _placed(await self.call(pdpb_rpc.PD_GET_REGION_BY_ID, request, timeout_s=timeout_s))
 
     async def scan_regions(self, start_key: bytes = b"", end_key: bytes = b"", limit: int = 0) -> list[PlacedRegion]:
-        """Regions that hold keys in [start_key, end_key), in order; an empty end and a limit of 0 mean none."""
+        """Regions that hold keys in [start_key, end_key), in order; an empty end and a limit of 0 mean none.
+
+        Of more than fit in one answer each part is as it is when its turn comes. It ends where nobody has reported.
+        """
+        found: list[PlacedRegion] = []
+        at = start_key
+        while part := await self._scan_regions(at, end_key, limit - len(found) if limit else 0):
+            while found and found[-1].region.start_key >= part[0].region.start_key:
+                found.pop()  # it was merged meanwhile
+            found += part
+            past = part[-1].region.end_key
+            if past <= at or (end_key and past >= end_key) or (limit and len(found) >= limit):
+                break
+            at = past
+        return found
+
+    async def _scan_regions(self, start_key: bytes, end_key: bytes, limit: int) -> list[PlacedRegion]:
         request = pdpb_pb2.ScanRegionsRequest(start_key=start_key, end_key=end_key, limit=limit)
         response = await self.call(pdpb_rpc.PD_SCAN_REGIONS, request)
         if response.regions:

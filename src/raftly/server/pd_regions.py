@@ -27,6 +27,8 @@ from raftly.server.pd_edge import PATIENCE_S, Edge, error_message, region_answer
 
 SCAN_MAX: Final = 8192
 """Regions in one answer: clients take no message above 4 MiB."""
+SCAN_BYTES_MAX: Final = 3 << 20
+"""The same where their keys are long; who is told of fewer than asked for goes on where they end."""
 ASKED_MAX: Final = 16_384
 """Keys, ids or ranges in one request."""
 SPLIT_KEYS_MAX: Final = 1024
@@ -135,7 +137,14 @@ class RegionHandlers:
 
     async def scan_regions(self, request: pb.ScanRegionsRequest) -> pb.ScanRegionsResponse:
         limit = min(request.limit, SCAN_MAX) if request.limit > 0 else SCAN_MAX
-        found = list(map(region_answer, self._tree.scan(request.start_key, request.end_key, limit)))
+        found: list[pb.Region] = []
+        left = SCAN_BYTES_MAX
+        for report in self._tree.scan(request.start_key, request.end_key, limit):
+            told = region_answer(report)
+            left -= 2 * told.ByteSize()  # it is in there in both forms
+            if found and left < 0:
+                break
+            found.append(told)
         return pb.ScanRegionsResponse(
             region_metas=[told.region for told in found], leaders=[told.leader for told in found], regions=found
         )

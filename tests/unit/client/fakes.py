@@ -165,6 +165,7 @@ class FakeCluster:
         self.seen: dict[int, Led] = {}  # what the placement driver has been told; set `told` after a change
         self.told()
         self.pd_faults: deque[Exception] = deque()
+        self.scan_max = 100  # regions in one answer
         self.pd_is_ours = False  # and takes what kvproto has no call for
         self.pd_lost_answers = 0  # so many commands are carried out, and their answers lost
         self.pd_done: list[Any] = []  # commands
@@ -196,6 +197,7 @@ class FakeCluster:
             pdpb_rpc.PD_GET_PREV_REGION: self.get_prev_region,
             pdpb_rpc.PD_GET_STORE: self.get_store,
             pdpb_rpc.PD_PUT_STORE: self.put_store,
+            pdpb_rpc.PD_SCAN_REGIONS: self.scan_regions,
         }
         bound = [bind(m, self._served(m, do)) for m, do in calls.items()]  # type: ignore[arg-type]
         services = [Service("pdpb.PD", [*bound, bind(pdpb_rpc.PD_TSO, self.tso)])]
@@ -247,6 +249,15 @@ class FakeCluster:
     def get_store(self, request: Any) -> pdpb_pb2.GetStoreResponse:
         store = StoreMeta(request.store_id, f"127.0.0.1:{self.stores[request.store_id].port}")
         return pdpb_pb2.GetStoreResponse(header=OK, store=store_message(store))
+
+    def scan_regions(self, request: Any) -> pdpb_pb2.ScanRegionsResponse:
+        told = sorted((led.region for led in self.seen.values()), key=lambda region: region.start_key)
+        lo, hi = request.start_key, request.end_key
+        found = [each for each in told if (not hi or each.start_key < hi) and (not each.end_key or lo < each.end_key)]
+        count = min(request.limit or 100, self.scan_max)
+        return pdpb_pb2.ScanRegionsResponse(
+            header=OK, regions=[pdpb_pb2.Region(region=region_message(each)) for each in found[:count]]
+        )
 
     def put_store(self, request: Any) -> pdpb_pb2.PutStoreResponse:
         self._command(request.store.id)

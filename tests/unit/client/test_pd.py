@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -12,7 +13,7 @@ from raftly.client import NotDone, PdClient, PlacementRefused
 from raftly.client.channels import split_address
 from raftly.client.pd import NOTHING_DONE
 from raftly.errors import ConfigError, NotLeader, OutcomeUnknown
-from raftly.proto import metapb_pb2
+from raftly.proto import metapb_pb2, pdpb_pb2
 from raftly.rpc import RpcError, StatusCode
 from raftly.server.pd_edge import status_of
 from tests.unit.client.fakes import CLUSTER_ID, FakeCluster
@@ -112,6 +113,53 @@ def test_a_region_that_is_not_known_is_refused() -> None:
             await pd.get_region(b"k")
         with pytest.raises(PlacementRefused, match="UNIMPLEMENTED"):
             await pd.get_all_stores()
+
+    run(test)
+
+
+def test_all_regions_are_told_of_also_those_that_one_answer_does_not_hold() -> None:
+    async def test(cluster: FakeCluster, pd: PdClient) -> None:
+        for number, key in enumerate([b"d", b"h", b"p", b"t"], 3):
+            cluster.split(key, number, leader=1)
+        cluster.told()
+        cluster.scan_max = 2
+
+        async def ids(*of: object) -> list[int]:
+            return [placed.region.id for placed in await pd.scan_regions(*of)]  # type: ignore[arg-type]
+
+        cluster.pd_requests.clear()
+        assert await ids() == [2, 3, 4, 5, 6]
+        assert await ids(b"", b"", 3) == [2, 3, 4]
+        assert await ids(b"", b"", 4) == [2, 3, 4, 5]
+        assert cluster.pd_requests.count("ScanRegions") == 3 + 2 + 2
+        assert await ids(b"e", b"p") == [3, 4]
+        assert await ids(b"e", b"q") == [3, 4, 5]
+        assert cluster.pd_requests.count("ScanRegions") == 7 + 1 + 2
+        del cluster.seen[6]
+        assert await ids() == [2, 3, 4, 5], "nobody told of the last one"
+
+    run(test)
+
+
+def test_a_region_that_took_others_in_between_two_answers_is_told_of_once() -> None:
+    async def test(cluster: FakeCluster, pd: PdClient) -> None:
+        for number, key in enumerate([b"h", b"p"], 3):
+            cluster.split(key, number, leader=1)
+        cluster.told()
+        cluster.scan_max = 2
+        scan, whole = cluster.scan_regions, replace(cluster.seen[4].region, start_key=b"h")
+
+        def then_merged(request: pdpb_pb2.ScanRegionsRequest) -> pdpb_pb2.ScanRegionsResponse:
+            response = scan(request)
+            cluster.seen.pop(3, None)
+            cluster.seen[4].region = whole
+            return response
+
+        assert cluster.pd is not None
+        await cluster.pd.stop(grace_s=0.0)
+        cluster.scan_regions = then_merged  # type: ignore[method-assign]
+        await cluster.start_pd()
+        assert [placed.region.id for placed in await pd.scan_regions()] == [2, 4]
 
     run(test)
 
