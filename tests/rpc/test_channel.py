@@ -18,7 +18,7 @@ from raftly.rpc.grpc.message import frame_message
 from raftly.rpc.grpc.status import RpcError, StatusCode
 from raftly.rpc.h2.connection import Connection
 from raftly.rpc.h2.events import DataReceived, HeadersReceived
-from raftly.rpc.h2.frames import ErrorCode, frame, goaway_frame
+from raftly.rpc.h2.frames import SETTINGS, ErrorCode, frame, goaway_frame
 from raftly.rpc.h2.stream import Stream
 from raftly.rpc.limits import Limits
 from raftly.rpc.server import Server
@@ -252,6 +252,138 @@ def test_a_lost_connection_leaves_the_outcome_open_and_the_next_call_connects_ag
             assert (error.status, error.maybe_processed) == (StatusCode.UNAVAILABLE, True)
             assert await channel.unary(CALL, b"x") == b"ok"
             assert seen == [1, 1]
+
+    run(body)
+
+
+def serves_some(connection: Scripted, stream: Stream, data: bytes) -> None:
+    """Requests that say so are served, others never."""
+    if data.endswith(b"served"):
+        connection.serve(stream)
+
+
+@asynccontextmanager
+async def ends_at_once(hold_s: float = 0.0) -> AsyncIterator[tuple[int, list[float]]]:
+    """A server that says SETTINGS and ends, a moment later or in the same breath; its port, and when it was asked."""
+    asked: list[float] = []
+
+    async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(asyncio.get_running_loop().time())
+        writer.write(frame(SETTINGS, 0, 0))
+        if hold_s:
+            await writer.drain()
+            await asyncio.sleep(hold_s)
+        writer.write(goaway_frame(0, ErrorCode.ENHANCE_YOUR_CALM, b"full"))
+        writer.close()
+
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield listener.sockets[0].getsockname()[1], asked
+    finally:
+        listener.close()
+
+
+@pytest.mark.parametrize("hold_s", [0.0, 0.002])
+def test_a_server_that_ends_every_connection_is_asked_with_pauses(hold_s: float) -> None:
+    async def body() -> None:
+        backoff = Backoff(first_s=0.1, factor=2.0, jitter=0.0)
+        async with ends_at_once(hold_s) as (port, asked), Channel("127.0.0.1", port, backoff=backoff) as channel:
+            error = await failure(channel.unary(CALL, b"x", timeout_s=0.5, wait_for_ready=True))
+            assert not error.maybe_processed
+            if not hold_s:  # else the call was begun, and refused
+                assert "the server said goodbye: ENHANCE_YOUR_CALM full" in error.message
+            assert 2 <= len(asked) <= 4, "at once, perhaps once more, after 0.1 s, after another 0.2 s"
+
+    run(body)
+
+
+def test_a_server_that_is_full_says_so_at_once() -> None:
+    async def body() -> None:
+        server = Server([Service("t.T", [ECHO])], limits=Limits(connections_max=1))
+        port = await server.start()
+        async with Channel("127.0.0.1", port) as first, Channel("127.0.0.1", port) as second:
+            assert await first.unary(CALL, b"x") == b"x"
+            error = await failure(second.unary(CALL, b"x"))
+            assert (error.status, error.maybe_processed) == (StatusCode.UNAVAILABLE, False)
+            assert "too many connections" in error.message
+            assert server.stats.connections <= 3
+        await server.stop(1.0)
+
+    run(body)
+
+
+def test_a_server_that_answers_is_reached_again_at_once_however_often_it_restarts() -> None:
+    async def body() -> None:
+        def answer(connection: Scripted, stream: Stream, data: bytes) -> None:
+            if data.endswith(b"die"):
+                connection.transport.abort()
+            else:
+                connection.serve(stream)
+
+        async with scripted(answer) as port, Channel("127.0.0.1", port, backoff=Backoff(first_s=60.0)) as channel:
+            assert (await failure(channel.unary(CALL, b"die"))).maybe_processed, "before any call was answered"
+            for _ in range(5):
+                assert await channel.unary(CALL, b"x") == b"ok"
+                assert (await failure(channel.unary(CALL, b"die"))).maybe_processed
+            assert (await failure(channel.unary(CALL, b"die"))).maybe_processed
+            assert (await failure(channel.unary(CALL, b"die"))).maybe_processed, "the second in a row without an answer"
+            assert not (await failure(channel.unary(CALL, b"x"))).maybe_processed, "a pause"
+
+    run(body)
+
+
+@pytest.mark.parametrize("how", ["cancelled", "too late", "left"])
+def test_a_call_given_up_frees_its_stream_for_one_that_waits(how: str) -> None:
+    async def body() -> None:
+        gate = asyncio.Event()
+
+        async def hold(channel: Channel) -> None:
+            if how == "left":
+                async with await channel.open(BIDI):
+                    await gate.wait()
+            else:
+                await channel.unary(CALL, b"held", timeout_s=0.05 if how == "too late" else None)
+
+        async with scripted(serves_some, Limits(streams_max=1)) as port, Channel("127.0.0.1", port) as channel:
+            assert await channel.unary(CALL, b"served") == b"ok"
+            holds = asyncio.create_task(hold(channel))
+            await asyncio.sleep(0)
+            waits = asyncio.create_task(channel.unary(CALL, b"served"))
+            await asyncio.sleep(0.01)
+            assert not waits.done()
+            gate.set()
+            if how == "cancelled":
+                holds.cancel()
+            async with asyncio.timeout(0.5):
+                assert await waits == b"ok"
+            await asyncio.gather(holds, return_exceptions=True)
+
+    run(body)
+
+
+def test_a_call_that_waits_no_longer_is_out_of_the_queue_and_passes_its_turn_on() -> None:
+    async def body() -> None:
+        mine = Limits(pending_calls_max=2)
+        async with (
+            scripted(serves_some, Limits(streams_max=1)) as port,
+            Channel("127.0.0.1", port, limits=mine) as channel,
+        ):
+            holds = asyncio.create_task(channel.unary(CALL, b"held"))
+            await asyncio.sleep(0.01)
+            for _ in range(5):
+                error = await failure(channel.unary(CALL, b"x", timeout_s=0.01))
+                assert error.status is StatusCode.DEADLINE_EXCEEDED, "the queue is not full of those who left"
+            first = asyncio.create_task(channel.unary(CALL, b"served"))
+            second = asyncio.create_task(channel.unary(CALL, b"served"))
+            await asyncio.sleep(0)
+            holds.cancel()
+            await asyncio.sleep(0)
+            assert len(channel._waiting) == 1
+            first.cancel()  # woken, and gone before it could begin
+            async with asyncio.timeout(0.5):
+                assert await second == b"ok"
+            await asyncio.gather(holds, first, return_exceptions=True)
+            assert first.cancelled()
 
     run(body)
 

@@ -4,6 +4,8 @@ What a call can count on:
 - While there is no connection it waits for the attempt under way; when that fails it fails too, unless it was told to
   `wait_for_ready`.
 - Attempts are spaced by an exponential backoff with jitter; a call in a pause fails at once with the last problem.
+  A connection that comes up and ends at once, with no call answered, is a failed attempt too, but for the first in a
+  row: a server that restarts is reached again without a pause.
 - It is repeated by itself only when the server certainly did nothing with it: the stream was refused, or lies above the
   last one that a GOAWAY names. Everything else is the caller's to judge: `RpcError.maybe_processed`.
 """
@@ -11,7 +13,6 @@ What a call can count on:
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from random import Random
@@ -103,10 +104,11 @@ class Channel:
         self._connection: ClientConnection | None = None  # takes new calls
         self._retired: dict[ClientConnection, None] = {}  # finish the calls they have
         self._connecting: asyncio.Task[None] | None = None
-        self._failures = 0
+        self._failures = 0  # attempts in a row, until a call is answered
+        self._barren = 0  # connections in a row on which no call was answered
         self._retry_at = 0.0  # loop time before which no attempt is made
         self._problem = ""
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: dict[asyncio.Future[None], None] = {}  # in turn
         self._watch: asyncio.TimerHandle | None = None
         self._emptied: asyncio.Future[None] | None = None  # all that are retired are gone
         self._closed = False
@@ -256,15 +258,23 @@ class Channel:
                 self._connect_soon(loop)
             failures = self._failures
             waiter: asyncio.Future[None] = loop.create_future()
-            self._waiting.append(waiter)
-            await waiter
+            self._waiting[waiter] = None
+            try:
+                await waiter
+            except asyncio.CancelledError:
+                if waiter in self._waiting:
+                    del self._waiting[waiter]
+                elif self._connection is not None:  # it was woken: another may have its stream
+                    self.on_progress(self._connection)
+                raise
             if self._connection is None and self._failures > failures and not wait_for_ready and not self._closed:
                 raise RpcError(StatusCode.UNAVAILABLE, self._problem, maybe_processed=False)
 
     def _wake(self, count: int) -> None:
         waiting = self._waiting
         while waiting and count > 0:
-            waiter = waiting.popleft()
+            waiter = next(iter(waiting))
+            del waiting[waiter]
             if not waiter.done():
                 waiter.set_result(None)
                 count -= 1
@@ -291,6 +301,8 @@ class Channel:
                 )
                 _check_alpn(connection)
                 await connection.ready
+                if connection.h2.goaway_received:
+                    raise ConnectionError(connection.problem)
         except asyncio.CancelledError:
             if connection is not None:
                 connection.abort()
@@ -298,12 +310,9 @@ class Channel:
         except (OSError, ValueError, RaftlyError) as error:  # ssl.SSLError and TimeoutError are OSErrors
             if connection is not None:
                 connection.abort()
-            self._failures += 1
-            self._retry_at = loop.time() + self._backoff.pause(self._failures, self._rng)
             reason = str(error) or type(error).__name__
-            self._problem = f"cannot connect to {self.host}:{self.port}: {reason}"
+            self._on_failure(loop, f"cannot connect to {self.host}:{self.port}: {reason}")
         else:
-            self._failures = 0
             self._connection = connection
             if self._watch is None:
                 self._watch = loop.call_later(WATCH_S, self._check, loop)
@@ -311,8 +320,25 @@ class Channel:
             self._connecting = None
             self._wake(len(self._waiting))
 
+    def _on_failure(self, loop: asyncio.AbstractEventLoop, problem: str) -> None:
+        self._failures += 1
+        self._retry_at = loop.time() + self._backoff.pause(self._failures, self._rng)
+        self._problem = problem
+
+    def _judge(self, connection: ClientConnection) -> None:
+        """The connection for new calls is none any more: whether that was a failed attempt after all."""
+        self._problem = connection.problem
+        if connection.answered or not connection.is_young:
+            self._failures = self._barren = 0
+            return
+        self._barren += 1
+        if self._barren > 1:
+            self._on_failure(connection.loop, connection.problem)
+
     def on_progress(self, connection: ClientConnection) -> None:
-        """Something came in: streams may be free again, or the server may have said goodbye."""
+        """Something came in, or a call was given up: streams may be free again, or the server said goodbye."""
+        if self._failures and connection.answered and connection is self._connection:
+            self._failures = self._barren = 0
         if connection is self._connection and (connection.h2.goaway_received or connection.h2.exhausted):
             self._retire(connection)
         if self._waiting and connection is self._connection and connection.h2.can_open:
@@ -321,17 +347,18 @@ class Channel:
     def _retire(self, connection: ClientConnection) -> None:
         self._connection = None
         self._retired[connection] = None
+        self._judge(connection)
         self._wake(len(self._waiting))
         connection.schedule_flush()
 
     def on_lost(self, connection: ClientConnection) -> None:
-        """A connection is gone. The next call makes a new one, after the first pause of the backoff."""
+        """A connection is gone. The next call makes a new one."""
         self._retired.pop(connection, None)
         if not self._retired and self._emptied is not None and not self._emptied.done():
             self._emptied.set_result(None)
         if connection is self._connection:
             self._connection = None
-            self._problem = connection.problem
+            self._judge(connection)
             self._wake(len(self._waiting))
 
     def _check(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -339,6 +366,7 @@ class Channel:
         connections = [*self._retired, *([] if self._connection is None else [self._connection])]
         for connection in connections:
             connection.check(now)
+            self.on_progress(connection)
         self._watch = loop.call_later(WATCH_S, self._check, loop) if connections else None
 
     async def close(self) -> None:

@@ -154,6 +154,7 @@ class _Call(ABC):
             self._connection.h2.reset(self._stream, ErrorCode.CANCEL)
             self._connection.schedule_flush()
             self._fail(error)
+            self._connection.on_stream_freed()
 
     def _fail(self, error: RpcError) -> None:
         if not self._ended:

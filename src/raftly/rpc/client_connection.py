@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol, final
+from typing import TYPE_CHECKING, Final, Protocol, final
 
 from raftly.rpc.deadlines import Deadlines
 from raftly.rpc.driver import Driver, StreamOwner
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from raftly.rpc.channel import Channel
 
 __all__ = ["CallSide", "ClientConnection"]
+
+_YOUNG_S: Final = 1.0
 
 
 class CallSide(StreamOwner, Protocol):
@@ -49,6 +51,7 @@ class ClientConnection(Driver):
         super().__init__(channel.limits, loop, client=True)
         self.ready: asyncio.Future[None] = loop.create_future()
         self.problem = "connection closed"
+        self.answered = False  # a call was
         self.deadlines = Deadlines(loop)
         self._channel = channel
 
@@ -71,6 +74,7 @@ class ClientConnection(Driver):
         self._reading = True
         for event in self.h2.receive(data):
             if isinstance(event, HeadersReceived):
+                self.answered = True
                 owner = event.stream.owner
                 if owner is not None:
                     owner.on_headers(event.block, event.end_stream)
@@ -97,6 +101,15 @@ class ClientConnection(Driver):
             self.ready.set_exception(ConnectionError(self.problem))
             self.ready.exception()  # read, so that nobody has to
         self._channel.on_lost(self)
+
+    @property
+    def is_young(self) -> bool:
+        """Whether it was made only just now."""
+        return self.loop.time() - self._since < _YOUNG_S
+
+    def on_stream_freed(self) -> None:
+        """A call gave its stream up; the server does not answer that."""
+        self._channel.on_progress(self)
 
     def _after_flush(self, transport: asyncio.Transport) -> None:
         if self.h2.goaway_received and not self.h2.streams and not self.h2.ended:
