@@ -69,9 +69,10 @@ class Coordinator:
         """A region reported, and is in the tree: what to ask its leader for, if anything."""
         region_id = report.region.id
         plan = self.plans.get(region_id)
-        if plan is not None and not self._follow(plan, report):
-            plan = None
-        plan = self.look_at(report) or plan
+        if plan is not None:
+            self._follow(plan, report)
+        self.look_at(report)
+        plan = self.plans.get(region_id)  # either may have ended it, and the second begun another
         return None if plan is None else self.ask(plan, report)
 
     def look_at(self, report: RegionReport) -> Plan | None:
@@ -126,17 +127,14 @@ class Coordinator:
                 made.append(plan)
         return made
 
-    def _follow(self, plan: Plan, report: RegionReport) -> bool:
-        """Does the plan go on after this report?"""
+    def _follow(self, plan: Plan, report: RegionReport) -> None:
+        """Let the plan go on after this report, or end it."""
         if plan.is_overtaken(report) or self._is_parted(plan, report):
             self._end(plan, PlanEnd.CANCEL)
         elif plan.advance(report, self.cluster.now_s):
             self._end(plan, PlanEnd.SUCCESS)
         elif plan.is_late(self.cluster.config, self.cluster.now_s):
             self._end(plan, PlanEnd.TIMEOUT)
-        else:
-            return True
-        return False
 
     def _is_parted(self, plan: Plan, report: RegionReport) -> bool:
         """Is it to merge, and cannot any more, since its neighbour split, went, or moved meanwhile?"""

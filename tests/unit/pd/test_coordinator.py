@@ -217,7 +217,7 @@ def test_a_plan_whose_target_died_makes_room() -> None:
     plan = made.propose(PlanKind.REGION, Move(report(THREE), THREE.peers[1], 4))
     assert plan is not None
     hear(made.cluster, 101.0, 4)
-    made.on_report(report(THREE))
+    assert made.on_report(report(THREE)) is None, "what has ended is not asked for"
     assert plan.end is PlanEnd.CANCEL
 
 
