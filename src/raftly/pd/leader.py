@@ -54,6 +54,7 @@ class Leader:
         self.oracle.begin(placement.tso_bound_ms, now_ms)
         self.coordinator: Final = Coordinator(self.cluster, self.ids.take, seed)
         self.ranges_version = 0  # counts changes of who holds which keys
+        self._whole = -1, False  # at which version of the ranges: was there a region for every key?
         self.groups: Final[dict[str, Chosen]] = {}  # of scatter
         self._began_s = now_s
         self._patrol_key = b""  # from where on checkers look next
@@ -89,6 +90,7 @@ class Leader:
             self._dirty[region_id] = None
             return
         self._unsure.add(region_id)
+        self._whole = -1, False
         for other in displaced:  # likewise; nobody waits to hear of it, since it may be part of this one
             self._unsure.discard(other.region.id)
             self._dirty[other.region.id] = None
@@ -191,12 +193,26 @@ class Leader:
         self._dirty.update(dict.fromkeys([*changed, *gone]))
 
     def drained(self) -> list[StoreId]:
-        """Stores that were to be drained and are empty, as far as every region was heard."""
+        """Stores that were to be drained and are empty, as far as every region was heard.
+
+        None while there are keys whose region is not known: half of a split that has not reported may lie there.
+        """
         if self._unsure or not self.is_settled:
             return []
         stores = [store.id for store in self.cluster.stores if store.meta.state is StoreState.OFFLINE]
         coming = {store_id for plan in self.coordinator.plans.values() for store_id in plan.stores_in()}
-        return [id_ for id_ in stores if not self.cluster.regions.load(id_).region_count and id_ not in coming]
+        empty = [id_ for id_ in stores if not self.cluster.regions.load(id_).region_count and id_ not in coming]
+        return empty if empty and self._is_whole() else []
+
+    def _is_whole(self) -> bool:
+        """Is there a region for every key?"""
+        version, whole = self._whole
+        if version != self.ranges_version:
+            regions = [report.region for report in self.cluster.regions]
+            ends = [b"", *(region.end_key for region in regions)]
+            whole = bool(regions) and [*(region.start_key for region in regions), b""] == ends
+            self._whole = self.ranges_version, whole
+        return whole
 
     # --- splits ---
 

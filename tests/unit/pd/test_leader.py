@@ -68,6 +68,27 @@ def test_a_store_is_empty_only_when_everything_was_heard() -> None:
     assert leader.drained() == [3]
 
 
+def test_no_store_counts_as_empty_while_half_of_a_split_has_not_reported() -> None:
+    placement = begun()
+    placement.remove_store(3)
+    leader = lead(placement)
+    for id_ in (1, 2, 3):
+        leader.store_heartbeat(StoreStats(id_), 101.0)
+    leader.region_heartbeat(RegionReport(FIRST, FIRST.peers[0]), 101.0)
+    upper = replace(FIRST, start_key=b"m", epoch=RegionEpoch(1, 2))
+    leader.region_heartbeat(RegionReport(upper, upper.peers[0]), 102.0)
+    assert leader.drained() == []
+    low = Region(9, b"", b"c", RegionEpoch(1, 2), (Peer(91, 1), Peer(92, 2)))
+    leader.region_heartbeat(RegionReport(low, low.peers[0]), 102.0)
+    assert leader.drained() == [], "nobody told of c to m"
+    middle = Region(8, b"c", b"m", RegionEpoch(1, 2), (Peer(81, 1), Peer(82, 3)))
+    leader.region_heartbeat(RegionReport(middle, middle.peers[0]), 103.0)
+    assert leader.drained() == []
+    moved = replace(middle, epoch=RegionEpoch(3, 2), peers=(Peer(81, 1), Peer(83, 2)))
+    leader.region_heartbeat(RegionReport(moved, moved.peers[0]), 104.0)
+    assert leader.drained() == [3]
+
+
 def at_rest(placement: Placement, regions: int) -> Leader:
     """Region n + 10 has peers on stores 1 to 3; all of it was heard, and speaks no more."""
     placement.configure(ScheduleConfig(balance_leaders=False, balance_regions=False))
