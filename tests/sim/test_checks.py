@@ -86,6 +86,32 @@ def acknowledged_entries_lost(checker: Checker) -> None:
     checker.started(node(1, (1,), term=1).raft)
 
 
+def acknowledged_entries_lost_and_nobody_led_since(checker: Checker) -> None:
+    host = begin(checker, node(1, (1, 1), term=1))
+    checker.sent(host.raft, MsgAppResp(2, 1, 1, 2), HardState(1), 2)
+    checker.sent(host.raft, MsgAppResp(2, 1, 3, 1), HardState(3), 2)
+    checker.started(node(1, (1,), term=3).raft)
+
+
+def acknowledged_and_committed_entries_lost(checker: Checker) -> None:
+    host = begin(checker, node(1, (1, 1), term=1))
+    checker.sent(host.raft, MsgAppResp(2, 1, 1, 2), HardState(1), 2)
+    begin(checker, node(2, (1, 1), term=1, commit=2))
+    checker.leads(host.raft, 2)
+    checker.started(node(1, (1,), term=2).raft)
+
+
+def acknowledged_entry_is_another_again(checker: Checker) -> None:
+    host = begin(checker, node(1, (1, 2), term=2))
+    checker.sent(host.raft, MsgAppResp(2, 1, 2, 2), HardState(2), 2)
+    checker.started(node(1, (1, 1), term=2).raft)
+
+
+def two_that_speak_as_leaders(checker: Checker) -> None:
+    for id_ in (1, 2):
+        checker.leads(begin(checker, node(id_, term=4)).raft, 4)
+
+
 def different_entries_of_one_term(checker: Checker) -> None:
     for id_, data in ((1, b"a"), (2, b"b")):
         host = node(id_, (1,))
@@ -204,6 +230,10 @@ def lease_behind_a_newer_leader(checker: Checker) -> None:
         (term_lost, "comes back in term 2"),
         (vote_lost, "comes back with vote 0"),
         (acknowledged_entries_lost, "it acknowledged 2"),
+        (acknowledged_entries_lost_and_nobody_led_since, "with 1 entries, it acknowledged 2 in term 1"),
+        (acknowledged_and_committed_entries_lost, "with 1 entries, it acknowledged 2 in term 1"),
+        (acknowledged_entry_is_another_again, "without 2/2, which it acknowledged"),
+        (two_that_speak_as_leaders, "leads term 4, and so does 1"),
         (different_entries_of_one_term, "another entry"),
         (different_predecessors, "at 3/2 than others"),
         (falling_terms, "falling terms"),
@@ -228,6 +258,24 @@ def lease_behind_a_newer_leader(checker: Checker) -> None:
 def test_a_broken_property_is_found(broken: Callable[[Checker], None], said: str) -> None:
     with pytest.raises(SafetyViolation, match=said):
         broken(Checker())
+
+
+def test_a_later_leader_may_cut_what_was_acknowledged_and_not_committed() -> None:
+    checker = Checker()
+    host = begin(checker, node(1, (1, 1, 1), term=1))
+    checker.sent(host.raft, MsgAppResp(2, 1, 1, 3), HardState(1), 3)
+    begin(checker, node(2, (1, 1), term=1, commit=1))
+    checker.leads(host.raft, 2)
+    checker.started(node(1, (1,), term=2).raft)
+
+
+def test_a_damaged_disk_need_not_remember() -> None:
+    checker = Checker()
+    host = begin(checker, node(1, (1, 1), term=3))
+    checker.synced(host.raft, HardState(3, 2))
+    checker.sent(host.raft, MsgAppResp(2, 1, 3, 2), HardState(3), 2)
+    checker.started(node(1).raft, remembers=False)
+    checker.started(node(1).raft)
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,8 @@ class _Seen:
     base: Index = 0  # terms[0] is the term of this entry, or of the snapshot that ends there
     terms: list[Term] = field(default_factory=lambda: [0])
     durable: HardState = field(default_factory=HardState)
-    acknowledged: tuple[Term, Index] = (0, 0)  # the newest append answered
+    acknowledged: list[tuple[Term, Index, Term]] = field(default_factory=list)
+    """Appends answered: in which term, up to where, and the term of the entry there (0: unknown). Indices fall."""
 
 
 @final
@@ -114,9 +115,9 @@ class Checker:
         self.commit_max = index
         self._states[index] = state
 
-    def started(self, raft: Raft) -> None:
-        """A node has taken up what its disk held."""
-        old = self._seen.get(raft.id) or _Seen()
+    def started(self, raft: Raft, *, remembers: bool = True) -> None:
+        """A node has taken up what its disk held; not `remembers`: somebody damaged it, so it may hold anything."""
+        old = (self._seen.get(raft.id) if remembers else None) or _Seen()
         log, durable = raft.log, old.durable
         self._rafts[raft.id] = raft
         self._leases.pop(raft.id, None)
@@ -126,12 +127,23 @@ class Checker:
             self._fail(raft, f"comes back with vote {raft.vote}, it had {durable.vote} on disk")
         if log.committed < durable.commit:
             self._fail(raft, f"comes back with commit {log.committed}, it had {durable.commit} on disk")
-        term, index = old.acknowledged
-        if raft.term == term and log.last_index < index:
-            self._fail(raft, f"comes back with {log.last_index} entries, it acknowledged {index} in this term")
+        for term, index, entry_term in old.acknowledged:
+            self._look_for_acknowledged(raft, term, index, entry_term)
         self._seen[raft.id] = _Seen(durable=durable, acknowledged=old.acknowledged)
         self.sweep(raft)
         self.look(raft)
+
+    def _look_for_acknowledged(self, raft: Raft, term: Term, index: Index, entry_term: Term) -> None:
+        """Only a leader of a later term may have cut it, and never what was committed by then."""
+        log = raft.log
+        kept = index
+        if any(term < led <= raft.term for led in self.leaders):
+            before = bisect_left(self._marks, (term + 1, 0))
+            kept = min(index, self._marks[before - 1][1] if before else 0)
+        if log.last_index < kept:
+            self._fail(raft, f"comes back with {log.last_index} entries, it acknowledged {index} in term {term}")
+        if kept == index and entry_term and (log.term_or_none(index) or entry_term) != entry_term:
+            self._fail(raft, f"comes back without {entry_term}/{index}, which it acknowledged in term {term}")
 
     def synced(self, raft: Raft, durable: HardState) -> None:
         """This hard state is on the disk of a node for certain."""
@@ -153,11 +165,9 @@ class Checker:
             if durable.term < message.term:
                 self._fail(raft, f"acknowledges in term {message.term}, on disk it has {durable.term}")
             # A later term may have cut the log meanwhile; within one term nothing does.
-            if durable.term == message.term:
-                if durable_last < message.index:
-                    self._fail(raft, f"acknowledges {message.index}, its disk ends at {durable_last}")
-                seen = self._seen[raft.id]
-                seen.acknowledged = max(seen.acknowledged, (message.term, message.index))
+            if durable.term == message.term and durable_last < message.index:
+                self._fail(raft, f"acknowledges {message.index}, its disk ends at {durable_last}")
+            self._acknowledged(raft, message.term, message.index)
         elif kind is MsgVoteResp:
             assert isinstance(message, MsgVoteResp)
             if message.reject:
@@ -167,6 +177,22 @@ class Checker:
                 self._fail(raft, f"votes in {message.term}, which is not on disk")
             if durable.term == message.term and durable.vote != message.to:
                 self._fail(raft, f"votes for {message.to}, on disk for {durable.vote}")
+
+    def _acknowledged(self, raft: Raft, term: Term, index: Index) -> None:
+        promised = self._seen[raft.id].acknowledged
+        while promised and promised[-1][1] <= index and promised[-1][0] <= term:
+            if promised[-1][:2] == (term, index):
+                return
+            promised.pop()
+        if not promised or promised[-1][0] < term:
+            entry_term = (raft.log.term_or_none(index) or 0) if raft.term == term else 0
+            promised.append((term, index, entry_term))
+
+    def leads(self, raft: Raft, term: Term) -> None:
+        """A node speaks as the leader of a term."""
+        first = self.leaders.setdefault(term, raft.id)
+        if first != raft.id:
+            self._fail(raft, f"leads term {term}, and so does {first}")
 
     def _voted(self, raft: Raft, term: Term, candidate: NodeId) -> None:
         first = self._votes.setdefault((raft.id, term), candidate)
@@ -325,9 +351,7 @@ class Checker:
 
     def _look_at_leader(self, raft: Raft, now: int) -> None:
         self.counts["leaders"] += 1
-        first = self.leaders.setdefault(raft.term, raft.id)
-        if first != raft.id:
-            self._fail(raft, f"leads term {raft.term}, and so does {first}")
+        self.leads(raft, raft.term)
         if any(other is not raft and other.role is _LEADER for other in self._rafts.values()):
             self.rare["two that believe to lead"] += 1
         if raft.log.last_index - raft.log.committed > 1:

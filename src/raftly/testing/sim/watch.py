@@ -7,7 +7,8 @@ have: states of the machines, leases by clocks that run wrong, and reads, all he
     leases       a node that would answer by its lease leads the newest term there is
     reads        STRONG, LEASE and FOLLOWER see all that was committed anywhere before they were asked; `bounded(s)`
                  all that was committed s seconds before; and a `Freshness` is true, whatever the mode
-    durability   what a node acknowledged and voted, it still knows when it has lost its power and is back
+    durability   what a node votes and acknowledges is on its disk by then, and it still knows it when it has lost its
+                 power and is back; not on a disk that a fault damaged
     the end      everything that was ever committed is applied everywhere
 """
 
@@ -19,12 +20,13 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, final
 
 from raftly.base.types import HardState, Index, NodeId, Term
-from raftly.core.messages import Message, MsgAppResp, MsgTimeoutNow, MsgVoteResp
+from raftly.core.messages import Message, MsgApp, MsgAppResp, MsgTimeoutNow, MsgVoteResp
 from raftly.core.raft import Raft
 from raftly.core.role import Role
 from raftly.errors import RaftlyError
 from raftly.node import Replicated
 from raftly.node.reads import Freshness, Mode, Read
+from raftly.storage.group_log import GroupLog
 from raftly.testing.checks import Checker, SafetyViolation
 from raftly.testing.sim.cluster import SimCluster
 from raftly.testing.sim.host import Host
@@ -32,7 +34,6 @@ from raftly.testing.sim.host import Host
 Node: TypeAlias = Replicated[Any]
 
 _DIGEST_MASK: Final = 7  # states are compared at every eighth index: reading all of a state is what costs here
-_EVERYTHING: Final = 1 << 62
 _LEADER: Final = Role.LEADER
 _SLACK_S: Final = 1e-6
 _LINEARIZABLE: Final = (Mode.STRONG, Mode.LEASE, Mode.FOLLOWER)
@@ -60,6 +61,8 @@ class Watch:
         """How often a message of a type was handled in a role."""
         self._world = cluster.world
         self._nodes: dict[NodeId, Node] = {}  # that were seen since their start
+        self._logs: dict[NodeId, GroupLog] = {}  # of those, and what was last seen to be on their disks
+        self._durable: dict[NodeId, HardState | None] = {}
         self._marks: dict[NodeId, tuple[object, ...]] = {}
         self._ends: dict[NodeId, Index] = {}  # of the logs of those
         self._conf: dict[NodeId, object] = {}
@@ -86,10 +89,14 @@ class Watch:
         raft = core_of(node)
         if self._nodes.get(id_) is not node:
             self._nodes[id_] = node
+            self._logs[id_] = log_of(node)
+            self._durable[id_] = None
             self._marks[id_] = ()
             self._ends[id_] = 1 << 62
             self._conf[id_] = None
             self._guarded(id_, raft, starts=True)
+        if self._logs[id_].hard_state is not self._durable[id_]:
+            self._note_durable(id_, raft)
         log = raft.log
         mark = (raft.term, raft.role, log.last_index, log.last_term, log.committed, log.applied)
         if mark != self._marks[id_]:
@@ -97,6 +104,8 @@ class Watch:
             self._guarded(id_, raft, starts=False)
             self._note_commits()
             self._note_rare(id_, raft)
+            if raft.role is _LEADER:
+                self._check_own(id_, raft)
         applied = node.machine.applied
         if applied != self._applied.get(id_):
             self._applied[id_] = applied
@@ -117,11 +126,22 @@ class Watch:
         try:
             if starts:
                 self.counts["starts"] += 1
-                self.checker.started(raft)
+                self.checker.started(raft, remembers=id_ not in self.cluster.damaged)
             else:
                 self.checker.look(raft)
         except RaftlyError as error:
             self._world.note(self.cluster.hosts[id_].name, "unreadable", repr(error))
+
+    def _note_durable(self, id_: NodeId, raft: Raft) -> HardState:
+        durable = self._durable[id_] = self._logs[id_].hard_state
+        self.checker.synced(raft, durable)
+        return durable
+
+    def _check_own(self, id_: NodeId, raft: Raft) -> None:
+        """A leader acknowledges to itself, over no network. It counts from its first entry on."""
+        own, log = raft.tracker.progress.get(id_), self._logs[id_]
+        if own is not None and raft.log.term_or_none(own.match) == raft.term:
+            self.checker.sent(raft, MsgAppResp(id_, id_, raft.term, own.match), log.hard_state, log.last_index())
 
     def _note_rare(self, id_: NodeId, raft: Raft) -> None:
         log, rare = raft.log, self._world.rare
@@ -148,13 +168,19 @@ class Watch:
             raise SafetyViolation(f"nodes {other} and {id_} have applied {applied} entries and differ")
 
     def on_send(self, id_: NodeId, to: NodeId, message: Message) -> None:
-        """A node sends: what it promises so must be there when it comes back from a crash."""
-        if type(message) is MsgTimeoutNow:
+        """A node sends: what it promises so must be on its disk, and there when it comes back from a crash."""
+        kind = type(message)
+        if kind is MsgTimeoutNow:
             self._world.rare["leaders that hand over"] += 1
-        if type(message) is MsgVoteResp or type(message) is MsgAppResp:
+        elif kind is MsgVoteResp or kind is MsgAppResp:
             node = self.cluster.nodes.get(id_)
             if node is not None and self._nodes.get(id_) is node:
-                self.checker.sent(core_of(node), message, HardState(message.term, to, 0), _EVERYTHING)
+                log, raft = self._logs[id_], core_of(node)
+                self.checker.sent(raft, message, self._note_durable(id_, raft), log.last_index())
+        elif kind is MsgApp and self.checker.leaders.get(message.term) != id_:
+            node = self.cluster.nodes.get(id_)
+            if node is not None:
+                self.checker.leads(core_of(node), message.term)  # it may be dead by the end of this turn
 
     def on_receive(self, _: NodeId, id_: NodeId, message: Message) -> None:
         """A node is about to take a message."""
@@ -246,6 +272,11 @@ class Watch:
 def core_of(node: Node) -> Raft:
     """The core of a node, which the simulator alone may look at."""
     return node._group.raw.raft  # noqa: SLF001
+
+
+def log_of(node: Node) -> GroupLog:
+    """The log of a node, which tells what is on its disk: it changes when that was synced."""
+    return node._group.log  # noqa: SLF001
 
 
 def reads_of(node: Node) -> Any:  # noqa: ANN401 - as core_of

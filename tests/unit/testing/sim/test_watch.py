@@ -5,13 +5,12 @@ from random import Random
 
 import pytest
 
+from raftly.core.messages import Message, MsgAppResp, MsgVoteResp
 from raftly.core.role import Role
 from raftly.node import command
 from raftly.node.machine import StateMachine
 from raftly.node.reads import FOLLOWER, LEASE, STRONG, Freshness, Mode, Proof, Read, Reads, bounded
 from raftly.testing.checks import SafetyViolation
-from raftly.testing.faultfs import Effect
-from raftly.testing.faultfs import Fault as DiskFault
 from raftly.testing.history import Operation
 from raftly.testing.models import Lock as LockModel
 from raftly.testing.models import Queue as QueueModel
@@ -23,7 +22,6 @@ from raftly.testing.sim import (
     ClientOptions,
     Fault,
     NotLinearizable,
-    NotLive,
     Recorder,
     Run,
     RunOptions,
@@ -33,6 +31,7 @@ from raftly.testing.sim import (
     run_of,
     scenario_of,
 )
+from raftly.testing.sim.watch import core_of
 from tests.support.nodes import Register
 from tests.unit.testing.sim.machine import workload
 
@@ -150,11 +149,66 @@ def test_states_that_part_are_found() -> None:
         Run(1, Uneven, lambda _: Call("add", None, None, Uneven.add), RunOptions(profile="calm", seconds=5.0)).go()
 
 
-def test_what_a_disk_lost_that_was_acknowledged_is_found() -> None:
-    run = Run(1, Register, workload, RunOptions(seconds=4.0), faults=[Fault(2.0, "crash", (1,), 0.1)])
-    run.cluster.hosts[1].disk.fs.add(DiskFault("sync", Effect.LOST, times=None))
-    with pytest.raises((SafetyViolation, NotLive)):
+@pytest.mark.parametrize("seed", range(1, 4))
+def test_a_disk_that_forgets_half_a_second_is_found(seed: int) -> None:
+    run = Run(seed, Register, workload, RunOptions(seconds=4.0), faults=[Fault(2.0, "crash", (1,), 0.2)])
+    kept: dict[str, bytes] = {}
+
+    def keep() -> None:
+        memory = run.cluster.hosts[1].disk._memory
+        kept.update((path, memory.content(path)) for path in memory.paths())
+
+    def give_back() -> None:
+        memory = run.cluster.hosts[1].disk._memory
+        assert set(memory.paths()) == set(kept)
+        for path, data in kept.items():
+            memory.put(path, data, memory.open(path).inode())
+
+    def when_it_works() -> None:
+        if not run.faults_from:
+            run.world.after(0.1, when_it_works)
+            return
+        for seconds, action in ((1.5, keep), (2.1, give_back)):
+            run.world.at(run.faults_from + seconds, action)
+
+    when_it_works()
+    with pytest.raises(SafetyViolation, match=r"node 1 .* comes back (with|in term)"):
         run.go()
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        (MsgVoteResp(2, 1, 99), "votes in 99, which is not on disk"),
+        (MsgAppResp(2, 1, 99, 3), "acknowledges in term 99"),
+    ],
+)
+def test_a_promise_of_what_is_not_on_disk_is_found(message: Message, said: str) -> None:
+    run = Run(1, Register, workload, RunOptions(profile="calm", seconds=2.0))
+    watch = run.watch
+    assert watch is not None
+    run.world.director.loop.call_later(1.0, lambda: watch.on_send(1, 2, message))
+    with pytest.raises(SafetyViolation, match=said):
+        run.go()
+
+
+def test_an_acknowledgement_beyond_the_log_on_disk_is_found() -> None:
+    run = Run(1, Register, workload, RunOptions(profile="calm", seconds=2.0))
+    watch = run.watch
+    assert watch is not None
+
+    def acknowledge() -> None:
+        term = core_of(run.cluster.nodes[1]).term
+        watch.on_send(1, 2, MsgAppResp(2, 1, term, 1 << 40))
+
+    run.world.director.loop.call_later(1.0, acknowledge)
+    with pytest.raises(SafetyViolation, match="its disk ends at"):
+        run.go()
+
+
+def test_a_disk_that_a_fault_damaged_need_not_remember() -> None:
+    faults = [Fault(1.0, "wipe", (1, 4), 0.5), Fault(1.5, "bit_rot", (2, 5), 0.5)]
+    assert Run(1, Register, workload, RunOptions(seconds=4.0), faults=faults).go().struck["wipe"] == 1
 
 
 def test_clients_that_are_told_what_never_was_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
