@@ -38,6 +38,7 @@ from raftly.testing.sim.watch import Watch
 T = TypeVar("T")
 
 _REQUEST_BYTES: Final = 200
+_DRAWS_MAX: Final = 1000
 REFUSALS: Final = (
     ProposalError,
     StorageError,
@@ -91,6 +92,18 @@ def call(method: Callable[..., Any], /, *args: Any) -> Call[Any]:  # noqa: ANN40
     return Call(method.__name__, None, args, method, args, is_query=not is_command(method), shape=frozen)
 
 
+async def outcome(work: Coroutine[Any, Any, object], call: Call[Any], cls: type[Any]) -> Hashable:
+    """What came of a call of a class; of an exception that it registered as a result, its `repr`."""
+    try:
+        result = call.shape(await work)
+    except Exception as error:
+        if type(error) not in getattr(cls, "errors", ()) or isinstance(error, ProposalError):
+            raise
+        return repr(error)
+    assert isinstance(result, Hashable), f"a history cannot hold {result!r}"
+    return result
+
+
 Workload: TypeAlias = Callable[[Random], Call[T]]
 
 
@@ -136,7 +149,8 @@ class Client(Generic[T]):
         self.written = 0  # of those, calls that are no queries
         self.stale = 0  # answers of reads that may be
         self.watch: Watch | None = None  # who judges what reads were given
-        self._errors = {error for error in getattr(cluster.cls, "errors", ()) if not issubclass(error, ProposalError)}
+        self._wanted: tuple[int, int] | None = None  # counts that are to rise: see `prove`
+        self._only_asks = False  # its workload has no commands
         self._cluster = cluster
         self._id = number  # changes after an unknown outcome: a client has one call at a time
         self._step = 1000
@@ -158,10 +172,34 @@ class Client(Generic[T]):
         """See `RemoteWay.find_again`."""
         self._remote.find_again()
 
+    def prove(self) -> None:
+        """From now on call nothing but commands, as long as the workload has any, until `is_proven`."""
+        self._wanted = (self.written, self._heard())
+
+    @property
+    def is_proven(self) -> bool:
+        """Was a command answered since `prove`? Of a workload without commands: anything."""
+        written, heard = self._wanted or (-1, -1)
+        return self.written > written or (self._only_asks and self._heard() > heard)
+
+    def _heard(self) -> int:
+        return self.answered + self.stale
+
+    def _draw(self) -> Call[T]:
+        call = self._workload(self._random)
+        if self._wanted is None or self._only_asks or self.is_proven:
+            return call
+        for _ in range(_DRAWS_MAX):
+            if not call.is_query:
+                return call
+            call = self._workload(self._random)
+        self._only_asks = True
+        return call
+
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(self._random.expovariate(1.0 / self._options.think_s_mean))
-            await self._one(self._workload(self._random))
+            await self._one(self._draw())
 
     async def _one(self, call: Call[T]) -> None:
         ids = self._cluster.ids
@@ -178,7 +216,7 @@ class Client(Generic[T]):
             if self.way is Way.DIRECT:
                 result = await self._ask(node, call, read)
             else:
-                result = await self._outcome(self._far(call, read), call)
+                result = await outcome(self._far(call, read), call, self._cluster.cls)
         except (*REFUSALS, NotRunning, NoSession) as error:
             if read.mode not in STALE:
                 invocation.refused()
@@ -196,17 +234,6 @@ class Client(Generic[T]):
             if read.mode not in STALE:
                 invocation.returned(result)
             note(self.host.name, "result", repr(result))
-
-    async def _outcome(self, work: Coroutine[Any, Any, object], call: Call[T]) -> Hashable:
-        """What came of a call; of an exception that the class registered as a result, its `repr`."""
-        try:
-            result = call.shape(await work)
-        except Exception as error:
-            if type(error) not in self._errors:
-                raise
-            return repr(error)
-        assert isinstance(result, Hashable), f"a history cannot hold {result!r}"
-        return result
 
     async def _far(self, call: Call[T], read: Read) -> object:
         """Through the real callers."""
@@ -245,7 +272,9 @@ class Client(Generic[T]):
                 node = cluster.nodes.get(id_)
                 if node is None:
                     raise NotRunning
-                result = await self._outcome(self._near(id_, node, call, read), call)
+                result = await outcome(self._near(id_, node, call, read), call, cluster.cls)
+            except AssertionError:
+                raise  # a check's own words do not travel: they might be lost
             except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets it
                 reply(lambda error=error: answer.set_exception(error))  # type: ignore[misc]
             else:

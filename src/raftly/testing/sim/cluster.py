@@ -29,7 +29,7 @@ from raftly.core.messages import Message
 from raftly.core.role import Role
 from raftly.errors import DiskFull, NotLeader, OutcomeUnknown, ProposalDropped, RaftlyError
 from raftly.node import NodeConfig, Replicated
-from raftly.node.errors import Busy, Removed
+from raftly.node.errors import Busy, NodeStopped, Removed
 from raftly.node.service import Service
 from raftly.storage.log_store import LogOptions
 from raftly.testing.sim.host import Host, HostDown
@@ -83,6 +83,8 @@ class SimCluster(Generic[T]):
         self.leaving: set[NodeId] = set()  # to be removed, perhaps done already
         self.nodes: dict[NodeId, Replicated[T]] = {}  # that run
         self.failures: list[tuple[NodeId, BaseException]] = []  # of nodes that ended by themselves, or could not start
+        self.on_failure: Callable[[NodeId, BaseException], None] | None = None
+        """Called with each of them, at its time."""
         self.cls: type[T] = factory if isinstance(factory, type) else type(factory())
         self.cluster_id = configure(1, (1,), 0).cluster_id
         self._factory = factory
@@ -183,12 +185,17 @@ class SimCluster(Generic[T]):
             transport.start = start_tapped  # type: ignore[method-assign]
 
     def _on_death(self, id_: NodeId) -> None:
-        self.nodes.pop(id_, None)
+        """Whoever killed it, it may have failed before."""
+        node = self.nodes.pop(id_, None)
+        if node is not None and not isinstance(node.failure, NodeStopped | Removed | None):
+            self._on_failure(id_, node.failure)
 
     def _on_failure(self, id_: NodeId, error: BaseException) -> None:
         self.world.note(self.hosts[id_].name, "failed", repr(error))
         self.failures.append((id_, error))
         self.world.rare[f"ended by {type(error).__name__}"] += 1
+        if self.on_failure is not None:
+            self.on_failure(id_, error)
 
     async def stop(self, id_: NodeId) -> None:
         """End a node in good order, and its process."""
@@ -208,15 +215,18 @@ class SimCluster(Generic[T]):
         """End processes whose nodes failed, start those that ended by themselves; the killed are the killer's."""
         while True:
             await asyncio.sleep(_SUPERVISE_S)
-            for id_, node in list(self.nodes.items()):
-                if id_ in self._stopping:
-                    continue
-                if isinstance(node.failure, Removed):
-                    self.retire(id_)
-                elif node.failure is not None:
-                    self._on_failure(id_, node.failure)
-                    self.kill(id_, power=False)
-                    self.world.after(_SUPERVISE_S, partial(self._boot_again, id_))
+            self.look_after()
+
+    def look_after(self) -> None:
+        """What the supervisor does every now and then."""
+        for id_, node in list(self.nodes.items()):
+            if id_ in self._stopping:
+                continue
+            if isinstance(node.failure, Removed):
+                self.retire(id_)
+            elif node.failure is not None:
+                self.kill(id_, power=False)
+                self.world.after(_SUPERVISE_S, partial(self._boot_again, id_))
 
     def _boot_again(self, id_: NodeId) -> None:
         if not self.hosts[id_].alive:

@@ -66,9 +66,13 @@ class RemoteWay(Generic[T]):
         return await remote.reading(read).ask_fresh(call.method, *call.args)
 
     def find_again(self) -> None:
-        """If every node that it ever heard of is gone for good, tell it where the others are, as its operator would."""
+        """If every node that it ever heard of is gone for good, tell it where the others are, as its operator would.
+
+        Gone is also who does not serve since its disk is damaged: it is about to be removed.
+        """
         cluster, remote = self._cluster, self._remote
-        there = {(cluster.hosts[id_].address, PORT) for id_ in cluster.ids}
+        damaged = cluster.damaged - cluster.nodes.keys()
+        there = {(cluster.hosts[id_].address, PORT) for id_ in cluster.ids if id_ not in damaged}
         if remote is not None and there.isdisjoint(remote.addresses):
             self._remote = self._session = None
             cluster.world.rare["callers that knew nobody any more"] += 1

@@ -14,25 +14,29 @@ from functools import partial
 from random import Random
 from typing import Any, Final, final
 
-from raftly.node.structures import Dict, Lease, Locks, Queue
+from raftly.node.structures import Dict, HeldBy, Lease, Locks, Queue
 from raftly.testing.models import Lock as LockModel
 from raftly.testing.models import Model
 from raftly.testing.models import Queue as QueueModel
 from raftly.testing.models import Register as RegisterModel
 from raftly.testing.sim.clients import Call, Workload
 from raftly.testing.sim.faults import Fault
-from raftly.testing.sim.run import Run, RunOptions
+from raftly.testing.sim.run import Ask, Last, NotLive, Run, RunOptions
 from raftly.testing.sim.trace import Trace
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """`begin` gives what clients call, new for each run, since it may remember what was answered."""
+    """`begin` gives what clients call, new for each run, since it may remember what was answered.
+
+    `last` makes the last calls of a run; None: some queries of the workload are made.
+    """
 
     factory: Callable[[], Any]
     begin: Callable[[], Workload[Any]]
     model: Callable[[], Model]
+    last: Last | None = None
 
 
 # --- registers ---
@@ -78,9 +82,19 @@ def _queue() -> Workload[Any]:
         if random.random() < 0.5:
             value = random.getrandbits(40)
             return Call("put", None, value, Queue.put, (value,))
-        return Call("take", None, None, Queue.take, shape=_taken)
+        return _TAKE
 
     return call
+
+
+_TAKE: Final[Call[Any]] = Call("take", None, None, Queue.take, shape=_taken)
+
+
+async def _take_all(ask: Ask) -> None:
+    """What was put and is lost behind the last value that a client took is not found here either."""
+    taken: set[Hashable] = set()
+    while (value := await ask(_TAKE)) is not None and value not in taken:
+        taken.add(value)
 
 
 # --- locks ---
@@ -107,10 +121,30 @@ def _locks() -> Workload[Any]:
     return call
 
 
+async def _lock_once(ask: Ask) -> None:
+    """Take the lock as whoever holds it, and let it go: after a clock was set, log time may stand still for long."""
+    owner = "the last"
+
+    def token(given: object) -> Hashable:
+        nonlocal owner
+        if isinstance(given, HeldBy):
+            owner = given.owner
+        return given.token if isinstance(given, Lease) else None
+
+    for _ in range(_LOCK_TRIES):  # calls that were on their way may still come
+        given = await ask(Call("acquire", None, None, Locks.acquire, ("it", owner, 5.0), shape=token))
+        if given is not None:
+            await ask(Call("release", None, given, Locks.release, ("it", given)))
+            return
+    raise NotLive(f"nobody calls any more, and the lock is not to be had in {_LOCK_TRIES} tries")
+
+
+_LOCK_TRIES: Final = 10
+
 SCENARIOS: Final[Mapping[str, Scenario]] = {
     "registers": Scenario(Dict, _registers, RegisterModel),
-    "queue": Scenario(Queue, _queue, QueueModel),
-    "locks": Scenario(Locks, _locks, partial(LockModel, expires=True)),
+    "queue": Scenario(Queue, _queue, QueueModel, _take_all),
+    "locks": Scenario(Locks, _locks, partial(LockModel, expires=True), _lock_once),
 }
 """By name."""
 
@@ -143,4 +177,13 @@ def run_of(
         random = Random(f"{seed}/shape")
         size = random.choice((3, 3, 3, 5))
         options = RunOptions(size=size, profile=profile, seconds=seconds, messages=random.random() < 0.3)
-    return Run(seed, chosen.factory, chosen.begin(), options, faults=faults, trace=trace, model=chosen.model())
+    return Run(
+        seed,
+        chosen.factory,
+        chosen.begin(),
+        options,
+        faults=faults,
+        trace=trace,
+        model=chosen.model(),
+        last=chosen.last,
+    )

@@ -9,6 +9,7 @@ import pytest
 from raftly.node.errors import NoNodeReached
 from raftly.testing.sim import SimCluster, World
 from raftly.testing.sim.clients import Call
+from raftly.testing.sim.cluster import PORT
 from raftly.testing.sim.remotes import RemoteWay
 from tests.support.nodes import Register
 
@@ -42,6 +43,19 @@ def test_a_caller_whose_nodes_are_all_gone_is_told_where_the_others_are() -> Non
         way.find_again()
         assert world.rare["callers that knew nobody any more"] == 1
         await host.run(way.perform(write(11)))
+        for old, new in ((4, 7), (5, 8)):
+            await cluster.add(new)
+            await cluster.remove(old)
+        assert way._remote is not None
+        way._remote._shared.route._addresses = [(cluster.hosts[6].address, PORT)]
+        way.find_again()
+        assert world.rare["callers that knew nobody any more"] == 1
+        cluster.damaged.add(6)
+        way.find_again()
+        assert world.rare["callers that knew nobody any more"] == 1, "it serves, so far"
+        cluster.kill(6)
+        way.find_again()
+        assert world.rare["callers that knew nobody any more"] == 2
 
     world.run(script(), within=120)
     world.close()

@@ -31,6 +31,7 @@ from raftly.testing.sim import (
     plan,
     to_line,
 )
+from raftly.testing.sim.run import NodeFailed
 from tests.support.nodes import Register, Taken
 from tests.unit.testing.sim.machine import workload
 
@@ -183,7 +184,7 @@ def test_disks_that_lie_about_their_syncs_are_found_out() -> None:
     run = Run(1, Register, workload, RunOptions(seconds=4.0), faults=faults)
     for host in run.cluster.hosts.values():
         host.disk.fs.add(DiskFault("sync", Effect.LOST, times=None))
-    with pytest.raises((NotLive, SafetyViolation)):
+    with pytest.raises((NodeFailed, NotLive, SafetyViolation)):
         run.go()
     assert any(isinstance(error, Corruption) for _, error in run.cluster.failures)
 
