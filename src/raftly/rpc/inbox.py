@@ -48,6 +48,8 @@ class Inbox:
         """Add bytes of the stream. Raises RpcError for a message that is wrong, too large, or one too many."""
         self._stream.held += len(data)
         self._reader.feed(data)
+        if not self._unfinished and self._reader.ready:
+            return
         self._settle()
         h2 = self._h2
         mine = self._unfinished
@@ -56,16 +58,19 @@ class Inbox:
 
     def take(self) -> bytes:
         """The next message; only when `ready`. Raises RpcError for one that does not decompress."""
+        stream = self._stream
         before = self._reader.buffered_bytes
         try:
             return self._reader.take()
         finally:
-            taken = before - self._reader.buffered_bytes
-            back = min(taken, self._stream.held)
-            self._stream.held -= back
+            left = self._reader.buffered_bytes
+            taken = before - left
+            back = min(taken, stream.held)
+            stream.held -= back
             self._h2.release(None, taken)
-            self._h2.grow(self._stream, back)
-            self._settle()
+            self._h2.grow(stream, back)
+            if left:
+                self._settle()
 
     def discard(self) -> None:
         """Nobody reads on: what is left no longer counts as unread. The inbox is not used after this."""

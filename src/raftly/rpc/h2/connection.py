@@ -311,7 +311,8 @@ class Connection(Windows):
 
     def _end_remote(self, stream: Stream) -> None:
         stream.remote_closed = True
-        self.step_aside(stream)
+        if self._ahead is not None:
+            self.step_aside(stream)
         if stream.local_closed:
             del self.streams[stream.id]
 
@@ -352,7 +353,7 @@ class Connection(Windows):
                 raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, "DATA does not add up to content-length")
         if end_stream:
             stream.remote_closed = True
-            if stream is self._ahead:
+            if self._ahead is not None:
                 self.step_aside(stream)
             if stream.local_closed:
                 del self.streams[stream_id]
