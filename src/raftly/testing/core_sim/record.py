@@ -34,6 +34,11 @@ class CoreRecorder:
         for id_, node in nodes.items():
             self._tape.state(now / 1e6, id_, node.raft if node.alive else None, node.applied if node.alive else 0)
 
+    def failed(self, now: int, nodes: Mapping[NodeId, Node], error: Exception) -> None:
+        """The run ends here, in the middle of an event."""
+        self.looked(now, nodes)
+        self.noted(now, "cluster", f"failed {type(error).__name__}: {error}")
+
     def sent(self, now: int, sender: NodeId, message: Message, arrival: int | None) -> None:
         """A copy of a message is on its way; None: it is lost."""
         until = None if arrival is None else arrival / 1e6

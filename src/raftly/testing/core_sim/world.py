@@ -101,6 +101,10 @@ class World:
                 action(argument)
                 if recorder is not None:
                     recorder.looked(self.now, self.nodes)
+        except Exception as error:
+            if recorder is not None:
+                recorder.failed(self.now, self.nodes, error)
+            raise
         finally:
             self.events, self.digest = events, digest
         self.now = when

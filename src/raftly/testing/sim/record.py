@@ -39,7 +39,7 @@ class Recorder:
         self._listener = run.world.trace.sink  # who heard the lines before, and still does
         run.cluster.on_send.append(self._on_send)
         run.cluster.on_receive.append(self._on_receive)
-        run.world.after_turn.append(self._after_turn)
+        run.world.after_turn.insert(0, self._after_turn)  # before the checks, which raise
         run.world.trace.sink = self._on_line
 
     def events(self) -> list[TraceEvent]:
@@ -87,6 +87,8 @@ class Recorder:
     def _on_line(self, line: str) -> None:
         if self._listener is not None:
             self._listener(line)
+        if self._world.is_closed:
+            return  # that all hosts are switched off then is no part of the run
         _, host, kind, *detail = line.rstrip("\n").split(" ", 3)
         if kind in _NOTES:
             self._tape.note(self._world.now, host, " ".join([kind, *detail]))

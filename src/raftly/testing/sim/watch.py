@@ -167,8 +167,14 @@ class Watch:
         if known != digest:
             raise SafetyViolation(f"nodes {other} and {id_} have applied {applied} entries and differ")
 
-    def on_send(self, id_: NodeId, to: NodeId, message: Message) -> None:
+    def on_send(self, id_: NodeId, _: NodeId, message: Message) -> None:
         """A node sends: what it promises so must be on its disk, and there when it comes back from a crash."""
+        try:
+            self._on_send(id_, message)
+        except SafetyViolation as error:  # who sends might take it for an error of its own
+            self._world.errors.append(error)
+
+    def _on_send(self, id_: NodeId, message: Message) -> None:
         kind = type(message)
         if kind is MsgTimeoutNow:
             self._world.rare["leaders that hand over"] += 1

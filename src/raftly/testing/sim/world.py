@@ -76,6 +76,7 @@ class World:
         self.events = 0
         self.rare: Counter[str] = Counter()
         """What seldom happens, and is worth knowing that it did: by what."""
+        self.is_closed = False
         self.errors: list[AssertionError] = []  # what callbacks of hosts let fall
         self.after_turn: list[Callable[[Host], None]] = []
         """Called after every turn of every host: checks, which raise."""
@@ -141,7 +142,11 @@ class World:
             SimulationError: a callback of some host raised what nobody caught.
         """
         with logs_into(self):
-            return self._run(main, within, events_max)
+            try:
+                return self._run(main, within, events_max)
+            except Exception as error:
+                self.trace.tell(self.now, "cluster", "failed", f"{type(error).__name__}: {error}")
+                raise
 
     def _run(self, main: Coroutine[Any, Any, T], within: float, events_max: int) -> T:
         task = self.director.spawn(main)
@@ -207,6 +212,7 @@ class World:
 
     def close(self) -> None:
         """Let everything go: hosts, their tasks, what was to happen."""
+        self.is_closed = True
         for host in self.hosts.values():
             host.kill(power=True)
         self._heap.clear()
