@@ -587,6 +587,34 @@ def test_reading_late_holds_the_server_back() -> None:
     run(body)
 
 
+def test_leaving_a_call_with_answers_unread_makes_room_for_others() -> None:
+    async def body() -> None:
+        async def answer(requests: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+            async for _ in requests:
+                yield bytes(150_000)
+
+        async def large(_request: bytes) -> bytes:
+            return bytes(300_000)
+
+        server = Server([Service("t.T", [bind(BIDI, answer), bind(CALL, large)])])
+        port = await server.start()
+        limits = Limits(unread_bytes_max=65_535, connection_window_bytes=65_535)
+        async with Channel("127.0.0.1", port, limits=limits) as channel, await channel.open(BIDI) as call:
+            await call.send(b"go")
+            call.done_sending()
+            await asyncio.sleep(0.05)
+            assert call._ended, "all of it is here, and not read"
+            waits = asyncio.create_task(channel.unary(CALL, b"x"))
+            await asyncio.sleep(0.05)
+            assert not waits.done()
+            await call.__aexit__(None, None, None)
+            async with asyncio.timeout(1.0):
+                assert len(await waits) == 300_000
+        await server.stop(1.0)
+
+    run(body)
+
+
 def test_keepalive_finds_a_server_that_is_gone_without_a_word() -> None:
     async def body() -> None:
         async with scripted(lambda *_: None) as port:

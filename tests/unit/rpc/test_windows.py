@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -16,7 +17,7 @@ from raftly.rpc.h2.stream import Stream
 from raftly.rpc.inbox import Inbox
 from raftly.rpc.limits import MIB, Limits
 from tests.unit.rpc.memory import ECHO, Talk
-from tests.unit.rpc.wire import RESPONSE, Clock
+from tests.unit.rpc.wire import RESPONSE, TRAILERS, Clock
 
 HEAD = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/a.B/C")]
 SMALL = Limits(
@@ -144,6 +145,47 @@ def test_a_message_that_ends_early_lets_the_next_one_go_on() -> None:
         assert len(done) == (1 if end != "discarded" else len(done)) >= 1, end
 
 
+def test_an_answer_that_ends_early_with_trailers_lets_the_next_one_go_on() -> None:
+    two = Two(SMALL)
+    for _ in range(6):
+        two.client.send_data(two.open(), b"", end_stream=True)
+    two.pump()
+    answers = list(two.server.streams.values())
+    for stream in answers:
+        two.server.send_headers(stream, RESPONSE)
+        two.server.send_data(stream, frame_message(bytes(300_000))[:-1])
+    two.pump()
+    [ahead] = [stream for stream in answers if not stream.backlog_bytes]
+    two.server.send_headers(ahead, TRAILERS, end_stream=True)
+    two.pump()
+    assert sum(not stream.backlog_bytes for stream in answers) == 2
+
+
+def test_room_that_comes_back_is_for_everyone_who_waits() -> None:
+    two = Two(replace(SMALL, unread_bytes_max=400_000))
+    streams = begun(two, 5, size=200_000)
+    waiting = [stream for stream in streams if stream.backlog_bytes]
+    assert len(waiting) == 4
+    for stream in waiting[:3]:
+        two.inboxes.pop(stream.id).discard()
+        two.server.reset(two.server.streams[stream.id], ErrorCode.CANCEL)
+    two.pump()
+    assert not waiting[3].backlog_bytes
+
+
+def test_a_client_takes_as_many_answers_as_it_has_asked_for() -> None:
+    two = Two(SMALL)
+    for _ in range(40):
+        two.client.send_data(two.open(), b"", end_stream=True)
+    two.pump()
+    for stream in list(two.server.streams.values()):
+        two.server.send_headers(stream, RESPONSE)
+        two.server.send_data(stream, frame_message(bytes(100_000)), end_stream=True)
+    two.pump()
+    assert list(two.sizes.values()) == [100_000] * 40
+    assert two.unread_most > SMALL.unfinished_bytes_max, "a server would have given some up"
+
+
 def test_who_is_ahead_and_sends_nothing_lets_the_next_one() -> None:
     two = Two(SMALL)
     streams = begun(two, 6)
@@ -208,6 +250,22 @@ def test_messages_begun_and_never_ended_are_bounded_and_given_up_with_a_sentence
     assert two.unread_most <= bound
     assert {error.status for error in two.refused} == {StatusCode.RESOURCE_EXHAUSTED}
     assert "too many unfinished messages" in two.refused[0].message
+
+
+def test_the_watch_of_a_connection_nudges_it() -> None:
+    async def body() -> None:
+        talk = Talk([ECHO], SMALL)
+        for _ in range(6):
+            talk.client.send_data(talk.open("Echo", end=False), frame_message(bytes(300_000))[:-1])
+        await talk.turns(40)
+        before = talk.client.backlog_bytes
+        assert before
+        talk.connection.check(talk.loop.time())
+        await talk.turns()
+        assert talk.client.backlog_bytes == before - 5 * 2048
+        await talk.finish()
+
+    asyncio.run(body())
 
 
 def test_others_are_served_beside_messages_that_never_end() -> None:
