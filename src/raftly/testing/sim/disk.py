@@ -30,7 +30,7 @@ class Disk:
     left (`MemFs`). Rules in `fs.faults` stay in force over both.
     """
 
-    __slots__ = ("_host", "_memory", "_random", "_source", "fs", "fuse", "slow", "stalled_until")
+    __slots__ = ("_host", "_memory", "_random", "_source", "burnt", "fs", "fuse", "slow", "stalled_until")
 
     def __init__(self, host: Host) -> None:
         self.slow = 1.0
@@ -39,6 +39,8 @@ class Disk:
         """No sync ends before this time of the world's."""
         self.fuse = 0
         """The host loses power before this many-th change of its disk from now; 0: it does not."""
+        self.burnt = 0
+        """How often it did."""
         self._host = host
         self._random = host.world.stream(f"disk/{host.name}")
         self._source = host.world.source(f"crash/{host.name}")
@@ -117,6 +119,7 @@ class Disk:
             self.fuse -= 1
             if not self.fuse:
                 host.world.rare["power lost in a write"] += 1
+                self.burnt += 1
                 host.kill(power=True)
                 raise Killed
 

@@ -3,15 +3,16 @@
     faults = plan(random, ids=(1, 2, 3), profile="storm", seconds=20.0)
     await inject(cluster, faults)          all of them, each undone after its time; returns when all is well again
 
-A fault undoes itself (all but those that replace a node) and passes over nodes that are not there, so any part of a
-list is a list too: that is what a shrinker needs. `to_line` and `from_line` are its form in files.
+A fault undoes itself (all but those that replace a node) and passes over nodes that are not there; where a node is to
+come and has not, it strikes the one that is to go (`Successors`). So any part of a list is a list too: that is what a
+shrinker needs. `to_line` and `from_line` are its form in files.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Final, final
 
@@ -73,6 +74,8 @@ KINDS: Final[Mapping[str, str]] = {
 
 NEWCOMERS: Final = frozenset({"grow", "replace", "wipe", "bit_rot", "bad_write"})
 """Kinds whose last node is one that is not there before."""
+
+_REPLACE: Final = NEWCOMERS - {"grow"}
 
 Profile = Mapping[str, float]
 
@@ -168,6 +171,33 @@ def plan(random: Random, ids: Sequence[NodeId], profile: str, seconds: float) ->
         faults.append(fault)
         at += random.expovariate(1.0 / tempo.gap_s_mean)
     return faults
+
+
+@final
+class Successors:
+    """Who is where a plan has a node: a fault that was to replace somebody may pass, or take its time."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self._old_of = {fault.nodes[1]: fault.nodes[0] for fault in faults if fault.kind in _REPLACE}
+
+    def resolve(self, fault: Fault, known: Container[NodeId], here: Container[NodeId]) -> Fault | None:
+        """The fault with nodes that are here. None: it strikes nobody. `known` have been here, and may have left."""
+        if fault.kind == "grow":
+            return fault
+        nodes = tuple(self._standing_for(id_, known) for id_ in fault.nodes)
+        if fault.kind in _REPLACE:
+            return replace(fault, nodes=(nodes[0], fault.nodes[1]))
+        if fault.kind == "split":
+            nodes = tuple(id_ for id_ in nodes if id_ in here)
+            return replace(fault, nodes=nodes) if nodes else None
+        return replace(fault, nodes=nodes) if all(id_ in here for id_ in nodes) else None
+
+    def _standing_for(self, id_: NodeId, known: Container[NodeId]) -> NodeId:
+        """Whom it was to replace, as long as it has not come itself."""
+        for _ in self._old_of:
+            if id_ not in known:
+                id_ = self._old_of.get(id_, id_)
+        return id_
 
 
 def _span(random: Random, tempo: Tempo) -> float:

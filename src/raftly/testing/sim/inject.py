@@ -6,33 +6,61 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, final
 
+from raftly.base.types import NodeId
 from raftly.errors import OutcomeUnknown
 from raftly.testing.faultfs import Effect
 from raftly.testing.faultfs import Fault as DiskFault
 from raftly.testing.sim.cluster import SimCluster
-from raftly.testing.sim.faults import KINDS, NEWCOMERS, Fault
+from raftly.testing.sim.faults import KINDS, Fault, Successors
 from raftly.testing.sim.host import Host, HostDown
 from raftly.testing.sim.net import LinkOptions, edges_between
 
 Cluster: TypeAlias = SimCluster[Any]
 
 
-async def inject(cluster: Cluster, faults: Sequence[Fault], seconds: float = 0.0) -> Counter[str]:
-    """Let each fault happen at its time, counted from now; how many of each kind did. All are undone at the end.
+@final
+class Injection:
+    """One list of faults on its way, and what of it really struck."""
 
-    It takes at least so many seconds. Runs on the director's host. Nodes that are down then are started.
+    def __init__(self, cluster: Cluster, struck: Counter[str]) -> None:
+        self.cluster = cluster
+        self.replacing: set[NodeId] = set()
+        """Nodes whose successors are on their way in, or have come."""
+        self.lit: dict[NodeId, Fault] = {}
+        """Who lit the fuse of a disk last."""
+        self._struck = struck
+
+    def hit(self, fault: Fault, is_so: bool = True) -> None:
+        """It does something, if so: then it counts."""
+        if is_so:
+            self._struck[fault.kind] += 1
+
+    def host(self, fault: Fault) -> Host:
+        """Of its first node."""
+        return self.cluster.hosts[fault.nodes[0]]
+
+
+async def inject(
+    cluster: Cluster, faults: Sequence[Fault], seconds: float = 0.0, struck: Counter[str] | None = None
+) -> Counter[str]:
+    """Let each fault happen at its time, counted from now, and undo all at the end; how many of each kind struck.
+
+    They are counted in `struck` as soon as they do something. It takes at least so many seconds. Runs on the director's
+    host. Nodes that are down then are started.
     """
     begun = cluster.world.now
-    struck: Counter[str] = Counter()
+    struck = Counter() if struck is None else struck
+    injection = Injection(cluster, struck)
+    successors = Successors(faults)
 
     async def one(fault: Fault) -> None:
         await asyncio.sleep(begun + fault.at - cluster.world.now)
-        cluster.world.note("fault", fault.kind, str(fault))
-        struck[fault.kind] += 1
-        if fault.kind in NEWCOMERS or all(id_ in cluster.hosts for id_ in fault.nodes):
-            await _ACTIONS[fault.kind](cluster, fault)
+        here = successors.resolve(fault, cluster.hosts, cluster.ids)
+        cluster.world.note("fault", fault.kind, str(here or fault))
+        if here is not None:
+            await _ACTIONS[here.kind](injection, here)
 
     tasks = [asyncio.create_task(one(fault)) for fault in sorted(faults, key=lambda fault: fault.at)]
     try:
@@ -71,99 +99,93 @@ def heal(cluster: Cluster) -> None:
             cluster.boot(id_)
 
 
+async def _hold(fault: Fault, undo: Callable[[], None]) -> None:
+    """Until the time of a fault is over."""
+    try:
+        await asyncio.sleep(fault.seconds)
+    finally:
+        undo()
+
+
 # --- processes and machines ---
 
 
-async def _crash(cluster: Cluster, fault: Fault) -> None:
-    await _down(cluster, fault, power=True)
+async def _crash(by: Injection, fault: Fault) -> None:
+    by.hit(fault, by.host(fault).up)
+    await _down(by, fault, power=True)
 
 
-async def _exit(cluster: Cluster, fault: Fault) -> None:
-    await _down(cluster, fault, power=False)
+async def _exit(by: Injection, fault: Fault) -> None:
+    by.hit(fault, by.host(fault).alive)
+    await _down(by, fault, power=False)
 
 
-async def _down(cluster: Cluster, fault: Fault, *, power: bool) -> None:
+async def _down(by: Injection, fault: Fault, *, power: bool) -> None:
     id_ = fault.nodes[0]
-    cluster.kill(id_, power=power)
+    by.cluster.kill(id_, power=power)
     await asyncio.sleep(fault.seconds)
-    _boot(cluster, id_)
+    _boot(by.cluster, id_)
 
 
-def _boot(cluster: Cluster, id_: int) -> None:
+def _boot(cluster: Cluster, id_: NodeId) -> None:
     if not cluster.hosts[id_].alive:
         cluster.boot(id_)
 
 
-async def _crash_at_write(cluster: Cluster, fault: Fault) -> None:
-    id_ = fault.nodes[0]
-    host = cluster.hosts[id_]
-    runs = host.alive
-    if not runs:
+async def _crash_at_write(by: Injection, fault: Fault) -> None:
+    id_, host = fault.nodes[0], by.host(fault)
+    if not host.alive:
         return  # the fuse would burn after its next start, and nobody would start it again
-    host.disk.fuse = int(fault.amount)
-    while host.alive:
-        if host.disk.fuse == 0:
-            return  # it had died of something else, and somebody has started it again
+    disk = host.disk
+    disk.fuse, burnt = int(fault.amount), disk.burnt
+    by.lit[id_] = fault
+    while host.alive and disk.fuse:  # noqa: ASYNC110 - disks know of no events of the director's
         await asyncio.sleep(0.01)
-    await asyncio.sleep(fault.seconds)
-    _boot(cluster, id_)
-
-
-async def _crash_all(cluster: Cluster, fault: Fault) -> None:
-    for id_ in cluster.ids:
-        cluster.kill(id_)
-    await asyncio.sleep(fault.seconds)
-    for id_ in cluster.ids:
-        _boot(cluster, id_)
-
-
-async def _pause(cluster: Cluster, fault: Fault) -> None:
-    cluster.hosts[fault.nodes[0]].pause(fault.seconds)
-    await asyncio.sleep(fault.seconds)
-
-
-async def _transfer(cluster: Cluster, fault: Fault) -> None:
-    await cluster.transfer(fault.nodes[0])
-
-
-async def _snapshot(cluster: Cluster, fault: Fault) -> None:
-    await cluster.snapshot(fault.nodes[0])
-
-
-async def _grow(cluster: Cluster, fault: Fault) -> None:
-    new = fault.nodes[0]
-    if new not in cluster.hosts:
-        with suppress(OutcomeUnknown):
-            await cluster.add(new, _CHANGE_S)
+    by.hit(fault, disk.burnt > burnt and by.lit[id_] is fault)
+    if not by.host(fault).alive:  # else somebody has started it again
         await asyncio.sleep(fault.seconds)
-        await _let_go(cluster, new)
+        _boot(by.cluster, id_)
 
 
-async def _replace(cluster: Cluster, fault: Fault) -> None:
-    old, new = fault.nodes
-    if new not in cluster.hosts and old in cluster.ids:
-        try:
-            await cluster.add(new, _CHANGE_S)
-        except OutcomeUnknown:
-            return  # it stays as well
-        await _let_go(cluster, old)
-
-
-async def _let_go(cluster: Cluster, id_: int) -> None:
-    cluster.leaving.add(id_)
-    with suppress(OutcomeUnknown):
-        await cluster.remove(id_, _CHANGE_S)
-
-
-async def _stop(cluster: Cluster, fault: Fault) -> None:
-    id_ = fault.nodes[0]
-    await _end(cluster, id_)
+async def _crash_all(by: Injection, fault: Fault) -> None:
+    by.hit(fault, any(by.cluster.hosts[id_].up for id_ in by.cluster.ids))
+    for id_ in by.cluster.ids:
+        by.cluster.kill(id_)
     await asyncio.sleep(fault.seconds)
-    _boot(cluster, id_)
+    for id_ in by.cluster.ids:
+        _boot(by.cluster, id_)
 
 
-async def _rolling(cluster: Cluster, fault: Fault) -> None:
+async def _pause(by: Injection, fault: Fault) -> None:
+    by.hit(fault, by.host(fault).alive)
+    by.host(fault).pause(fault.seconds)
+    await asyncio.sleep(fault.seconds)
+
+
+async def _transfer(by: Injection, fault: Fault) -> None:
+    if by.cluster.leader() not in {None, fault.nodes[0]}:
+        by.hit(fault)
+        await by.cluster.transfer(fault.nodes[0])
+
+
+async def _snapshot(by: Injection, fault: Fault) -> None:
+    if fault.nodes[0] in by.cluster.nodes:
+        by.hit(fault)
+        await by.cluster.snapshot(fault.nodes[0])
+
+
+async def _stop(by: Injection, fault: Fault) -> None:
+    id_ = fault.nodes[0]
+    by.hit(fault, id_ in by.cluster.nodes)
+    await _end(by.cluster, id_)
+    await asyncio.sleep(fault.seconds)
+    _boot(by.cluster, id_)
+
+
+async def _rolling(by: Injection, fault: Fault) -> None:
     """As an upgrade does it: the next one when the last one serves again, or does not for long."""
+    cluster = by.cluster
+    by.hit(fault, bool(cluster.nodes))
     for id_ in cluster.ids:
         await _end(cluster, id_)
         await asyncio.sleep(fault.seconds / 10)
@@ -173,7 +195,7 @@ async def _rolling(cluster: Cluster, fault: Fault) -> None:
             await asyncio.sleep(0.05)
 
 
-async def _end(cluster: Cluster, id_: int) -> None:
+async def _end(cluster: Cluster, id_: NodeId) -> None:
     """SIGTERM; SIGKILL to who has not ended after some time."""
     if id_ in cluster.nodes:
         with suppress(HostDown, TimeoutError):
@@ -181,71 +203,120 @@ async def _end(cluster: Cluster, id_: int) -> None:
                 await cluster.stop(id_)
 
 
+# --- nodes that come and go ---
+
+
+async def _grow(by: Injection, fault: Fault) -> None:
+    cluster, new = by.cluster, fault.nodes[0]
+    if new not in cluster.hosts:
+        by.hit(fault)
+        with suppress(OutcomeUnknown):
+            await cluster.add(new, _CHANGE_S)
+        await asyncio.sleep(fault.seconds)
+        await _let_go(cluster, new)
+
+
+async def _replace(by: Injection, fault: Fault) -> None:
+    if _may_replace(by, fault):
+        by.replacing.add(fault.nodes[0])
+        by.hit(fault)
+        await _swap(by.cluster, fault)
+
+
+def _may_replace(by: Injection, fault: Fault) -> bool:
+    """Is there still somebody to be replaced, by nobody else?"""
+    old, new = fault.nodes
+    going = by.replacing | by.cluster.leaving
+    return new not in by.cluster.hosts and old in by.cluster.ids and old not in going
+
+
+async def _swap(cluster: Cluster, fault: Fault) -> None:
+    old, new = fault.nodes
+    if old in cluster.ids:
+        try:
+            await cluster.add(new, _CHANGE_S)
+        except OutcomeUnknown:
+            return  # it stays as well
+        await _let_go(cluster, old)
+
+
+async def _let_go(cluster: Cluster, id_: NodeId) -> None:
+    cluster.leaving.add(id_)
+    with suppress(OutcomeUnknown):
+        await cluster.remove(id_, _CHANGE_S)
+
+
 # --- damage: nodes that are replaced ---
 
 
-async def _wipe(cluster: Cluster, fault: Fault) -> None:
-    if _may_damage(cluster, fault):
-        old = fault.nodes[0]
-        cluster.kill(old)
-        cluster.hosts[old].disk.wipe()
-        await _start_damaged(cluster, fault)
+async def _wipe(by: Injection, fault: Fault) -> None:
+    if _may_damage(by, fault):
+        by.hit(fault)
+        by.cluster.kill(fault.nodes[0])
+        by.host(fault).disk.wipe()
+        await _start_damaged(by, fault)
 
 
-async def _bit_rot(cluster: Cluster, fault: Fault) -> None:
-    if _may_damage(cluster, fault):
-        old = fault.nodes[0]
-        cluster.kill(old)
-        path = cluster.hosts[old].disk.flip_bit()
-        cluster.world.note(cluster.hosts[old].name, "rot", path)
-        await _start_damaged(cluster, fault)
+async def _bit_rot(by: Injection, fault: Fault) -> None:
+    if _may_damage(by, fault):
+        host = by.host(fault)
+        by.cluster.kill(fault.nodes[0])
+        path = host.disk.flip_bit()
+        by.hit(fault, bool(path))
+        by.cluster.world.note(host.name, "rot", path)
+        await _start_damaged(by, fault)
 
 
-async def _bad_write(cluster: Cluster, fault: Fault) -> None:
-    if _may_damage(cluster, fault):
-        old = fault.nodes[0]
+async def _bad_write(by: Injection, fault: Fault) -> None:
+    if _may_damage(by, fault):
+        disk = by.host(fault).disk
         # Not one that lands elsewhere: if it is the last, nobody can tell it from one that never came.
-        rule = cluster.hosts[old].disk.fs.add(DiskFault("write", Effect.FLIP_BIT, path="wal/", after=int(fault.amount)))
+        rule = disk.fs.add(DiskFault("write", Effect.FLIP_BIT, path="wal/", after=int(fault.amount)))
         await asyncio.sleep(fault.seconds)
-        cluster.kill(old)
-        faults = cluster.hosts[old].disk.fs.faults
-        if rule in faults:
-            faults.remove(rule)
-        await _start_damaged(cluster, fault)
+        by.hit(fault, rule.struck > 0)
+        by.cluster.kill(fault.nodes[0])
+        if rule in disk.fs.faults:
+            disk.fs.faults.remove(rule)
+        await _start_damaged(by, fault)
 
 
-def _may_damage(cluster: Cluster, fault: Fault) -> bool:
+def _may_damage(by: Injection, fault: Fault) -> bool:
     """May this node's disk be damaged, so that most disks are sound? If so it is to be replaced from now on."""
-    old, new = fault.nodes
+    cluster, old = by.cluster, fault.nodes[0]
     damaged = cluster.damaged - cluster.retired
-    if new in cluster.hosts or old not in cluster.ids or old in cluster.leaving:
+    if not _may_replace(by, fault) or 2 * (len(damaged) + 1) >= len(cluster.founders):
         return False
-    if 2 * (len(damaged) + 1) >= len(cluster.founders):
-        return False
+    by.replacing.add(old)
     cluster.damaged.add(old)
     return True
 
 
-async def _start_damaged(cluster: Cluster, fault: Fault) -> None:
+async def _start_damaged(by: Injection, fault: Fault) -> None:
     """What a node makes of a damaged disk, before its operator replaces it."""
     old = fault.nodes[0]
-    _boot(cluster, old)
+    _boot(by.cluster, old)
     await asyncio.sleep(fault.seconds)
-    cluster.leaving.add(old)
-    await _replace(cluster, fault)
+    by.cluster.leaving.add(old)
+    await _swap(by.cluster, fault)
 
 
 # --- the network ---
 
 
-def _others(cluster: Cluster, host: Host) -> list[Host]:
+def _others(by: Injection, host: Host) -> list[Host]:
     """Every host but this one and the director's: clients are cut off too."""
-    world = cluster.world
+    world = by.cluster.world
     return [other for other in world.hosts.values() if other is not host and other is not world.director]
 
 
-async def _cut(cluster: Cluster, edges: list[tuple[Host, Host]], seconds: float) -> None:
-    net = cluster.world.net
+async def _cut(by: Injection, fault: Fault, edges: list[tuple[Host, Host]]) -> None:
+    if edges:
+        by.hit(fault)
+        await _cut_for(by, edges, fault.seconds)
+
+
+async def _cut_for(by: Injection, edges: list[tuple[Host, Host]], seconds: float) -> None:
+    net = by.cluster.world.net
     net.cut_edges(edges)
     try:
         await asyncio.sleep(seconds)
@@ -253,58 +324,65 @@ async def _cut(cluster: Cluster, edges: list[tuple[Host, Host]], seconds: float)
         net.mend_edges(edges)
 
 
-async def _isolate(cluster: Cluster, fault: Fault) -> None:
-    host = cluster.hosts[fault.nodes[0]]
-    await _cut(cluster, edges_between([[host], _others(cluster, host)]), fault.seconds)
+async def _isolate(by: Injection, fault: Fault) -> None:
+    host = by.host(fault)
+    await _cut(by, fault, edges_between([[host], _others(by, host)]))
 
 
-async def _deaf(cluster: Cluster, fault: Fault) -> None:
-    host = cluster.hosts[fault.nodes[0]]
-    await _cut(cluster, [(other, host) for other in _others(cluster, host)], fault.seconds)
+async def _deaf(by: Injection, fault: Fault) -> None:
+    host = by.host(fault)
+    await _cut(by, fault, [(other, host) for other in _others(by, host)])
 
 
-async def _mute(cluster: Cluster, fault: Fault) -> None:
-    host = cluster.hosts[fault.nodes[0]]
-    await _cut(cluster, [(host, other) for other in _others(cluster, host)], fault.seconds)
+async def _mute(by: Injection, fault: Fault) -> None:
+    host = by.host(fault)
+    await _cut(by, fault, [(host, other) for other in _others(by, host)])
 
 
-async def _split(cluster: Cluster, fault: Fault) -> None:
+async def _split(by: Injection, fault: Fault) -> None:
     """Clients reach both sides: that is what shows a leader that is none any more."""
+    cluster = by.cluster
     inside = [cluster.hosts[id_] for id_ in fault.nodes]
-    outside = [host for id_, host in cluster.hosts.items() if id_ not in fault.nodes]
-    await _cut(cluster, edges_between([inside, outside]), fault.seconds)
+    outside = [host for id_, host in cluster.hosts.items() if id_ not in fault.nodes and id_ not in cluster.retired]
+    await _cut(by, fault, edges_between([inside, outside]))
 
 
-async def _bridge(cluster: Cluster, fault: Fault) -> None:
-    rest = [host for id_, host in cluster.hosts.items() if id_ != fault.nodes[0]]
+async def _bridge(by: Injection, fault: Fault) -> None:
+    rest = [by.cluster.hosts[id_] for id_ in by.cluster.ids if id_ != fault.nodes[0]]
     half = len(rest) // 2
-    await _cut(cluster, edges_between([rest[:half], rest[half:]]), fault.seconds)
+    await _cut(by, fault, edges_between([rest[:half], rest[half:]]))
 
 
-async def _cut_one(cluster: Cluster, fault: Fault) -> None:
-    if len(fault.nodes) > 1:
-        a, b = (cluster.hosts[id_] for id_ in fault.nodes)
-        await _cut(cluster, [(a, b)], fault.seconds)
+def _both(by: Injection, fault: Fault) -> list[Host]:
+    """The two hosts of a link, if there are two."""
+    hosts = [by.cluster.hosts[id_] for id_ in fault.nodes]
+    return hosts if len(set(fault.nodes)) == 2 else []
 
 
-async def _flap(cluster: Cluster, fault: Fault) -> None:
-    if len(fault.nodes) > 1:
-        a, b = (cluster.hosts[id_] for id_ in fault.nodes)
-        until = cluster.world.now + fault.seconds
-        while cluster.world.now < until:
-            await _cut(cluster, [(a, b), (b, a)], fault.amount)
+async def _cut_one(by: Injection, fault: Fault) -> None:
+    if hosts := _both(by, fault):
+        await _cut(by, fault, [(hosts[0], hosts[1])])
+
+
+async def _flap(by: Injection, fault: Fault) -> None:
+    if hosts := _both(by, fault):
+        a, b = hosts
+        until = by.cluster.world.now + fault.seconds
+        by.hit(fault)
+        while by.cluster.world.now < until:
+            await _cut_for(by, [(a, b), (b, a)], fault.amount)
             await asyncio.sleep(fault.amount)
 
 
-async def _reset(cluster: Cluster, fault: Fault) -> None:
-    if len(fault.nodes) > 1:
-        a, b = (cluster.hosts[id_] for id_ in fault.nodes)
-        cluster.world.net.reset(a, b)
+async def _reset(by: Injection, fault: Fault) -> None:
+    if hosts := _both(by, fault):
+        by.hit(fault, by.cluster.world.net.reset(hosts[0], hosts[1]) > 0)
 
 
-async def _slow_link(cluster: Cluster, fault: Fault) -> None:
-    host = cluster.hosts[fault.nodes[0]]
-    links = [cluster.world.net.link(host, other) for other in _others(cluster, host)]
+async def _slow_link(by: Injection, fault: Fault) -> None:
+    host = by.host(fault)
+    links = [by.cluster.world.net.link(host, other) for other in _others(by, host)]
+    by.hit(fault)
     for link in links:
         link.slow *= fault.amount
     try:
@@ -314,23 +392,25 @@ async def _slow_link(cluster: Cluster, fault: Fault) -> None:
             link.slow /= fault.amount
 
 
-async def _loss(cluster: Cluster, fault: Fault) -> None:
-    host = cluster.hosts[fault.nodes[0]]
-    links = [cluster.world.net.link(host, other) for other in _others(cluster, host)]
+async def _loss(by: Injection, fault: Fault) -> None:
+    by.hit(fault)
+    host, net = by.host(fault), by.cluster.world.net
+    links = [net.link(host, other) for other in _others(by, host)]
     for link in links:
         link.options = LinkOptions(loss=fault.amount, duplicate=fault.amount, reorder=fault.amount)
     try:
         await asyncio.sleep(fault.seconds)
     finally:
         for link in links:
-            link.options = cluster.world.net.options
+            link.options = net.options
 
 
 # --- disks ---
 
 
-async def _slow_disk(cluster: Cluster, fault: Fault) -> None:
-    disk = cluster.hosts[fault.nodes[0]].disk
+async def _slow_disk(by: Injection, fault: Fault) -> None:
+    disk = by.host(fault).disk
+    by.hit(fault)
     disk.slow *= fault.amount
     try:
         await asyncio.sleep(fault.seconds)
@@ -338,26 +418,26 @@ async def _slow_disk(cluster: Cluster, fault: Fault) -> None:
         disk.slow /= fault.amount
 
 
-async def _stall_disk(cluster: Cluster, fault: Fault) -> None:
-    disk = cluster.hosts[fault.nodes[0]].disk
-    disk.stalled_until = max(disk.stalled_until, cluster.world.now + fault.seconds)
+async def _stall_disk(by: Injection, fault: Fault) -> None:
+    disk = by.host(fault).disk
+    by.hit(fault)
+    disk.stalled_until = max(disk.stalled_until, by.cluster.world.now + fault.seconds)
     await asyncio.sleep(fault.seconds)
 
 
-async def _full_disk(cluster: Cluster, fault: Fault) -> None:
-    disk = cluster.hosts[fault.nodes[0]].disk
+async def _full_disk(by: Injection, fault: Fault) -> None:
+    disk = by.host(fault).disk
+    by.hit(fault)
     disk.fill(int(fault.amount))
-    try:
-        await asyncio.sleep(fault.seconds)
-    finally:
-        disk.free()
+    await _hold(fault, disk.free)
 
 
-async def _sync_error(cluster: Cluster, fault: Fault) -> None:
-    fs = cluster.hosts[fault.nodes[0]].disk.fs
+async def _sync_error(by: Injection, fault: Fault) -> None:
+    fs = by.host(fault).disk.fs
     rule = fs.add(DiskFault("sync", Effect.IO_ERROR))
     try:
         await asyncio.sleep(fault.seconds)
+        by.hit(fault, rule.struck > 0)
     finally:
         if rule in fs.faults:
             fs.faults.remove(rule)
@@ -366,28 +446,24 @@ async def _sync_error(cluster: Cluster, fault: Fault) -> None:
 # --- clocks ---
 
 
-async def _clock_rate(cluster: Cluster, fault: Fault) -> None:
-    host = cluster.hosts[fault.nodes[0]]
+async def _clock_rate(by: Injection, fault: Fault) -> None:
+    by.hit(fault)
+    host = by.host(fault)
     host.set_rate(fault.amount)
-    try:
-        await asyncio.sleep(fault.seconds)
-    finally:
-        host.set_rate(1.0)
+    await _hold(fault, lambda: host.set_rate(1.0))
 
 
-async def _wall_jump(cluster: Cluster, fault: Fault) -> None:
-    host = cluster.hosts[fault.nodes[0]]
+async def _wall_jump(by: Injection, fault: Fault) -> None:
+    host = by.host(fault)
+    by.hit(fault)
     host.jump(fault.amount)
-    try:
-        await asyncio.sleep(fault.seconds)
-    finally:
-        host.jump(-fault.amount)
+    await _hold(fault, lambda: host.jump(-fault.amount))
 
 
 _CHANGE_S: Final = 8.0
 _PATIENCE_S: Final = 5.0
 
-_Action: TypeAlias = Callable[[Cluster, Fault], Coroutine[Any, Any, None]]
+_Action: TypeAlias = Callable[[Injection, Fault], Coroutine[Any, Any, None]]
 
 _ACTIONS: Final[dict[str, _Action]] = {
     "crash": _crash,

@@ -135,12 +135,13 @@ class Network:
             if cut:
                 self._resume(link)
 
-    def reset(self, a: Host, b: Host) -> None:
-        """Break every connection between two hosts, as a firewall that forgot them: both ends are told."""
+    def reset(self, a: Host, b: Host) -> int:
+        """Break every connection between two hosts, as a firewall that forgot them: both ends are told. How many."""
         self._world.note(a.name, "reset", b.name)
-        for stream in list(a.streams):
-            if stream.peer_host is b:
-                stream.break_off()
+        streams = [stream for stream in a.streams if stream.peer_host is b]
+        for stream in streams:
+            stream.break_off()
+        return len(streams)
 
     def reaches(self, a: Host, b: Host) -> bool:
         """Is the direction whole, and the machine up?"""

@@ -211,7 +211,7 @@ class Run(Generic[T]):
         for client in self.clients:
             client.start()
         self.faults_from = world.now
-        self.struck = await inject(cluster, self.faults, self.options.seconds)
+        await inject(cluster, self.faults, self.options.seconds, self.struck)
         healed = world.now
         written = self._written()
         for client in self.clients:

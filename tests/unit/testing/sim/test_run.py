@@ -147,7 +147,8 @@ def test_a_run_of_each_profile_recovers_and_is_linearizable(profile: str) -> Non
 def test_each_kind_of_fault_strikes_and_is_undone(kind: str) -> None:
     amount = {"clock_rate": 1.05, "loss": 0.2, "flap": 0.1, "full_disk": 100, "crash_at_write": 3}.get(kind, 50.0)
     amount = 1.0 if kind == "bad_write" else amount
-    nodes = {"cut": (1, 2), "flap": (1, 2), "reset": (1, 2), "grow": (4,), "rolling": ()}.get(kind, (1,))
+    pair = dict.fromkeys(("cut", "flap", "reset"), (1, 2))
+    nodes: tuple[int, ...] = {**pair, "grow": (4,), "rolling": (), "transfer": (2,)}.get(kind, (1,))
     replaces = kind in NEWCOMERS and kind != "grow"
     nodes = (1, 4) if replaces else nodes
     run = Run(1, Register, workload, RunOptions(seconds=2.0, clients=1), faults=[Fault(0.5, kind, nodes, 1.0, amount)])
