@@ -5,6 +5,7 @@ from random import Random
 import pytest
 
 from raftly.errors import DecodeError
+from raftly.testing.core_sim import inject
 from raftly.testing.core_sim.faults import CLIENT_KINDS, KINDS, PROFILES, Fault, from_line, plan, to_line
 from raftly.testing.core_sim.healing import heal
 from raftly.testing.core_sim.inject import Injector
@@ -14,7 +15,7 @@ from raftly.testing.core_sim.run import run
 from raftly.testing.core_sim.world import World
 
 AMOUNTS = {"clock_rate": 1.05, "loss": 0.2, "flap": 0.1, "full_disk": 100.0, "crash_at_write": 3.0, "late": 1.0}
-NODES = {"cut": (1, 2), "flap": (1, 2), "crash_all": ()}
+NODES = {"cut": (1, 2), "flap": (1, 2), "crash_all": (), "transfer": (2,), "campaign": (2,), "leader_lost": (2,)}
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
@@ -24,6 +25,39 @@ def test_each_kind_strikes_and_the_cluster_recovers(kind: str) -> None:
     outcome = run(1, Options("calm", seconds=1.5), [fault, *writes])
     assert outcome.problem == ""
     assert outcome.struck == {kind: 1, "write": 20}
+
+
+def struck(script: list[Fault], size: int = 3) -> dict[str, int]:
+    outcome = run(1, Options("calm", size, seconds=1.5), script)
+    assert outcome.problem == ""
+    return dict(outcome.struck)
+
+
+def test_what_is_down_is_not_struck() -> None:
+    kinds = ("crash", "exit", "pause", "campaign", "leader_lost", "compact", "raft_rs")
+    later = [Fault(0.7, kind, (2,), 0.1, 50.0) for kind in kinds]
+    assert struck([Fault(0.6, "crash", (2,), 0.3), *later]) == {"crash": 1}
+    assert struck([Fault(0.6, "crash_all", (), 0.3), Fault(0.7, "crash_all", (), 0.3)]) == {"crash_all": 1}
+    assert struck([Fault(0.6, "crash_all", (), 0.3), Fault(0.7, "change", (1,), 0.0, 5.0)]) == {"crash_all": 1}
+
+
+def test_what_changes_nothing_is_not_counted() -> None:
+    transfers = [struck([Fault(0.6, "transfer", (id_,))]) for id_ in (1, 2, 3)]
+    assert sum(counts == {"transfer": 1} for counts in transfers) == 2, "not to the leader itself"
+    campaigns = [struck([Fault(0.6, "campaign", (id_,))]) for id_ in (1, 2, 3)]
+    assert sum(counts == {"campaign": 1} for counts in campaigns) == 2
+    alone = [Fault(0.6, kind, (1,), 0.1, 0.1) for kind in ("isolate", "deaf", "mute", "split", "bridge", "cut", "late")]
+    assert struck(alone, size=1) == {}
+    assert struck([Fault(0.6, "crash", (9,), 0.1)]) == {}
+
+
+def test_what_a_run_fails_with_had_struck(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fall(*_: object) -> bool:
+        raise AssertionError("planted")
+
+    monkeypatch.setitem(inject._ACTIONS, "campaign", fall)
+    outcome = run(1, Options("calm", seconds=1.0), [Fault(0.5, "campaign", (1,))])
+    assert (outcome.problem, outcome.struck) == ("AssertionError: planted", {"campaign": 1})
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))

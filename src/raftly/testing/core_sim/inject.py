@@ -16,15 +16,15 @@ from raftly.base.membership import (
     ConfState,
     parse_changes,
 )
-from raftly.base.types import NodeId
+from raftly.base.types import NO_NODE, NodeId
 from raftly.core.messages import MsgReadIndex
+from raftly.core.role import Role
 from raftly.errors import ProposalError
-from raftly.testing.core_sim.faults import Fault
+from raftly.testing.core_sim.faults import CLIENT_KINDS, Fault
 from raftly.testing.core_sim.node import Node
 from raftly.testing.core_sim.world import World
 
 _SECOND: Final = 1_000_000
-_QUIET: Final = {"write", "read"}
 
 
 @final
@@ -51,10 +51,21 @@ class Injector:
                 return
             self._at += 1
             if all(id_ in world.nodes for id_ in fault.nodes):
-                world.struck[fault.kind] += 1
-                if fault.kind not in _QUIET:
+                if fault.kind in CLIENT_KINDS:
+                    world.struck[fault.kind] += 1
+                    _CLIENTS[fault.kind](self, fault)
+                else:
                     world.note(0, "fault", fault)
-                _ACTIONS[fault.kind](self, fault)
+                    self._strike(fault)
+
+    def _strike(self, fault: Fault) -> None:
+        """It counts if it does something; if that is what the run fails with, it did."""
+        did = True
+        try:
+            did = _ACTIONS[fault.kind](self, fault)
+        finally:
+            if did:
+                self.world.struck[fault.kind] += 1
 
     def later(self, fault: Fault, undo: Callable[[], None]) -> None:
         """Undo a fault when its time is over."""
@@ -116,40 +127,49 @@ def _read(injector: Injector, fault: Fault) -> None:
 # --- processes and machines ---
 
 
-def _crash(injector: Injector, fault: Fault) -> None:
+def _crash(injector: Injector, fault: Fault) -> bool:
     node = injector.node(fault)
+    alive = node.alive
     node.crash()
     injector.later(fault, node.boot)
+    return alive
 
 
-def _exit(injector: Injector, fault: Fault) -> None:
+def _exit(injector: Injector, fault: Fault) -> bool:
     node = injector.node(fault)
+    alive = node.alive
     node.exit()
     injector.later(fault, node.boot)
+    return alive
 
 
-def _crash_at_write(injector: Injector, fault: Fault) -> None:
+def _crash_at_write(injector: Injector, fault: Fault) -> bool:
     injector.node(fault).fuse = int(fault.amount)
+    return True
 
 
-def _crash_all(injector: Injector, fault: Fault) -> None:
+def _crash_all(injector: Injector, fault: Fault) -> bool:
+    alive = any(node.alive for node in injector.world.nodes.values())
     for node in injector.world.nodes.values():
         node.crash()
         injector.later(fault, node.boot)
+    return alive
 
 
-def _pause(injector: Injector, fault: Fault) -> None:
+def _pause(injector: Injector, fault: Fault) -> bool:
     node = injector.node(fault)
     node.paused_until = max(node.paused_until, injector.world.now + int(fault.seconds * _SECOND))
+    return node.alive
 
 
 # --- the network ---
 
 
-def _cut(injector: Injector, fault: Fault, edges: list[tuple[NodeId, NodeId]]) -> None:
+def _cut(injector: Injector, fault: Fault, edges: list[tuple[NodeId, NodeId]]) -> bool:
     network = injector.world.network
     network.cut(edges)
     injector.later(fault, lambda: network.cut(edges, -1))
+    return bool(edges)
 
 
 def _from(injector: Injector, id_: NodeId) -> list[tuple[NodeId, NodeId]]:
@@ -165,37 +185,36 @@ def _between(a: Sequence[NodeId], b: Sequence[NodeId]) -> list[tuple[NodeId, Nod
     return edges + _back(edges)
 
 
-def _isolate(injector: Injector, fault: Fault) -> None:
+def _isolate(injector: Injector, fault: Fault) -> bool:
     edges = _from(injector, fault.nodes[0])
-    _cut(injector, fault, edges + _back(edges))
+    return _cut(injector, fault, edges + _back(edges))
 
 
-def _deaf(injector: Injector, fault: Fault) -> None:
-    _cut(injector, fault, _back(_from(injector, fault.nodes[0])))
+def _deaf(injector: Injector, fault: Fault) -> bool:
+    return _cut(injector, fault, _back(_from(injector, fault.nodes[0])))
 
 
-def _mute(injector: Injector, fault: Fault) -> None:
-    _cut(injector, fault, _from(injector, fault.nodes[0]))
+def _mute(injector: Injector, fault: Fault) -> bool:
+    return _cut(injector, fault, _from(injector, fault.nodes[0]))
 
 
-def _split(injector: Injector, fault: Fault) -> None:
-    _cut(injector, fault, _between(fault.nodes, [id_ for id_ in injector.world.ids if id_ not in fault.nodes]))
+def _split(injector: Injector, fault: Fault) -> bool:
+    return _cut(injector, fault, _between(fault.nodes, [id_ for id_ in injector.world.ids if id_ not in fault.nodes]))
 
 
-def _bridge(injector: Injector, fault: Fault) -> None:
+def _bridge(injector: Injector, fault: Fault) -> bool:
     rest = [id_ for id_ in injector.world.ids if id_ != fault.nodes[0]]
     half = len(rest) // 2
-    _cut(injector, fault, _between(rest[:half], rest[half:]))
+    return _cut(injector, fault, _between(rest[:half], rest[half:]))
 
 
-def _cut_one(injector: Injector, fault: Fault) -> None:
-    if len(fault.nodes) > 1:
-        _cut(injector, fault, [(fault.nodes[0], fault.nodes[1])])
+def _cut_one(injector: Injector, fault: Fault) -> bool:
+    return len(fault.nodes) > 1 and _cut(injector, fault, [(fault.nodes[0], fault.nodes[1])])
 
 
-def _flap(injector: Injector, fault: Fault) -> None:
+def _flap(injector: Injector, fault: Fault) -> bool:
     if len(fault.nodes) < 2:
-        return
+        return False
     world = injector.world
     edges = _between(fault.nodes[:1], fault.nodes[1:2])
     until = world.now + int(fault.seconds * _SECOND)
@@ -210,9 +229,10 @@ def _flap(injector: Injector, fault: Fault) -> None:
             turn(by)
 
     turn(1)
+    return True
 
 
-def _slow_link(injector: Injector, fault: Fault) -> None:
+def _slow_link(injector: Injector, fault: Fault) -> bool:
     links = [injector.world.network.links[edge] for edge in _from(injector, fault.nodes[0])]
     for link in links:
         link.slow = fault.amount
@@ -222,9 +242,10 @@ def _slow_link(injector: Injector, fault: Fault) -> None:
             link.mend()
 
     injector.later(fault, undo)
+    return bool(links)
 
 
-def _loss(injector: Injector, fault: Fault) -> None:
+def _loss(injector: Injector, fault: Fault) -> bool:
     links = [injector.world.network.links[edge] for edge in _from(injector, fault.nodes[0])]
     for link in links:
         link.loss = fault.amount
@@ -234,9 +255,10 @@ def _loss(injector: Injector, fault: Fault) -> None:
             link.loss = 0.0
 
     injector.later(fault, undo)
+    return bool(links)
 
 
-def _late(injector: Injector, fault: Fault) -> None:
+def _late(injector: Injector, fault: Fault) -> bool:
     links = [injector.world.network.links[edge] for edge in _from(injector, fault.nodes[0])]
     for link in links:
         link.late_us = int(fault.amount * _SECOND)
@@ -246,12 +268,13 @@ def _late(injector: Injector, fault: Fault) -> None:
             link.late_us = 0
 
     injector.later(fault, undo)
+    return bool(links)
 
 
 # --- disks and clocks ---
 
 
-def _slow_disk(injector: Injector, fault: Fault) -> None:
+def _slow_disk(injector: Injector, fault: Fault) -> bool:
     node = injector.node(fault)
     node.disk_slow = fault.amount
 
@@ -259,24 +282,28 @@ def _slow_disk(injector: Injector, fault: Fault) -> None:
         node.disk_slow = 1.0
 
     injector.later(fault, undo)
+    return True
 
 
-def _stall_disk(injector: Injector, fault: Fault) -> None:
+def _stall_disk(injector: Injector, fault: Fault) -> bool:
     node = injector.node(fault)
     node.disk_stalled_until = max(node.disk_stalled_until, injector.world.now + int(fault.seconds * _SECOND))
+    return True
 
 
-def _full_disk(injector: Injector, fault: Fault) -> None:
+def _full_disk(injector: Injector, fault: Fault) -> bool:
     node = injector.node(fault)
     node.fill_disk(int(fault.amount))
     injector.later(fault, lambda: node.fill_disk(None))
+    return True
 
 
-def _sync_error(injector: Injector, fault: Fault) -> None:
+def _sync_error(injector: Injector, fault: Fault) -> bool:
     injector.node(fault).sync_errors = 1
+    return True
 
 
-def _clock_rate(injector: Injector, fault: Fault) -> None:
+def _clock_rate(injector: Injector, fault: Fault) -> bool:
     node = injector.node(fault)
     node.rate = fault.amount
 
@@ -284,47 +311,63 @@ def _clock_rate(injector: Injector, fault: Fault) -> None:
         node.rate = 1.0
 
     injector.later(fault, undo)
+    return True
 
 
 # --- what operators and applications do ---
 
 
-def _transfer(injector: Injector, fault: Fault) -> None:
+def _transfer(injector: Injector, fault: Fault) -> bool:
+    to, begun = fault.nodes[0], False
     for node in injector.world.leaders():
-        node.raw.transfer_leader(fault.nodes[0])
+        before = node.raft.lead_transferee
+        node.raw.transfer_leader(to)
+        begun |= node.raft.lead_transferee == to != before
         node.acted()
+    return begun
 
 
-def _campaign(injector: Injector, fault: Fault) -> None:
+def _campaign(injector: Injector, fault: Fault) -> bool:
     node = injector.node(fault)
-    if node.act():
-        node.raw.campaign()
-        node.acted()
+    if not node.act():
+        return False
+    may = node.raft.role is not Role.LEADER and node.raft.promotable()
+    node.raw.campaign()
+    node.acted()
+    return may
 
 
-def _leader_lost(injector: Injector, fault: Fault) -> None:
+def _leader_lost(injector: Injector, fault: Fault) -> bool:
     node = injector.node(fault)
-    if node.act():
-        node.raw.report_leader_lost(node.raft.leader)
-        node.raw.report_unreachable(node.raft.leader)
-        node.acted()
+    if not node.act():
+        return False
+    leader = node.raft.leader
+    node.raw.report_leader_lost(leader)
+    node.raw.report_unreachable(leader)
+    node.acted()
+    return leader not in {NO_NODE, node.id}
 
 
-def _compact(injector: Injector, fault: Fault) -> None:
+def _compact(injector: Injector, fault: Fault) -> bool:
     node = injector.node(fault)
-    if node.act():
-        node.application.compact()
-        node.acted()
+    if not node.act():
+        return False
+    is_new = node.applied > node.log.snapshot_meta.meta.index
+    node.application.compact()
+    node.acted()
+    return is_new
 
 
-def _change(injector: Injector, fault: Fault) -> None:
-    random = Random(int(fault.amount))
+def _change(injector: Injector, fault: Fault) -> bool:
+    random, proposed = Random(int(fault.amount)), False
     for node in injector.world.leaders():
         change = _draw_change(random, node.conf, injector.world.ids)
         injector.world.note(node.id, "is asked for", change)
         with suppress(ProposalError):
             node.raw.propose_conf_change(change)
+            proposed = True
         node.acted()
+    return proposed
 
 
 def _draw_change(random: Random, members: ConfState, ids: Sequence[NodeId]) -> AnyConfChange | None:
@@ -338,11 +381,11 @@ def _draw_change(random: Random, members: ConfState, ids: Sequence[NodeId]) -> A
     return ConfChangeV2(parse_changes(tokens), random.choice(list(ConfChangeTransition)))
 
 
-def _raft_rs(injector: Injector, fault: Fault) -> None:
+def _raft_rs(injector: Injector, fault: Fault) -> bool:
     node, random, ids = injector.node(fault), Random(int(fault.amount)), injector.world.ids
     if not node.act():
-        return
-    raw = node.raw
+        return False
+    raw, done = node.raw, False
 
     def in_groups() -> None:
         raw.assign_commit_groups([(id_, random.randint(1, 2)) for id_ in ids])
@@ -361,14 +404,16 @@ def _raft_rs(injector: Injector, fault: Fault) -> None:
     with suppress(ProposalError):
         do()
         injector.world.rare[what] += 1
+        done = True
     node.acted()
+    return done
 
 
-_Action: TypeAlias = Callable[[Injector, Fault], None]
+_Action: TypeAlias = Callable[[Injector, Fault], bool]
+"""Did it do anything?"""
 
+_CLIENTS: Final[dict[str, Callable[[Injector, Fault], None]]] = {"write": _write, "read": _read}
 _ACTIONS: Final[dict[str, _Action]] = {
-    "write": _write,
-    "read": _read,
     "crash": _crash,
     "exit": _exit,
     "crash_at_write": _crash_at_write,
