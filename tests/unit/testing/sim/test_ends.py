@@ -10,8 +10,8 @@ from random import Random
 
 import pytest
 
-from raftly.errors import Corruption, DiskFull, SyncFailed
-from raftly.node import command
+from raftly.errors import Corruption, DiskFull, DropReason, ProposalDropped, SyncFailed
+from raftly.node import Replicated, command
 from raftly.node.errors import Diverged, MachineFailed
 from raftly.node.structures import Queue
 from raftly.testing.checks import SafetyViolation
@@ -240,6 +240,26 @@ def test_a_leader_that_dies_meanwhile_is_no_reason_to_give_up() -> None:
     run._last = partial(doomed, run, crash)
     report = run.go()
     assert [(op.name, op.result) for op in report.operations if op.client % 1000 == 0][-1] == ("write", 5)
+
+
+def test_a_last_call_that_is_refused_is_made_again() -> None:
+    run = register_run()
+    refused: list[int] = []
+
+    def refuse() -> None:
+        for id_, node in run.cluster.nodes.items():
+            node.call = node.ask = partial(once, id_, node)  # type: ignore[assignment,method-assign]
+
+    async def once(id_: int, node: Replicated[Register], *_: object) -> None:
+        del node.call, node.ask
+        refused.append(id_)
+        raise ProposalDropped(DropReason.TRANSFERRING)
+
+    run._last = partial(doomed, run, refuse)
+    report = run.go()
+    last = [(op.name, op.is_unknown) for op in report.operations if op.client % 1000 == 0]
+    assert last == [("read", False), ("write", False)]
+    assert len(refused) == 1
 
 
 def test_a_last_call_that_raises_what_it_registered_is_answered() -> None:
