@@ -9,7 +9,8 @@
                                                       the log begins there; the peer joins its group again
 
 A peer behind a snapshot begins as after a restart: with the promises that its log knows, and the members of that index.
-A crash at any point leaves the file, so what was begun is done again at the next start (`resume`).
+A crash at any point leaves the file, and so does a stop or an error while keys are replaced: what was begun is done
+again at the next start (`resume`).
 
 What a file holds is in `region_snapshot`.
 """
@@ -216,15 +217,26 @@ class Snapshots:
         await receiver.commit()
         reader = files.open(meta.index)
         try:
-            await self._adopt(incoming.from_, peer, message, reader)
+            try:
+                region, merged = await self._check(incoming, peer, reader)
+            except BaseException:
+                files.remove(meta.index)
+                raise
+            await self._adopt(incoming, peer, region, merged, files, reader)
         finally:
             reader.close()
-            files.remove(meta.index)
 
-    async def _adopt(self, from_: NodeId, peer: RegionPeer, message: MsgSnap, reader: SnapshotReader) -> None:
-        """Have a peer begin anew with what the file holds."""
+    async def _check(
+        self, incoming: Incoming, peer: RegionPeer, reader: SnapshotReader
+    ) -> tuple[Region, list[RegionPeer]]:
+        """The region in the file, and the peers here whose regions are part of it: for `_adopt`, at once.
+
+        Raises:
+            DecodeError, Corruption: the file is damaged.
+            TransferFailed: the peer does not want it any more, or cannot have it now.
+        """
         region, _ = await check_region(reader.chunks())
-        meta = message.snapshot.meta
+        from_, message = incoming.from_, incoming.begin.message
         group = peer.group
         region_id = region.id
         still_here = self._peers.all.get(region_id) is peer and region_id not in self._peers.busy
@@ -243,6 +255,23 @@ class Snapshots:
         if overlapping or own is None or own.store_id != self._shared.store_id:
             problem = f"region {overlapping[0].id} has its keys" if overlapping else "the peer is not in the snapshot"
             raise TransferFailed(from_, problem)
+        return region, heirless
+
+    async def _adopt(
+        self,
+        incoming: Incoming,
+        peer: RegionPeer,
+        region: Region,
+        merged: Sequence[RegionPeer],
+        files: SnapshotStore,
+        reader: SnapshotReader,
+    ) -> None:
+        """Have a peer begin anew with what the file holds. When that is broken off, `resume` wants the file."""
+        from_, message = incoming.from_, incoming.begin.message
+        meta = message.snapshot.meta
+        group = peer.group
+        assert group is not None
+        region_id = region.id
         raft = group.raw.raft
         promised = (max(raft.term, message.term), raft.vote if raft.term >= message.term else NO_NODE)
         self._peers.busy.add(region_id)
@@ -255,8 +284,7 @@ class Snapshots:
         self._shared.merging.pop(region_id, None)
         applied = ApplyState(meta.index, meta.term)
         state = RegionState(PeerState.APPLYING, peer.peer_id, region)
-        await self._ingest(state, old, applied, reader, heirless)
-        items = restart_items(self._logs.group(region_id), region, applied, *promised)
+        await self._ingest(state, old, applied, reader, merged)
         begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def begin() -> None:
@@ -268,8 +296,12 @@ class Snapshots:
             if not begun.done():
                 begun.set_result(None)
 
-        self._shared.driver.write(*items, then=begin)
-        await begun
+        try:
+            items = restart_items(self._logs.group(region_id), region, applied, *promised)
+            self._shared.driver.write(*items, then=begin)
+            await begun
+        finally:
+            files.remove(meta.index)  # the engine has its keys, durably
 
     def _is_free(self, other: RegionPeer, takers: Collection[RegionId]) -> bool:
         """May its keys be taken from it? Its region is part of another one, which does not need them any more."""
