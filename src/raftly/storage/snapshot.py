@@ -280,13 +280,16 @@ class SnapshotReader:
     def __init__(self, path: str, file: File) -> None:
         self._path = path
         self._file = file
-        self.size = file.size()
         try:
+            self.size = file.size()
             self._head = file.read(0, header_bytes(file.read(0, 16)))
             self.header = decode_header(self._head)
         except DecodeError as error:
             file.close()
             raise Corruption(path, error.offset, error.problem) from error
+        except BaseException:
+            file.close()
+            raise
 
     @property
     def header_bytes(self) -> bytes:
@@ -340,12 +343,30 @@ class SnapshotReceiver:
         self._synced = 0
 
     async def begin(self, header: bytes) -> None:
-        """Find out what an earlier connection left. Part of `SnapshotStore.receive`."""
-        if self._file.read(0, len(header)) == header:
-            await self._find_end()
-        else:
+        """Find out what an earlier connection left. Part of `SnapshotStore.receive`.
+
+        Raises:
+            StorageError: the disk could not; this is closed then, and the file gone if nothing in it is of use.
+        """
+        try:
+            if self._file.read(0, len(header)) == header:
+                await self._find_end()
+                self._file.truncate(self._frames.offset)
+            else:
+                self._begin_file(header)
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin_file(self, header: bytes) -> None:
+        try:
+            if self._file.size():  # another file: a crash must not leave its chunks behind this header
+                self.abort()
+                self._file = self._fs.open(self._part, create=True)
             self._file.write(0, header)
-        self._file.truncate(self._frames.offset)
+        except BaseException:
+            self.abort()
+            raise
 
     @property
     def offset(self) -> int:

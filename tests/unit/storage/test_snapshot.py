@@ -14,7 +14,8 @@ from raftly.storage.osfs import OsFs
 from raftly.storage.snapshot import RateLimit, SnapshotName, SnapshotStore
 from raftly.storage.snapshot_file import SnapshotHeader
 from raftly.storage.vfs import FileSystem
-from raftly.testing.memfs import MemFs
+from raftly.testing.faultfs import Effect, Fault, FaultFs
+from raftly.testing.memfs import MemFile, MemFs
 from tests.unit.storage.kit import run
 
 CHUNK = 100
@@ -297,6 +298,100 @@ def test_a_transfer_is_not_resumed_with_another_file_of_the_same_index() -> None
         assert not await send(one, opened(target), 3, 150)
         assert await send(two, opened(target), 1000, 150)
         assert state_of(opened(target)) == b"b" * 1000
+
+    run(work())
+
+
+def test_a_crash_before_another_file_is_received_mixes_no_chunks() -> None:
+    async def work() -> None:
+        first, second, target = MemFs(), MemFs(), MemFs()
+        one, two = opened(first, seed=1), opened(second, seed=2)
+        await put(one, b"a" * 1000)
+        await put(two, b"b" * 1000)
+        assert not await send(one, opened(target), 3, 150)
+        left: list[MemFs] = []
+        draw = SplitMix64(3)
+        to = opened(target)
+        target.on_step = lambda *_: left.extend(target.outcomes(draw, 20))
+        assert not await send(two, to, 2, 20)  # less than a chunk
+        left.extend(target.outcomes(draw, 20))
+        for fs in left:
+            assert await send(two, opened(fs), 1000, 150)
+            assert state_of(opened(fs)) == b"b" * 1000
+
+    run(work())
+
+
+def watch_files(monkeypatch: pytest.MonkeyPatch) -> set[MemFile]:
+    """Those that are open, from now on."""
+    files: set[MemFile] = set()
+    real = MemFs.open
+
+    def open_file(fs: MemFs, path: str, *, create: bool = False) -> MemFile:
+        file = real(fs, path, create=create)
+        files.add(file)
+        return file
+
+    def close_file(file: MemFile) -> None:
+        files.discard(file)
+
+    monkeypatch.setattr(MemFs, "open", open_file)
+    monkeypatch.setattr(MemFile, "close", close_file)
+    return files
+
+
+def test_a_transfer_that_cannot_begin_leaves_no_file_and_none_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        source, target = MemFs(), MemFs()
+        sender, to = opened(source), opened(target)
+        await put(sender, STATE)
+        head = sender.open(50).header_bytes
+        target.capacity_bytes = 10
+        files = watch_files(monkeypatch)
+        for _ in range(3):
+            with pytest.raises(DiskFull):
+                await to.receive(head)
+            assert not files
+            assert target.list("snapshots/7") == []
+        target.capacity_bytes = None
+        assert await send(sender, to, 10_000, 150)
+        assert state_of(to) == STATE
+
+    run(work())
+
+
+def test_a_transfer_that_cannot_go_on_yet_keeps_what_is_there_and_no_file_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        source, target = MemFs(), MemFs()
+        sender = opened(source)
+        await put(sender, STATE)
+        head = sender.open(50).header_bytes
+        assert not await send(sender, opened(target), 3, 150)
+        files = watch_files(monkeypatch)
+        for operation in ("read", "truncate"):
+            faulty = FaultFs(target)
+            fault = faulty.add(Fault(operation, Effect.IO_ERROR))
+            with pytest.raises(StorageError):
+                await opened(faulty).receive(head)
+            assert fault.struck
+            assert not files
+        receiver = await opened(target).receive(head)
+        assert receiver.offset > len(head)
+
+    run(work())
+
+
+def test_a_file_that_cannot_be_read_is_not_left_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        fs = MemFs()
+        await put(opened(fs), STATE)
+        files = watch_files(monkeypatch)
+        for after in range(2):
+            faulty = FaultFs(fs)
+            faulty.add(Fault("read", Effect.IO_ERROR, after=after))
+            with pytest.raises(StorageError):
+                opened(faulty).open(50)
+            assert not files
 
     run(work())
 
