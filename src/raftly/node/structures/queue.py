@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from typing import ClassVar, Generic, TypeVar, final
+from typing import ClassVar, Final, Generic, TypeVar, final
 
 from raftly.errors import LimitExceeded, RaftlyError, Retry
 from raftly.node.commands import command, query
 from raftly.node.log_time import log_time_us
 from raftly.node.structures.deadlines import BadTimeToLive, earliest, ended, sooner, until_us
 from raftly.node.structures.order import check_limit
+from raftly.node.values import encode_value
 
 V = TypeVar("V")
+
+TAKE_BYTES: Final = 8 << 20
+"""Of the values that one `take` removes, if they are more than one: half of what a caller elsewhere can be answered."""
 
 
 class QueueFull(RaftlyError):
@@ -93,13 +97,23 @@ class Queue(Generic[V]):
     def take(self, limit: int = 1) -> list[V]:
         """Remove the oldest values, at most `limit` (up to 1,000); none if there are none.
 
+        Fewer if they are large: no more than TAKE_BYTES together, but one at least. So what was removed can be told.
+
         Raises:
             LimitExceeded: `limit` is not in [1, 1000].
         """
         check_limit(limit)
         self.on_time()
         count = min(limit, len(self.ready))
-        return [self.items.pop(heappop(self.ready)) for _ in range(count)]
+        taken: list[V] = []
+        room = TAKE_BYTES
+        while len(taken) < count:
+            if count > 1:
+                room -= _bytes_of(self.items[self.ready[0]])
+                if room < 0 and taken:
+                    break
+            taken.append(self.items.pop(heappop(self.ready)))
+        return taken
 
     @command
     def reserve(self, ttl: float) -> Reservation[V] | None:
@@ -161,3 +175,11 @@ class Queue(Generic[V]):
         for receipt in ended(self.reserved.items()):
             heappush(self.ready, self.reserved.pop(receipt).number)
         self.sweep_us = earliest(self.reserved.values())
+
+
+def _bytes_of(value: object) -> int:
+    """Of its form in an answer. What has none is not answered with: the queue is inside of a class that keeps it."""
+    try:
+        return len(encode_value(value))
+    except RaftlyError:
+        return 0

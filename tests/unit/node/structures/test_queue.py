@@ -11,6 +11,7 @@ from raftly.node import Session, command, query
 from raftly.node.structures import BadTimeToLive, Queue, QueueFull, Reservation
 from tests.support.machines import TWIN_SETTINGS, Machine
 from tests.support.nodes import Replicas
+from tests.support.remote import caller_of, serve
 from tests.support.virtual import run
 
 BOUND = 4
@@ -136,6 +137,62 @@ def test_what_went_back_comes_before_what_is_younger() -> None:
     assert machine.call(Queue.take) == ["b"]
     machine.now_us += 1_000_000
     assert machine.call(Queue.take, 2) == ["a", "c"]
+
+
+def test_what_is_taken_at_once_fits_into_an_answer() -> None:
+    machine: Machine[Queue[object]] = Machine(Queue)
+    mebi = 1 << 20
+    values = [bytes(3 * mebi), "x" * (3 * mebi), [b"1"], (bytes(3 * mebi),), bytes(9 * mebi), bytes(8 * mebi), None]
+    for value in values:
+        machine.call(Queue.put, value)
+    machine.restart()  # the same wherever the state came from
+    taken = []
+    while got := machine.call(Queue.take, 1000):
+        taken.append(len(got))
+        for one in got:
+            assert one == values.pop(0)
+    assert taken == [3, 1, 1, 1, 1]  # 8 MiB and what the codec adds is more than the bound
+    assert not values
+
+
+def test_a_caller_elsewhere_gets_all_of_a_queue_with_large_values() -> None:
+    async def main() -> None:
+        async with Replicas(Queue[bytes], 1) as nodes:
+            serve(nodes)
+            async with caller_of(Queue[bytes], nodes) as remote:
+                session = await remote.open_session()
+                for size in (4, 4, 9):
+                    await session.call(Queue.put, bytes(size << 20))
+                taken: list[int] = []
+                while values := await session.call(Queue.take, 1000):
+                    taken += [len(value) >> 20 for value in values]
+                assert taken == [4, 4, 9]
+
+    run(main())
+
+
+class Unsaid:
+    """What cannot travel."""
+
+
+class Hidden:
+    """Keeps in its queue what nobody is told."""
+
+    errors = Queue.errors
+    queue: Queue[object]
+
+    def __init__(self) -> None:
+        self.queue = Queue()
+
+    @command
+    def move(self, count: int) -> int:
+        for _ in range(count):
+            self.queue.put(Unsaid())
+        return len(self.queue.take(count))
+
+
+def test_values_that_no_answer_has_are_not_measured() -> None:
+    assert Machine(Hidden).call(Hidden.move, 5) == 5
 
 
 class Depot:
