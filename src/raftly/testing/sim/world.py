@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import heapq
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Final, TypeVar, final
@@ -19,6 +21,7 @@ from raftly.testing.sim.trace import Trace
 T = TypeVar("T")
 
 _NEVER: Final = float("inf")
+_EVENTS_A_COLLECTION: Final = 20_000
 
 
 class SimulationError(AssertionError):
@@ -85,6 +88,7 @@ class World:
         self.hosts: dict[str, Host] = {}
         self._heap: list[tuple[float, float, int, Event]] = []
         self._pushed = 0
+        self._collect_at = _EVENTS_A_COLLECTION
         self.director = self.host("director", "127.1.0.0")
         """Where `run` runs the script: a host like others, that faults should leave alone."""
         self.director.start()
@@ -128,9 +132,12 @@ class World:
     def run_for(self, seconds: float) -> None:
         """Let time pass."""
         until = self.now + seconds
-        while self.step(until):
-            pass
-        self.now = until
+        with _garbage_kept():
+            while self.step(until):
+                if self.events >= self._collect_at:
+                    self._collect()
+            self.now = until
+            self._collect()
         self.check()
 
     def run(self, main: Coroutine[Any, Any, T], *, within: float = _NEVER, events_max: int = 1 << 62) -> T:
@@ -141,7 +148,7 @@ class World:
             OutOfTime: it took more virtual seconds, or more events.
             SimulationError: a callback of some host raised what nobody caught.
         """
-        with logs_into(self):
+        with logs_into(self), _garbage_kept():
             try:
                 return self._run(main, within, events_max)
             except Exception as error:
@@ -165,8 +172,16 @@ class World:
                 self._settle(task)
                 self.check()
                 raise problem
+            if self.events >= self._collect_at:
+                self._collect()
+        self._collect()
         self.check()
         return task.result()
+
+    def _collect(self) -> None:
+        """Let go what nobody reaches: who was never asked for an exception complains now, whatever ran before."""
+        self._collect_at = self.events + _EVENTS_A_COLLECTION
+        gc.collect()
 
     def _settle(self, task: asyncio.Task[Any]) -> None:
         """Give a cancelled script some turns to let go."""
@@ -216,3 +231,19 @@ class World:
         for host in self.hosts.values():
             host.kill(power=True)
         self._heap.clear()
+
+
+@contextmanager
+def _garbage_kept() -> Iterator[None]:
+    """Meanwhile nothing is collected but on demand, and then of what was made meanwhile: all else would take long."""
+    enabled, frozen = gc.isenabled(), gc.get_freeze_count()
+    gc.disable()
+    if not frozen:
+        gc.freeze()
+    try:
+        yield
+    finally:
+        if not frozen:
+            gc.unfreeze()
+        if enabled:
+            gc.enable()

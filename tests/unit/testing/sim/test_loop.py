@@ -1,6 +1,7 @@
 """The loop of a host: asyncio's promises, virtual time, death."""
 
 import asyncio
+import gc
 from collections.abc import Coroutine
 from typing import Any
 
@@ -284,6 +285,59 @@ def test_what_a_callback_lets_fall_is_raised() -> None:
     w.hosts["a"].loop.call_soon(lambda: 1 // 0)
     with pytest.raises(SimulationError, match=r"a at 0\.000 s.*ZeroDivisionError"):
         w.run_for(1)
+
+
+def _forget_an_error() -> None:
+    """A future that failed and that only a cycle holds: no count of references lets it go."""
+    future = asyncio.get_running_loop().create_future()
+    future.set_exception(ValueError("forgotten"))
+    held: list[object] = [future]
+    held.append(held)
+
+
+@pytest.mark.parametrize("collector_runs", [True, False])
+@pytest.mark.parametrize("sleeps", [1, 3000])
+def test_an_exception_that_nobody_looked_at_is_told_at_the_same_event(sleeps: int, collector_runs: bool) -> None:
+    w = world("a")
+    enabled = gc.isenabled()
+    ended: list[int] = []
+
+    async def main() -> None:
+        _forget_an_error()
+        for _ in range(sleeps):
+            await asyncio.sleep(0)
+            junk = [[] for _ in range(collector_runs * 1000)]  # type: ignore[var-annotated]
+            del junk
+        ended.append(w.events)
+
+    (gc.enable if collector_runs else gc.disable)()
+    try:
+        with pytest.raises(SimulationError, match=r"never retrieved.*forgotten"):
+            w.run(_on(w, "a", main()))
+        assert gc.isenabled() is collector_runs
+        assert gc.get_freeze_count() == 0
+    finally:
+        (gc.enable if enabled else gc.disable)()
+    assert ended
+    assert w.events - ended[0] < 10
+
+
+def test_garbage_is_collected_by_the_count_of_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("raftly.testing.sim.world._EVENTS_A_COLLECTION", 100)
+    at = set()
+    for _ in range(3):
+        w = world("a")
+        w.hosts["a"].loop.call_later(1.0, _forget_an_error)
+
+        async def wait() -> None:
+            for _ in range(1000):
+                await asyncio.sleep(0.01)
+
+        with pytest.raises(SimulationError, match="never retrieved"):
+            w.run(wait())
+        at.add((w.events, w.now))
+    assert len(at) == 1
+    assert at.pop()[1] < 3
 
 
 def test_waiting_for_nothing_is_told() -> None:
