@@ -16,6 +16,7 @@ from raftly.testing.core_sim.world import World
 _STEP_US: Final = 100_000
 _OPERATOR_US: Final = 500_000
 _HIDDEN_US: Final = 6_000_000
+_TOLD_US: Final = 3_000_000
 
 
 class NotLive(AssertionError):
@@ -45,7 +46,7 @@ def converge(world: World, within_us: int) -> int:
     """
     healed, acknowledged = world.now, world.acknowledged
     next_look = world.now + _OPERATOR_US
-    told = False
+    switched_off = told = False
     while True:
         world.run_until(world.now + _STEP_US)
         leader = _leader(world)
@@ -59,10 +60,16 @@ def converge(world: World, within_us: int) -> int:
             next_look = world.now + _OPERATOR_US
             if leader is not None:
                 _operate(world, leader)
-            elif not told and world.now - healed > _HIDDEN_US:
-                told = True
-                _switch_off_strangers(world)
-                _tell_commits_in_votes(world)
+            elif world.now - healed > _HIDDEN_US:
+                if not told and is_a_change_hidden(world):
+                    told = True
+                    _tell_commits_in_votes(world)
+                    next_look = (
+                        world.now + _TOLD_US
+                    )  # perhaps only those know of the change who are no members any more
+                elif not switched_off:
+                    switched_off = True
+                    _switch_off_strangers(world)
         if world.now - healed > within_us:
             raise NotLive(_stuck(world, within_us, "no write was acknowledged" * (world.acknowledged == acknowledged)))
 
@@ -95,9 +102,11 @@ def _operate(world: World, leader: Node) -> None:
             elif node.id in members and not node.alive:  # a change that was on its way brought it back
                 node.retired = False
                 node.boot()
-    if any(world.nodes[id_].raft.term > leader.raft.term for id_ in members if world.nodes[id_].alive):
-        # Without pre-vote or check-quorum nobody answers a leader of an older term, so a learner that has heard of a
-        # later one, and cannot campaign, waits until this leader starts over.
+    config = world.drawn.config
+    answered = config.pre_vote or config.check_quorum
+    if not answered and any(world.nodes[id_].raft.term > leader.raft.term for id_ in members if world.nodes[id_].alive):
+        # With neither pre-vote nor check-quorum nobody answers a leader of an older term, so a learner that has heard
+        # of a later one, and cannot campaign, waits until this leader starts over.
         leader.exit()
         leader.boot()
         return
@@ -119,6 +128,16 @@ def _switch_off_strangers(world: World) -> None:
         if node.id not in members and node.alive:
             world.note(node.id, "is no member, and switched off until somebody leads")
             node.exit()
+
+
+def is_a_change_hidden(world: World) -> bool:
+    """Is there a voter that has not applied the newest membership? Without one nothing excuses that nobody leads."""
+    running = [node for node in world.nodes.values() if node.alive]
+    newest = max(running, key=lambda node: node.applied, default=None)
+    if newest is None:
+        return False
+    voters = {*newest.conf.voters, *newest.conf.voters_outgoing}
+    return any(node.id in voters and node.conf != newest.conf for node in running)
 
 
 def _tell_commits_in_votes(world: World) -> None:
