@@ -226,7 +226,7 @@ class StateMachine(Generic[T]):
             CURRENT.now_us = None
         try:
             return method.detach(result)
-        except (ValueTypeError, LimitExceeded) as error:
+        except (DecodeError, ValueTypeError, LimitExceeded) as error:
             return error
 
     def _again(self, method: Method, reply: object) -> object:

@@ -3,12 +3,14 @@
     check = checker(dict[str, Point])      at class definition: refuses annotations that nothing can travel as
     check(value)                           the value, records turned into dataclasses, or ValueTypeError
 
-Types must match exactly: an IntEnum is no int, a True is no 1. The one conversion is from int to float.
+Types must match exactly: an IntEnum is no int, a True is no 1. The one conversion is from int to float. A check that
+`keeps` does without it: what is restored must be what replicas have that were not.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -25,18 +27,21 @@ SCALARS: Final = frozenset((type(None), bool, int, float, str, bytes))
 _CONTAINERS: Final = frozenset((list, tuple, dict, set, frozenset))
 
 
-def checker(annotation: object) -> Check:
+def checker(annotation: object, *, keeps: bool = False) -> Check:
     """The function that makes of a value what the annotation wants, or refuses it with ValueTypeError.
+
+    With `keeps` an int stays one where a float is wanted.
 
     Raises:
         ConfigError: no value can travel as that.
     """
+    checks = _keeping if keeps else _known
     try:
-        known = _known.get(annotation)
+        known = checks.get(annotation)
     except TypeError:  # not hashable
-        return _compile(annotation)
+        return _compile(annotation, keeps)
     if known is None:
-        known = _known[annotation] = _compile(annotation)
+        known = checks[annotation] = _compile(annotation, keeps)
     return known
 
 
@@ -81,45 +86,45 @@ def substitute(annotation: Any, arguments: TypeArguments) -> object:
     return annotation[tuple(arguments.get(parameter, parameter) for parameter in parameters)]
 
 
-def _compile(annotation: object) -> Check:
+def _compile(annotation: object, keeps: bool) -> Check:
     if annotation is object or annotation is Any:
         return plain
     if isinstance(annotation, TypeVar):
-        return plain if annotation.__bound__ is None else checker(annotation.__bound__)
+        return plain if annotation.__bound__ is None else checker(annotation.__bound__, keeps=keeps)
     if annotation is None:
         return _scalar(type(None))
     origin = typing.get_origin(annotation)
     if origin is None:
-        return _compile_class(annotation)
+        return _compile_class(annotation, keeps)
     arguments = typing.get_args(annotation)
     if origin is Union or origin is types.UnionType:
-        return _union(annotation, arguments)
+        return _union(annotation, arguments, keeps)
     if origin is typing.Annotated:
-        return checker(arguments[0])
+        return checker(arguments[0], keeps=keeps)
     if origin is typing.Literal:
         return _literal(annotation, arguments)
     if isinstance(origin, type) and dataclasses.is_dataclass(origin):
-        return _dataclass(origin, type_arguments(annotation))
+        return _dataclass(origin, type_arguments(annotation), keeps)
     make = _GENERIC.get(origin)
     if make is None:
         raise ConfigError(f"annotation {annotation}", "is nothing that a command can carry")
-    return make(annotation, arguments)
+    return make(annotation, arguments, keeps)
 
 
-def _compile_class(annotation: object) -> Check:
+def _compile_class(annotation: object, keeps: bool) -> Check:
     supertype = getattr(annotation, "__supertype__", None)  # a NewType
     if supertype is not None:
-        return checker(supertype)
+        return checker(supertype, keeps=keeps)
     if not isinstance(annotation, type):
         raise ConfigError(f"annotation {annotation!r}", "is nothing that a command can carry")
     if annotation is float:
-        return _float
+        return _number if keeps else _float
     if annotation in SCALARS:
         return _scalar(annotation)
     if annotation in _CONTAINERS:
         return _bare(annotation)
     if dataclasses.is_dataclass(annotation):
-        return _dataclass(annotation, type_arguments(annotation))
+        return _dataclass(annotation, type_arguments(annotation), keeps)
     raise ConfigError(
         f"annotation {annotation.__qualname__}", "cannot travel: use scalars, bytes, containers or dataclasses"
     )
@@ -174,6 +179,12 @@ def _float(value: Any) -> Any:
         raise ValueTypeError(f"an int of {value.bit_length()} bits does not fit a float") from error
 
 
+def _number(value: Any) -> Any:
+    if type(value) is float or type(value) is int:
+        return value
+    raise _refuse(value, float)
+
+
 def _bare(cls: type) -> Check:
     def check(value: Any) -> Any:
         if type(value) is cls:
@@ -196,8 +207,8 @@ def _literal(annotation: object, choices: tuple[Any, ...]) -> Check:
     return check
 
 
-def _union(annotation: object, choices: tuple[object, ...]) -> Check:
-    checks = [checker(choice) for choice in choices]
+def _union(annotation: object, choices: tuple[object, ...], keeps: bool) -> Check:
+    checks = [checker(choice, keeps=keeps) for choice in choices]
     exact = frozenset(filter(None, (exact_type(choice) for choice in choices)))
 
     def check(value: Any) -> Any:
@@ -213,13 +224,13 @@ def _union(annotation: object, choices: tuple[object, ...]) -> Check:
     return check
 
 
-def _items(cls: Any) -> Callable[[object, tuple[object, ...]], Check]:
-    def make(annotation: object, arguments: tuple[object, ...]) -> Check:
-        item_check = checker(arguments[0])
+def _items(cls: Any) -> Callable[[object, tuple[object, ...], bool], Check]:
+    def make(annotation: object, arguments: tuple[object, ...], keeps: bool) -> Check:
+        item_check = checker(arguments[0], keeps=keeps)
 
         def check(value: Any) -> Any:
             if type(value) is cls:
-                return cls([item_check(item) for item in value])
+                return _gathered(cls, [item_check(item) for item in value], annotation)
             raise _refuse(value, annotation)
 
         return check
@@ -227,21 +238,29 @@ def _items(cls: Any) -> Callable[[object, tuple[object, ...]], Check]:
     return make
 
 
-def _dict(annotation: object, arguments: tuple[object, ...]) -> Check:
-    key_check, item_check = checker(arguments[0]), checker(arguments[1])
+def _dict(annotation: object, arguments: tuple[object, ...], keeps: bool) -> Check:
+    key_check, item_check = checker(arguments[0], keeps=keeps), checker(arguments[1], keeps=keeps)
 
     def check(value: Any) -> Any:
         if type(value) is dict:
-            return {key_check(key): item_check(item) for key, item in value.items()}
+            return _gathered(dict, [(key_check(key), item_check(item)) for key, item in value.items()], annotation)
         raise _refuse(value, annotation)
 
     return check
 
 
-def _tuple(annotation: object, arguments: tuple[object, ...]) -> Check:
+def _gathered(cls: Any, items: list[Any], annotation: object) -> Any:
+    """A container of the items. Records can be hashed, what became of them perhaps cannot."""
+    try:
+        return cls(items)
+    except Exception as error:  # a __hash__ or an __eq__ of the user's may raise what it likes
+        raise ValueTypeError(f"{annotation}: a key or a member of a set cannot be hashed") from error
+
+
+def _tuple(annotation: object, arguments: tuple[object, ...], keeps: bool) -> Check:
     if len(arguments) == 2 and arguments[1] is Ellipsis:
-        return _items(tuple)(annotation, arguments)
-    checks = [checker(argument) for argument in arguments]
+        return _items(tuple)(annotation, arguments, keeps)
+    checks = [checker(argument, keeps=keeps) for argument in arguments]
 
     def check(value: Any) -> Any:
         if type(value) is tuple and len(value) == len(checks):
@@ -251,18 +270,24 @@ def _tuple(annotation: object, arguments: tuple[object, ...]) -> Check:
     return check
 
 
-def _dataclass(cls: type, arguments: TypeArguments) -> Check:
+def _dataclass(cls: type, arguments: TypeArguments, keeps: bool) -> Check:
     """Fields are looked at when the first value comes, so that a class may contain itself."""
     for field in dataclasses.fields(cls):
         if not field.init:
             raise ConfigError(f"{cls.__qualname__}.{field.name}", "is no argument of its class, so it cannot travel")
+    init = cls.__dict__.get("__init__")
+    if isinstance(init, types.FunctionType):
+        try:
+            signature = inspect.signature(init, follow_wrapped=False)
+            signature.bind(None, **dict.fromkeys(field.name for field in dataclasses.fields(cls)))
+        except TypeError as error:  # it has an InitVar without a default, or another __init__
+            raise ConfigError(cls.__qualname__, f"is not made of its fields, so it cannot travel: {error}") from error
     fields: dict[str, Check] = {}
 
     def look() -> None:
         hints = typing.get_type_hints(cls)
-        fields.update(
-            {field.name: checker(substitute(hints[field.name], arguments)) for field in dataclasses.fields(cls)}
-        )
+        wanted = {field.name: substitute(hints[field.name], arguments) for field in dataclasses.fields(cls)}
+        fields.update({name: checker(annotation, keeps=keeps) for name, annotation in wanted.items()})
 
     def check(value: Any) -> Any:
         if not fields:
@@ -291,7 +316,8 @@ def _build(record: Record, cls: type, fields: dict[str, Check]) -> Any:
 
 
 _known: Final[dict[object, Check]] = {}
-_GENERIC: Final[dict[object, Callable[[object, tuple[object, ...]], Check]]] = {
+_keeping: Final[dict[object, Check]] = {}
+_GENERIC: Final[dict[object, Callable[[object, tuple[object, ...], bool], Check]]] = {
     list: _items(list),
     set: _items(set),
     frozenset: _items(frozenset),

@@ -36,9 +36,13 @@ _TUPLE_HEADS: Final = [bytes((8, size)) for size in range(128)]
 
 
 @final
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Record:
-    """A dataclass as it arrived: not yet any class of ours."""
+    """A dataclass as it arrived: not yet any class of ours.
+
+    Which of them are equal only their class can tell, so here each equals itself alone: as many come out of a set, or
+    as keys of a dict, as went in, whatever is in their fields.
+    """
 
     fields: dict[str, object]
 

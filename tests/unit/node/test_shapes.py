@@ -1,7 +1,8 @@
 """What an annotation wants: exact types, records made into dataclasses, everything else refused."""
 
 import enum
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import InitVar, dataclass, field
 from types import GenericAlias
 from typing import Annotated, Any, Generic, Literal, NewType, Optional, TypeVar, get_type_hints
 
@@ -10,7 +11,7 @@ import pytest
 from raftly.errors import ConfigError
 from raftly.node.errors import ValueTypeError
 from raftly.node.shapes import checker, decode_as, substitute, type_arguments
-from raftly.node.values import Record, encode_value
+from raftly.node.values import Record, decode_raw, encode_value
 
 
 class Colour(enum.IntEnum):
@@ -41,6 +42,23 @@ class Positive:
 @dataclass
 class Hidden:
     n: int = field(init=False, default=0)
+
+
+@dataclass
+class Scaled:
+    n: int
+    scale: InitVar[int]
+
+    def __post_init__(self, scale: int) -> None:
+        self.n *= scale
+
+
+@dataclass
+class Parsed:
+    n: int
+
+    def __init__(self, text: str) -> None:
+        self.n = int(text)
 
 
 UserId = NewType("UserId", int)
@@ -74,6 +92,9 @@ UserId = NewType("UserId", int)
         (list[Point], [Point(1, 2.0)]),
         (Tree, Tree(1, [Tree(2), Tree(3)])),
         (int | Point, Point(3, 0.0)),
+        (set[Point], {Point(1, 2.0), Point(2, 2.0)}),
+        (frozenset[tuple[Point, int]], frozenset({(Point(1, 2.0), 3)})),
+        (dict[Point, Tree], {Point(1, 2.0): Tree(1)}),
     ],
 )
 def test_a_value_of_the_type_survives_the_way(annotation: object, value: object) -> None:
@@ -116,6 +137,8 @@ def test_a_value_of_the_type_survives_the_way(annotation: object, value: object)
         (list, [Point(1)]),
         (object, {"a": {"b": Point(1)}}),
         (object, 1j),
+        (set[Tree], {Record({"value": 1})}),  # a Tree cannot be hashed
+        (dict[Tree, int], {Record({"value": 1}): 1}),
     ],
 )
 def test_a_value_of_another_type_is_refused(annotation: object, value: object) -> None:
@@ -133,7 +156,9 @@ def test_missing_fields_take_their_defaults() -> None:
     assert checker(Point)(Record({"x": 1})) == Point(1, 0.0)
 
 
-@pytest.mark.parametrize("annotation", [complex, Colour, Hidden, "text", list[complex], Literal[Colour.RED], type])
+@pytest.mark.parametrize(
+    "annotation", [complex, Colour, Hidden, Scaled, Parsed, "text", list[complex], Literal[Colour.RED], type]
+)
 def test_annotations_that_nothing_can_travel_as_are_refused_at_once(annotation: object) -> None:
     with pytest.raises(ConfigError):
         checker(annotation)
@@ -210,3 +235,30 @@ def test_a_generic_dataclass_is_checked_as_what_its_variables_stand_for() -> Non
     assert decode_as(encode_value(1), N) == 1
     with pytest.raises(ValueTypeError):
         decode_as(encode_value("a"), N)
+
+
+@pytest.mark.parametrize(
+    "annotation, of",
+    [
+        (float, lambda number: number),
+        (float | str, lambda number: number),
+        (Annotated[float, "metres"], lambda number: number),
+        (NewType("Metres", float), lambda number: number),
+        (list[float], lambda number: [number]),
+        (set[float], lambda number: {number}),
+        (tuple[float], lambda number: (number,)),
+        (tuple[float, ...], lambda number: (number,)),
+        (dict[str, float], lambda number: {"": number}),
+        (dict[float, str], lambda number: {number: ""}),
+        (list[Point], lambda number: [Point(1, number)]),
+        (Pair[float, float], lambda number: Pair(number, [number])),
+    ],
+)
+def test_a_check_that_keeps_converts_nothing(annotation: object, of: Callable[[float], object]) -> None:
+    for number in (1, (1 << 60) + 1, 1.0):
+        data = encode_value(of(number))
+        assert encode_value(checker(annotation, keeps=True)(decode_raw(data))) == data
+    converted = checker(annotation)(decode_raw(encode_value(of(1))))
+    assert encode_value(converted) == encode_value(of(1.0))
+    with pytest.raises(ValueTypeError):
+        checker(annotation, keeps=True)(decode_raw(encode_value(of(True))))
