@@ -60,6 +60,7 @@ from raftly.node.errors import (
     ValueTypeError,
 )
 from raftly.node.reads import Freshness, Mode, Proof, Read
+from raftly.node.state import build_error
 from raftly.node.values import decode_raw, encode_value
 from raftly.transport.options import Address
 
@@ -475,13 +476,3 @@ def _refusal(code: str, arguments: tuple[object, ...]) -> Exception:
         return cls(*arguments)
     except TypeError:
         return RemoteFailed(f"it answered {code} with {arguments!r}")
-
-
-def build_error(cls: type[Exception], arguments: tuple[object, ...]) -> Exception:
-    """An exception from the arguments it had; one whose `__init__` takes something else has just these."""
-    try:
-        return cls(*arguments)
-    except Exception:  # noqa: BLE001 - an __init__ of the user's may raise what it likes
-        error = cls.__new__(cls)
-        error.args = arguments
-        return error

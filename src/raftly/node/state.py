@@ -134,7 +134,9 @@ class StateCodec(Generic[T]):
         if self.on_disk and not self.closes:
             raise ConfigError(self._name, "keeps its state on disk and needs `close` too")
         hints = {} if self.streams else _field_types(cls)
-        self._fields: dict[str, Check] = {name: checker(substitute(hint, arguments)) for name, hint in hints.items()}
+        self._fields: dict[str, Check] = {
+            name: checker(substitute(hint, arguments), keeps=True) for name, hint in hints.items()
+        }
 
     # --- to bytes ---
 
@@ -278,20 +280,14 @@ class StateCodec(Generic[T]):
     def _check_of(self, field: str) -> Check:
         check = self._fields.get(field)
         if check is None:
-            check = self._fields[field] = checker(object)
+            check = self._fields[field] = checker(object, keeps=True)
         return check
 
     def _reply(self, name: str, value: object) -> object:
         if not name:
             return value
         arguments = value if isinstance(value, tuple) else (value,)
-        cls = self._errors.get(name) or _OUR_ERRORS.get(name, RaftlyError)
-        try:
-            return cls(*arguments)
-        except TypeError:  # its __init__ takes something else than what it hands on
-            error = cls.__new__(cls)
-            error.args = arguments
-            return error
+        return build_error(self._errors.get(name) or _OUR_ERRORS.get(name, RaftlyError), arguments)
 
 
 @final
@@ -375,15 +371,33 @@ def decode_kept(kept: tuple[Index, bytes]) -> tuple[Index, Term, ConfState, byte
 
 
 def plain_error(error: Exception) -> Exception:
-    """A registered exception as a result: no traceback, so no way back into the state; arguments that can travel."""
+    """A registered exception as a result: no traceback, so no way back into the state; arguments that can travel.
+
+    Of another argument only its type is told: what it says of itself may be an address, another one on every replica.
+    """
     arguments: list[object] = []
     for argument in error.args:
         try:
             arguments.append(checker(object)(decode_raw(encode_value(argument))))
         except RaftlyError:
-            arguments.append(str(argument))
+            arguments.append(type(argument).__qualname__)
     error.args = tuple(arguments)
     return error.with_traceback(None)
+
+
+def build_error(cls: type[Exception], arguments: tuple[object, ...]) -> Exception:
+    """An exception with exactly the arguments it had; one whose `__init__` makes others of them has just these."""
+    error = None
+    try:
+        made = cls(*arguments)
+        if made.args == arguments:
+            error = made
+    except Exception:  # noqa: BLE001, S110 - an __init__ of the user's may raise what it likes
+        pass
+    if error is None:
+        error = cls.__new__(cls)
+    error.args = arguments  # a 1 is equal to a True, and has other bytes
+    return error
 
 
 def _reply_parts(reply: object) -> tuple[str, object]:
@@ -429,6 +443,12 @@ def _state_of(instance: object) -> dict[str, object]:
     names = set(getattr(instance, "__dict__", ()))
     for cls in type(instance).__mro__:
         slots = cls.__dict__.get("__slots__", ())
-        names |= {slots} if isinstance(slots, str) else set(slots)
+        names |= {_mangled(name, cls) for name in ((slots,) if isinstance(slots, str) else slots)}
     names -= {"__dict__", "__weakref__"}
     return {name: getattr(instance, name) for name in sorted(names) if hasattr(instance, name)}
+
+
+def _mangled(name: str, cls: type) -> str:
+    """The name under which Python keeps a slot of the class: a private one has the class's before it."""
+    owner = cls.__name__.lstrip("_")
+    return f"_{owner}{name}" if owner and name.startswith("__") and not name.endswith("__") else name

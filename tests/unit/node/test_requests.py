@@ -147,6 +147,14 @@ def test_registered_exceptions_arrive_by_name_and_nothing_else_is_made() -> None
         def __init__(self) -> None:
             super().__init__("made", "otherwise")
 
+    class Told(Exception):
+        def __init__(self, n: int) -> None:
+            super().__init__(f"only {n}")
+
+    told = decode_response(encode_raised("Told", Told(3)), {"Told": Told})
+    assert isinstance(told, Told)
+    assert told.args == ("only 3",)
+
     picky = decode_response(encode_raised("Picky", Picky()), {"Picky": Picky})
     assert isinstance(picky, Picky)
     assert picky.args == ("made", "otherwise")
