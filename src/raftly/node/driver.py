@@ -13,7 +13,6 @@ none.
 When the disk does not do its part: a full one refuses proposals until there is space again, one that stalls for longer
 than an election time-out or is full hands leadership to a follower that has proved that its own works, a broken one
 ends everything. A group that breaks an invariant, or whose owner does, stops by itself.
-
 There is no second path: a replicated class is a driver with one group. Of many, those with nothing to do may `sleep`.
 """
 
@@ -44,7 +43,7 @@ from raftly.transport.base import Transport
 __all__ = ["Driver", "DriverOptions"]
 
 _LEADER: Final = Role.LEADER
-_TIMER_ERROR_S: Final = 1e-6  # loops round; a tick may be so much early
+_TIMER_ERROR_S: Final = 1e-6  # loops round; a timer may be so much early
 
 
 @final
@@ -121,34 +120,35 @@ class Driver:
         self._schedule()
 
     async def stop(self) -> None:
-        """Finish the write under way, and what waits for it, and stop; again is fine.
-
-        Handing leadership over is the owner's, before this.
-        """
-        loop = self._loop
-        if self._stopping or loop is None:
-            self._stopping = True
+        """Finish the write under way, and stop; leaders hand over before. Again is fine; cancelled, it stops too."""
+        loop, was_stopping, self._stopping = self._loop, self._stopping, True
+        if was_stopping or loop is None:
             return
-        self._stopping = True
         if self._ticker is not None:
             self._ticker.cancel()
         self._teller.stop()
         self._space_wanted.set()
         until = loop.time() + self._options.stop_timeout
-        self._run_round()
-        while self._write is not None:
-            ended = self._write_ended = loop.create_future()
-            _, late = await asyncio.wait([ended], timeout=until - loop.time())
-            if late:
-                self.abandon_write()
-                await ended
-                break
+        cancelled: asyncio.CancelledError | None = None
+        try:
             self._run_round()
+            while self._write is not None and until - loop.time() > _TIMER_ERROR_S:
+                ended = self._write_ended = loop.create_future()
+                await asyncio.wait([ended], timeout=until - loop.time())
+                self._run_round()
+        except asyncio.CancelledError as error:
+            cancelled = error
+        if self._write is not None:  # it takes too long, or nobody waits for us any more
+            ended = self._write_ended = loop.create_future()
+            self.abandon_write()
+            await ended
         self._loop = None  # no more rounds
         for group in self.groups.values():
             group.refuse_queued()
         self._flush()
         await self._transport.close()
+        if cancelled is not None:
+            raise cancelled
 
     def abandon_write(self) -> None:
         """The disk does not answer: do not wait for the write under way, nor begin another."""

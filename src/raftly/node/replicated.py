@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Concatenate, Final, ParamSpec, TypeVar, cast, final
 
 from raftly.base.membership import ConfState
@@ -117,7 +117,9 @@ class Replicated(Observed[T], Changing, HandingOver):
         self._leader_changed = asyncio.Event()
         self._idle = asyncio.Event()
         self._stopped = False
+        self._ended: asyncio.Future[None] | None = None  # of `stop`
         self._successors: list[NodeId] = []  # of a leader that stops
+        self._own_fs: OsFs | None = None  # made by `start`
 
     # --- life ---
 
@@ -143,20 +145,24 @@ class Replicated(Observed[T], Changing, HandingOver):
             OSError: the transport cannot listen.
         """
         lease_clock = lease_clock or lease_clock_of(asyncio.get_running_loop())
-        machine: StateMachine[T] = StateMachine(factory)
-        fs = fs or OsFs(directory)
-        store = LogStore(fs, config.cluster_id, config.id, config.log)
-        store.open()
-        try:
+        with ExitStack() as undo:
+            machine: StateMachine[T] = StateMachine(factory)
+            undo.callback(lambda: machine.codec.close(machine.instance))
+            own: OsFs | None = None
+            if fs is None:
+                fs = own = OsFs(directory)
+                undo.callback(own.close)
+            store = LogStore(fs, config.cluster_id, config.id, config.log)
+            store.open()
+            undo.callback(store.close)
             data = await Directory.open(fs, store, GROUP, config, transport)
             snapshots = Snapshots(GROUP, machine, config, store, fs)
             await snapshots.recover()
             node = cls(machine, snapshots, config, data, store, transport, clock, lease_clock)
+            node._own_fs = own
             await node._driver.start()
             node._observer.on_started()
-        except BaseException:
-            store.close()
-            raise
+            undo.pop_all()
         return node
 
     async def stop(self) -> None:
@@ -164,26 +170,50 @@ class Replicated(Observed[T], Changing, HandingOver):
 
         Takes no new calls from the beginning: it names the node to ask instead, as long as it knows one. Calls in
         flight have an election time-out to end, and as long again if leadership moves. Again is fine.
+
+        Cancelled, it waits for nobody any more, and ends all the same: what it holds is let go before it raises.
         """
-        if self._stopped:
+        if self._ended is not None:
+            await asyncio.shield(self._ended)
             return
+        loop = asyncio.get_running_loop()
+        ended = self._ended = loop.create_future()
         self._stopped = True
-        if self.failure is None and self._driver.disk_full is None:
-            patience = self.config.tick * self.config.election_tick
-            self._successors = successors(self._group.raw.raft, self._driver.contacts)
-            await self._wait_idle(patience)
-            for to in self._successors:
-                with suppress(RaftlyError):  # NotLeader among them: it has happened
-                    await self.transfer_leader(to, within=patience / len(self._successors))
-                    await self._wait_idle(patience)
-                    break
-        await self._driver.stop()
-        await self._snapshots.close()
-        await self._directory.close()
-        if self.failure is None:
-            self.failure = NodeStopped("this node was stopped")
-        self._give_up("the node was stopped")
-        self._store.close()
+        cut: BaseException | None = None
+        try:
+            if self.failure is None and self._driver.disk_full is None:
+                await self._leave()
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - raised once all is let go
+            cut = error
+        ending = loop.create_task(self._end())  # it goes on when nobody waits for it
+        ending.add_done_callback(lambda _: ended.set_result(None))
+        await asyncio.shield(ending)
+        if cut is not None:
+            raise cut
+
+    async def _leave(self) -> None:
+        patience = self.config.tick * self.config.election_tick
+        self._successors = successors(self._group.raw.raft, self._driver.contacts)
+        await self._wait_idle(patience)
+        for to in self._successors:
+            with suppress(RaftlyError):  # NotLeader among them: it has happened
+                await self.transfer_leader(to, within=patience / len(self._successors))
+                await self._wait_idle(patience)
+                break
+
+    async def _end(self) -> None:
+        try:
+            await self._driver.stop()
+            await self._snapshots.close()
+            await self._directory.close()
+        finally:
+            if self.failure is None:
+                self.failure = NodeStopped("this node was stopped")
+            self._give_up("the node was stopped")
+            self._store.close()
+            waits_s = self._driver.writing_s(asyncio.get_running_loop().time())
+            if self._own_fs is not None and (not waits_s or self._driver.failure is not None):
+                self._own_fs.close()  # it waits for what is under way: not for a disk that never answers
 
     async def _wait_idle(self, patience: float) -> None:
         with suppress(TimeoutError):

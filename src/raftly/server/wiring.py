@@ -179,6 +179,8 @@ async def start_store(config: StoreConfig) -> Started:
     peers = bound_address("peer_address", config.peer_address, config.advertise_peer_address)
     directory = Path(config.data_dir)
     async with AsyncExitStack() as undo:
+        fs = OsFs(directory / "raft")
+        undo.callback(fs.close)  # after all else: it waits for what the disk has under way
         engine = open_engine(config.storage, directory / "engine")
         undo.callback(engine.close)
         await settle_layout(engine, enable_ttl=config.storage.ttl)
@@ -197,7 +199,6 @@ async def start_store(config: StoreConfig) -> Started:
             version=version("raftly"),
         )
         (directory / "raft").mkdir(parents=True, exist_ok=True)
-        fs = OsFs(directory / "raft")
         store = await RegionStore.start(
             fs,
             engine,

@@ -88,6 +88,7 @@ class RegionStore:
         self._logs = logs
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopped = False
+        self._ended: asyncio.Future[None] | None = None  # of `stop`
         self._driver = Driver(meta.id, logs, transport, DriverOptions(options.tick, clock, tell=_TELL_S))
         self._snapshots = Snapshots(fs, engine, cluster_id, transport, random, options)
         brake = Brake(lambda: engine.stats().is_busy)
@@ -177,25 +178,45 @@ class RegionStore:
             self._spawn(self.sweeper.run())
 
     async def stop(self) -> None:
-        """Hand leaderships over as far as there is somebody to take them, finish writing, stop. Again is fine."""
-        if self._stopped:
+        """Hand leaderships over as far as there is somebody to take them, finish writing, stop. Again is fine.
+
+        Cancelled, it waits for nobody any more, and ends all the same: what it holds is let go before it raises.
+        """
+        if self._ended is not None:
+            await asyncio.shield(self._ended)
             return
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[None] = loop.create_future()
+        self._ended = ended
         self._stopped = True
-        await self._duties.stop()
-        if self._driver.failure is None:
-            await self._hand_over()
-        await self._driver.stop()
-        for task in list(self._tasks):
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
-        stopped = StorageError("this store was stopped")
-        for peer in self._peers.all.values():
-            peer.close(stopped)
-        if self.failure is None:
-            with suppress(RaftlyError):
-                await self.engine.sync()
-        self._logs.close()
+        cut: BaseException | None = None
+        try:
+            await self._duties.stop()
+            if self._driver.failure is None:
+                await self._hand_over()
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - raised once all is let go
+            cut = error
+        ending = loop.create_task(self._end())  # it goes on when nobody waits for it
+        ending.add_done_callback(lambda _: ended.set_result(None))
+        await asyncio.shield(ending)
+        if cut is not None:
+            raise cut
+
+    async def _end(self) -> None:
+        try:
+            await self._driver.stop()
+            for task in list(self._tasks):
+                task.cancel()
+            if self._tasks:
+                await asyncio.wait(self._tasks)
+            stopped = StorageError("this store was stopped")
+            for peer in self._peers.all.values():
+                peer.close(stopped)
+            if self.failure is None:
+                with suppress(RaftlyError):
+                    await self.engine.sync()
+        finally:
+            self._logs.close()
 
     async def leave(self) -> int:
         """Lead nothing any more, as far as there is somebody else, until `stop`: how many regions were led.
