@@ -6,14 +6,15 @@ Not in `base`, which decides and does not act.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future, wait
 from typing import Any, ClassVar, TypeVar, final
 
 from raftly.errors import OutcomeUnknown, RaftlyError
 
-__all__ = ["LoopStopped", "LoopThread", "WrongThread"]
+__all__ = ["Forked", "LoopStopped", "LoopThread", "WrongThread"]
 
 R = TypeVar("R")
 
@@ -23,6 +24,14 @@ class WrongThread(RaftlyError):
     """A blocking call on the thread that runs the loop: it would wait for itself. Use the asynchronous one there."""
 
     code: ClassVar[str] = "wrong_thread"
+
+
+@final
+class Forked(RaftlyError):
+    """This was made before a fork, and is used in the child, where its thread does not exist. Nothing was begun."""
+
+    code: ClassVar[str] = "forked"
+    sentence: ClassVar[str] = "this is of the process that was forked, with its thread: make another one in the child"
 
 
 @final
@@ -43,8 +52,9 @@ class LoopThread:
         self._lock = threading.Lock()
         self._loop = asyncio.new_event_loop()
         self._end = asyncio.Event()
-        self._stopping = False  # somebody is about to
+        self._ending: Future[None] | None = None  # somebody stops it
         self._stopped = False
+        self._pid = os.getpid()
         self._thread = threading.Thread(target=self._main, name=name, daemon=True)
         self._thread.start()
 
@@ -60,13 +70,15 @@ class LoopThread:
 
         Raises:
             WrongThread: this is the thread.
+            Forked: this is a child of the process that has the thread.
             LoopStopped, or what stands for it: it was stopped; `work` was not begun.
             OutcomeUnknown: it was stopped meanwhile.
             Exception: whatever `work` raises.
         """
-        if threading.current_thread() is self._thread:
+        if os.getpid() != self._pid:  # looked at first: the lock may be held for ever
             work.close()
-            raise WrongThread("a blocking call on the thread of its own event loop would wait for itself")
+            raise Forked
+        self._check_thread(work)
         with self._lock:
             if self._stopped:
                 work.close()
@@ -88,28 +100,42 @@ class LoopThread:
         return self.run(call())
 
     def stop(self, last: Coroutine[Any, Any, None] | None = None) -> None:
-        """Do `last`, then end the thread, and all that runs in it; again is fine.
+        """Do `last`, then end the thread, and all that runs in it; again is fine. In a child of its process: nothing.
+
+        When the wait is interrupted (Ctrl-C) the thread does so by itself; `stop` once more waits for it.
 
         Raises:
             WrongThread: this is the thread.
             Exception: whatever `last` raises.
         """
-        with self._lock:
-            begun, self._stopping = self._stopping, threading.current_thread() is not self._thread or self._stopping
-        if begun:
+        if os.getpid() != self._pid:
             if last is not None:
                 last.close()
-            self._thread.join()
             return
+        self._check_thread(last)
+        with self._lock:
+            is_first = self._ending is None
+            if self._ending is None:
+                self._ending = asyncio.run_coroutine_threadsafe(self._finish(last), self._loop)
+            ending = self._ending
+        if not is_first and last is not None:
+            last.close()
+        wait([ending])  # a join that is interrupted takes the thread for ended (Python 3.11)
+        self._thread.join()
+        if is_first:
+            ending.result()
+
+    async def _finish(self, last: Coroutine[Any, Any, None] | None) -> None:
         try:
-            self.run(_nothing() if last is None else last)
+            if last is not None:
+                await last
         finally:
-            if self._stopping:
-                with self._lock:
-                    self._stopped = True
-                self._loop.call_soon_threadsafe(self._end.set)
-                self._thread.join()
+            with self._lock:
+                self._stopped = True
+            self._end.set()
 
-
-async def _nothing() -> None:
-    """What is left to do when nothing was begun."""
+    def _check_thread(self, work: Coroutine[Any, Any, object] | None) -> None:
+        if threading.current_thread() is self._thread:
+            if work is not None:
+                work.close()
+            raise WrongThread("a blocking call on the thread of its own event loop would wait for itself")

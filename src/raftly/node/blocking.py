@@ -9,7 +9,9 @@
 Each runs its event loop in one thread of its own, and may be used from any number of threads. Methods take and raise
 what their asynchronous namesakes do. A wait that is interrupted (Ctrl-C) gives the call up, whose outcome is then
 unknown; the node or caller goes on. Stop it, or use `with`: a thread that is left behind ends with the process, like a
-crash.
+crash. One that is interrupted while it stops goes on with that by itself; `stop` once more waits for it.
+
+After a `fork` they are the parent's: in the child every call raises `Forked`. Make them in the process that uses them.
 """
 
 from __future__ import annotations
@@ -232,5 +234,5 @@ class BlockingNode(Blocking[T]):
         return self._thread.do(self._node.member_list)
 
     def stop(self) -> None:
-        """See `Replicated.stop`; then end the thread."""
+        """See `Replicated.stop`; then end the thread. Interrupted, both are done all the same, behind your back."""
         self._thread.stop(self._node.stop())
