@@ -78,6 +78,9 @@ class Config:
     """A leader appends configuration changes that it would refuse; the application then checks them itself."""
     step_down_on_removal: bool = False
     """A leader steps down when it applies its own removal or demotion."""
+    own_vote_first: bool = False
+    """A candidate asks for votes once its own is durable. Otherwise, with asynchronous writes, the others may elect a
+    leader that knows nothing of it after a crash, and elect it again in the same term, with other entries."""
     # --- raft-rs ---
     min_election_tick: int = 0
     """Smallest time-out drawn; 0 takes `election_tick`, else at least that."""

@@ -271,7 +271,10 @@ def run_campaign(raft: Raft, campaign: Campaign) -> None:
         )
         if raft.trace is not None:
             raft.trace.emit(VoteRequested(request))
-        raft.send(request)
+        if raft.config.own_vote_first and not pre:
+            raft.send_after_append(request)
+        else:
+            raft.send(request)
 
 
 def _commit_point(raft: Raft) -> tuple[int, int]:

@@ -109,6 +109,7 @@ class StoreOptions:
             seed=seed,
             applied=applied,
             async_storage_writes=True,
+            own_vote_first=True,
             skip_bcast_commit=True,
             max_size_per_msg=1 << 20,
             max_committed_size_per_ready=4 << 20,

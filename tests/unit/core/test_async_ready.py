@@ -10,6 +10,8 @@ advance_apply_to(i)                  delivering the response of a MsgStorageAppl
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from raftly.base.membership import ConfState
@@ -18,7 +20,9 @@ from raftly.core.messages import (
     MsgApp,
     MsgAppResp,
     MsgHeartbeat,
+    MsgPreVote,
     MsgSnap,
+    MsgStorageAppend,
     MsgStorageAppendResp,
     MsgVote,
     MsgVoteResp,
@@ -26,7 +30,7 @@ from raftly.core.messages import (
 from raftly.core.role import Role
 from tests.support.lone import acked, entries, indexes, receive, sent, terms_of, voter
 from tests.support.network import Host
-from tests.support.threads import append_next, apply_next, async_follower, async_leader, hand_out, settle
+from tests.support.threads import ASYNC, append_next, apply_next, async_follower, async_leader, hand_out, settle
 
 
 def queued(host: Host) -> list[list[int]]:
@@ -386,3 +390,25 @@ def test_an_answer_about_entries_that_look_the_same_again_is_not_believed(back_a
     if back_again:
         append_next(host)
         assert log.persisted_index() == 2
+
+
+# --- candidates ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_a_candidate_may_wait_for_its_own_vote_before_it_asks_for_others(first: bool) -> None:
+    """Elected by the others alone it may lead, crash, know nothing of that term, and be elected in it a second time."""
+    host = async_follower(1, terms=(1,), template=replace(ASYNC, own_vote_first=first))
+    host.node.campaign()
+    ready = host.node.ready()
+    job = next(message for message in ready.messages if isinstance(message, MsgStorageAppend))
+    assert (job.term, job.vote) == (2, 1)
+    at_once, later = sent(ready.messages, MsgVote), sent(job.responses, MsgVote)
+    assert ([vote.to for vote in at_once], [vote.to for vote in later]) == (([], [2, 3]) if first else ([2, 3], []))
+    assert sent(job.responses, MsgVoteResp, to=1)
+
+
+def test_a_pre_candidate_promises_nothing_and_asks_at_once() -> None:
+    host = async_follower(1, terms=(1,), template=replace(ASYNC, own_vote_first=True, pre_vote=True))
+    host.node.campaign()
+    assert [vote.to for vote in sent(host.node.ready().messages, MsgPreVote)] == [2, 3]

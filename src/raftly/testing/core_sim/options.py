@@ -102,6 +102,7 @@ def _production(random: Random, seed: int) -> Config:
         seed=seed,
         election_tick=election_tick,
         async_storage_writes=True,
+        own_vote_first=True,
         skip_bcast_commit=True,
         max_size_per_msg=1 << 20,
         max_committed_size_per_ready=4 << 20,
