@@ -93,7 +93,7 @@ def _operate(world: World, leader: Node) -> None:
         # Who asked may have forgotten it with its process; the leader sends it nothing else until it has one so new.
         leader.application.compact(at_once=True)
         leader.acted()
-    if log.committed == leader.applied and leader.raft.committed_in_term():
+    if log.last_index == log.committed == leader.applied and leader.raft.committed_in_term():  # no change on its way
         for node in world.nodes.values():
             if node.id not in members and node.alive:
                 world.note(node.id, "is no member, and switched off")

@@ -123,11 +123,11 @@ async def _exit(by: Injection, fault: Fault) -> None:
 async def _down(by: Injection, fault: Fault, *, power: bool) -> None:
     id_ = fault.nodes[0]
     by.cluster.kill(id_, power=power)
-    await asyncio.sleep(fault.seconds)
-    _boot(by.cluster, id_)
+    await _boot(by.cluster, id_, fault.seconds)
 
 
-def _boot(cluster: Cluster, id_: NodeId) -> None:
+async def _boot(cluster: Cluster, id_: NodeId, after: float = 0.0) -> None:
+    await asyncio.sleep(after)
     if not cluster.hosts[id_].alive:
         cluster.boot(id_)
 
@@ -136,15 +136,15 @@ async def _crash_at_write(by: Injection, fault: Fault) -> None:
     id_, host = fault.nodes[0], by.host(fault)
     if not host.alive:
         return  # the fuse would burn after its next start, and nobody would start it again
-    disk = host.disk
+    disk, until = host.disk, by.cluster.world.now + _PATIENCE_S  # who is no member may never write
     disk.fuse, burnt = int(fault.amount), disk.burnt
     by.lit[id_] = fault
-    while host.alive and disk.fuse:  # noqa: ASYNC110 - disks know of no events of the director's
+    while host.alive and disk.fuse and by.cluster.world.now < until:  # noqa: ASYNC110 - disks know of no events
         await asyncio.sleep(0.01)
+    disk.fuse = 0 if by.lit[id_] is fault else disk.fuse
     by.hit(fault, disk.burnt > burnt and by.lit[id_] is fault)
     if not by.host(fault).alive:  # else somebody has started it again
-        await asyncio.sleep(fault.seconds)
-        _boot(by.cluster, id_)
+        await _boot(by.cluster, id_, fault.seconds)
 
 
 async def _crash_all(by: Injection, fault: Fault) -> None:
@@ -153,7 +153,7 @@ async def _crash_all(by: Injection, fault: Fault) -> None:
         by.cluster.kill(id_)
     await asyncio.sleep(fault.seconds)
     for id_ in by.cluster.ids:
-        _boot(by.cluster, id_)
+        await _boot(by.cluster, id_)
 
 
 async def _pause(by: Injection, fault: Fault) -> None:
@@ -178,8 +178,7 @@ async def _stop(by: Injection, fault: Fault) -> None:
     id_ = fault.nodes[0]
     by.hit(fault, id_ in by.cluster.nodes)
     await _end(by.cluster, id_)
-    await asyncio.sleep(fault.seconds)
-    _boot(by.cluster, id_)
+    await _boot(by.cluster, id_, fault.seconds)
 
 
 async def _rolling(by: Injection, fault: Fault) -> None:
@@ -189,7 +188,7 @@ async def _rolling(by: Injection, fault: Fault) -> None:
     for id_ in cluster.ids:
         await _end(cluster, id_)
         await asyncio.sleep(fault.seconds / 10)
-        _boot(cluster, id_)
+        await _boot(cluster, id_)
         until = cluster.world.now + _PATIENCE_S
         while id_ not in cluster.nodes and cluster.world.now < until:  # noqa: ASYNC110 - as `SimCluster.start`
             await asyncio.sleep(0.05)
@@ -294,7 +293,7 @@ def _may_damage(by: Injection, fault: Fault) -> bool:
 async def _start_damaged(by: Injection, fault: Fault) -> None:
     """What a node makes of a damaged disk, before its operator replaces it."""
     old = fault.nodes[0]
-    _boot(by.cluster, old)
+    await _boot(by.cluster, old)
     await asyncio.sleep(fault.seconds)
     by.cluster.leaving.add(old)
     await _swap(by.cluster, fault)

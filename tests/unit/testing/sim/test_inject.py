@@ -53,6 +53,7 @@ def test_power_that_is_lost_once_is_counted_once() -> None:
     write = [Fault(0.1 + 0.01 * n, "crash_at_write", (2,), 0.1, 2.0) for n in range(2)]
     assert injected([*write, Fault(0.2, "crash_all", (), 0.1)])[1] in ({"crash_all": 1}, {"crash_at_write": 1})
     assert injected([Fault(0.1, "crash_at_write", (2,), 0.1, 1e6), Fault(0.2, "exit", (2,), 0.1)])[1] == {"exit": 1}
+    assert injected([Fault(0.1, "crash_at_write", (2,), 0.1, 1e6)])[1] == {}, "soak, seed 8401611: it wrote no more"
 
 
 def test_a_sync_that_never_comes_does_not_fail() -> None:
