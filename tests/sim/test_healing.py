@@ -8,7 +8,7 @@ from raftly.base.membership import ConfState
 from raftly.testing.core_sim import healing
 from raftly.testing.core_sim.node import Node
 from raftly.testing.core_sim.options import Options
-from raftly.testing.core_sim.run import run
+from raftly.testing.core_sim.run import LIVENESS_S, run
 from raftly.testing.core_sim.world import World
 
 
@@ -58,3 +58,10 @@ def test_who_is_no_member_any_more_tells_of_its_removal_before_it_is_switched_of
     outcome = run(8540056, Options("membership", 3))
     assert outcome.problem == ""
     assert outcome.counts["hidden changes"] == 1
+
+
+def test_applications_are_given_the_time_that_they_need() -> None:
+    """One entry a message, and 5 ms an entry: 3,000 are left when all is healed (seed 8600489)."""
+    outcome = run(8600489, Options("uniform", 2))
+    assert outcome.problem == ""
+    assert outcome.recovery_s > LIVENESS_S

@@ -45,6 +45,7 @@ def converge(world: World, within_us: int) -> int:
         NotLive: it took too long.
     """
     healed, acknowledged = world.now, world.acknowledged
+    within_us += _backlog(world) * world.drawn.apply_us
     next_look = world.now + _OPERATOR_US
     switched_off = told = False
     while True:
@@ -72,6 +73,13 @@ def converge(world: World, within_us: int) -> int:
                     _switch_off_strangers(world)
         if world.now - healed > within_us:
             raise NotLive(_stuck(world, within_us, "no write was acknowledged" * (world.acknowledged == acknowledged)))
+
+
+def _backlog(world: World) -> int:
+    """How many entries the slowest application has before it: it may have to take them one at a time."""
+    running = [node for node in world.nodes.values() if node.alive]
+    last = max((node.raft.log.last_index for node in running), default=0)
+    return last - min((node.applied for node in running), default=last)
 
 
 def _leader(world: World) -> Node | None:
