@@ -65,3 +65,8 @@ def test_applications_are_given_the_time_that_they_need() -> None:
     outcome = run(8600489, Options("uniform", 2))
     assert outcome.problem == ""
     assert outcome.recovery_s > LIVENESS_S
+
+
+def test_nobody_is_switched_off_while_a_change_of_members_is_on_its_way() -> None:
+    """It brings node 4 back, and has no quorum without it (seed 8550027)."""
+    assert run(8550027, Options("membership", 3)).problem == ""
