@@ -16,10 +16,14 @@ LeaseClock: TypeAlias = Callable[[], float]
 
 
 def lease_clock_of(loop: asyncio.AbstractEventLoop) -> LeaseClock:
-    """The clock for a node on this loop: CLOCK_BOOTTIME where there is one; a simulated loop's own time."""
+    """The clock for a node on this loop: CLOCK_BOOTTIME where there is one; a simulated loop's own.
+
+    Such a loop makes its own time, and has `boot_time` if its machine can sleep.
+    """
     kind = type(loop)
     if getattr(kind, "time", None) is not asyncio.BaseEventLoop.time and not kind.__module__.startswith("uvloop"):
-        return loop.time  # it makes its own time
+        own: LeaseClock = getattr(loop, "boot_time", loop.time)
+        return own
     if hasattr(time, "CLOCK_BOOTTIME"):
         which = time.CLOCK_BOOTTIME
         return lambda: time.clock_gettime(which)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar, final
 
 from raftly.base.types import NodeId
-from raftly.errors import NotLeader, OutcomeUnknown, RaftlyError
+from raftly.errors import NotLeader, OutcomeUnknown, RaftlyError, StorageError
 from raftly.node import NodeConfig
 from raftly.testing.class_model import ClassModel
 from raftly.testing.html import write_counterexample, write_trace_page
@@ -23,7 +23,7 @@ from raftly.testing.sim.faults import Fault, to_line
 from raftly.testing.sim.host import HostDown
 from raftly.testing.sim.inject import heal
 from raftly.testing.sim.record import Recorder
-from raftly.testing.sim.run import NotLinearizable, Report, Run, RunOptions
+from raftly.testing.sim.run import NodeFailed, NotLinearizable, Report, Run, RunOptions
 from raftly.testing.sim.shrink import shrink_run
 from raftly.testing.sim.watch import Watch
 from raftly.testing.sim.world import OutOfTime, World
@@ -170,7 +170,13 @@ class Cluster(Generic[T]):
     ) -> None:
         self.world = World(seed)
         self.sim: SimCluster[T] = SimCluster(self.world, factory, size, configure=configure)
+        self.sim.on_failure = self._on_failure
         self.watch = Watch(self.sim)
+
+    def _on_failure(self, id_: NodeId, error: BaseException) -> None:
+        """The class failed, or its replicas parted; disks are yours to break."""
+        if not isinstance(error, StorageError):
+            self.world.errors.append(NodeFailed(id_, self.world.now, error))
 
     def begin(self) -> None:
         """Start all nodes and wait for a leader."""

@@ -146,7 +146,7 @@ def test_a_cluster_by_hand(pytester: pytest.Pytester) -> None:
         import pytest
         from counter import Counter
         from raftly.errors import OutcomeUnknown
-        from raftly.testing.sim import HostDown
+        from raftly.testing.sim import HostDown, NodeFailed
 
         def test_by_hand(raft_cluster):
             cluster = raft_cluster(Counter)
@@ -176,13 +176,21 @@ def test_a_cluster_by_hand(pytester: pytest.Pytester) -> None:
             cluster.remove(4)
             assert cluster.ids == (1, 2, 3)
 
+        def test_a_class_that_fails(raft_cluster):
+            cluster = raft_cluster(Counter, size=1)
+            def on_tick(now):
+                raise ZeroDivisionError
+            cluster.sim.nodes[1].on_tick = on_tick
+            with pytest.raises(NodeFailed, match="node 1 failed .*ZeroDivisionError"):
+                cluster.run_for(5.0)
+
         def test_two_clusters_and_a_failure(raft_cluster):
             assert raft_cluster(Counter, size=1).world.seed != raft_cluster(Counter, size=1).world.seed
             assert False
         """
     )
     result = run(pytester)
-    result.assert_outcomes(passed=1, failed=1)
+    result.assert_outcomes(passed=2, failed=1)
     result.stdout.fnmatch_lines(["replay: pytest *::test_two_clusters_and_a_failure* --raftly-seeds *", "*node 1: *"])
 
 

@@ -5,8 +5,9 @@
 
 It waits until it gets the lock, renews it in the background, and gives it back. The block is cancelled, and LeaseLost
 raised, as soon as the log says that the lease is lost, and at the latest `ttl` seconds after the last renewal that
-succeeded was asked for, by this machine's monotonic clock. A block that does not await is not interrupted, and what it
-sent may still be under way: only the token protects against that (`lock`).
+succeeded was asked for, by this machine's clock; after the machine slept, that is seen a third of `ttl` after it woke.
+A block that does not await is not interrupted, and what it sent may still be under way: only the token protects against
+that (`lock`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from typing import Concatenate, Final, Generic, ParamSpec, Protocol, TypeVar, final
 
 from raftly.errors import OutcomeUnknown, RaftlyError
+from raftly.node.lease_clock import lease_clock_of
 from raftly.node.structures.lock import HeldBy, Lease, LeaseLost, Locks
 
 T = TypeVar("T")
@@ -71,10 +73,10 @@ async def hold(
         RaftlyError: whatever else than OutcomeUnknown the caller raises while waiting for the lock.
     """
     token, ends_at = await _acquire(caller, calls, name, owner, ttl, retry)
-    lease = asyncio.timeout_at(ends_at)  # ends when this machine cannot be sure any more
+    lease = asyncio.timeout_at(_on_loop(ends_at))  # ends when this machine cannot be sure any more
     try:
         async with lease:
-            renewing = asyncio.create_task(_renew(caller, calls, name, token, ttl, lease))
+            renewing = asyncio.create_task(_renew(caller, calls, name, token, ttl, lease, ends_at))
             try:
                 yield token
             finally:
@@ -94,39 +96,50 @@ async def hold(
 async def _acquire(
     caller: Caller[T], calls: LockCalls[T], name: str, owner: str, ttl: float, retry: float
 ) -> tuple[int, float]:
-    """Ask until it is granted; the token, and until when of the loop's time it is sure."""
-    loop = asyncio.get_running_loop()
+    """Ask until it is granted; the token, and until when it is sure, by the clock of leases."""
+    clock = lease_clock_of(asyncio.get_running_loop())
     while True:
-        asked_at = loop.time()
+        asked_at = clock()
         try:
             answer = await caller.call(calls.acquire, name, owner, ttl)
         except OutcomeUnknown:
             continue  # asking again replaces what may have been granted
         if isinstance(answer, HeldBy):
             await asyncio.sleep(min(retry, answer.left_s))
-        elif loop.time() < asked_at + ttl:
+        elif clock() < asked_at + ttl:
             return answer.token, asked_at + ttl
 
 
 async def _renew(
-    caller: Caller[T], calls: LockCalls[T], name: str, token: int, ttl: float, lease: asyncio.Timeout
+    caller: Caller[T], calls: LockCalls[T], name: str, token: int, ttl: float, lease: asyncio.Timeout, ends_at: float
 ) -> None:
     """Renew until cancelled, or until the lease is lost; then end `lease`."""
-    loop = asyncio.get_running_loop()
+    clock = lease_clock_of(asyncio.get_running_loop())
     pause = ttl / _RENEWALS
     while True:
         await asyncio.sleep(pause)
-        asked_at = loop.time()
+        _end_at(lease, ends_at)  # the loop's time may have stood still meanwhile
+        asked_at = clock()
         try:
             async with asyncio.timeout(pause):
                 await caller.call(calls.renew, name, token, ttl)
         except LeaseLost:
-            if not lease.expired():
-                lease.reschedule(loop.time())
+            _end_at(lease, clock())
             return
         except (RaftlyError, TimeoutError):
             pause = ttl / _RENEWALS / _RENEWALS  # the lease still lasts a little: try harder
         else:
             pause = ttl / _RENEWALS
-            if not lease.expired():
-                lease.reschedule(asked_at + ttl)
+            ends_at = asked_at + ttl
+            _end_at(lease, ends_at)
+
+
+def _end_at(lease: asyncio.Timeout, ends_at: float) -> None:
+    if not lease.expired():
+        lease.reschedule(_on_loop(ends_at))
+
+
+def _on_loop(moment: float) -> float:
+    """A moment of the clock of leases as one of the loop's, if the machine does not sleep before."""
+    loop = asyncio.get_running_loop()
+    return loop.time() + moment - lease_clock_of(loop)()

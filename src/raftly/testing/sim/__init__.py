@@ -44,7 +44,17 @@ from raftly.testing.sim.loop import SimLoop
 from raftly.testing.sim.messages import MessageNetwork, MessageTransport
 from raftly.testing.sim.net import LinkOptions, Network
 from raftly.testing.sim.record import Recorder
-from raftly.testing.sim.run import LIVENESS_S, NotLinearizable, NotLive, Report, Run, RunOptions, Undecided, judge
+from raftly.testing.sim.run import (
+    LIVENESS_S,
+    NodeFailed,
+    NotLinearizable,
+    NotLive,
+    Report,
+    Run,
+    RunOptions,
+    Undecided,
+    judge,
+)
 from raftly.testing.sim.scenarios import SCENARIOS, Scenario, run_of, scenario_of
 from raftly.testing.sim.trace import Trace
 from raftly.testing.sim.watch import Watch
@@ -66,6 +76,7 @@ __all__ = [
     "MessageNetwork",
     "MessageTransport",
     "Network",
+    "NodeFailed",
     "NotLinearizable",
     "NotLive",
     "OutOfTime",

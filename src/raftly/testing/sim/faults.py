@@ -44,6 +44,7 @@ KINDS: Final[Mapping[str, str]] = {
     "crash_at_write": "nodes[0] loses power before the amount-th change of its disk from now",
     "crash_all": "power of all nodes fails at once",
     "pause": "the process of nodes[0] stands still",
+    "suspend": "the machine of nodes[0] sleeps, reached by nobody; its monotonic clock does not count that time",
     "isolate": "nodes[0] neither reaches the others nor is reached",
     "deaf": "nodes[0] reaches the others, nothing reaches it",
     "mute": "nothing that nodes[0] sends arrives",
@@ -53,11 +54,14 @@ KINDS: Final[Mapping[str, str]] = {
     "flap": "both ways between nodes[0] and nodes[1] break and mend every amount seconds",
     "reset": "every connection between nodes[0] and nodes[1] is reset",
     "slow_link": "what nodes[0] sends takes amount times as long",
+    "narrow_link": "of what nodes[0] sends, amount bytes pass in a second to each other host",
     "loss": "of what nodes[0] sends, this part is lost, doubled or overtaken",
     "slow_disk": "syncs of nodes[0] take amount times as long",
     "stall_disk": "no sync of nodes[0] ends",
     "full_disk": "the disk of nodes[0] has room for amount bytes more",
     "sync_error": "the next sync of nodes[0] fails; its process is started again",
+    "write_error": "after amount writes of nodes[0], one fails; its process is started again",
+    "read_error": "the process of nodes[0] is killed and started; one in amount of its reads fails",
     "clock_rate": "the clocks of nodes[0] run amount times as fast",
     "wall_jump": "the wall clock of nodes[0] is set by amount seconds, and back",
     "transfer": "whoever leads is asked to hand over to nodes[0]",
@@ -82,7 +86,8 @@ Profile = Mapping[str, float]
 _ORDINARY: Final[Profile] = {
     "crash": 4, "exit": 2, "crash_at_write": 2, "crash_all": 0.5, "pause": 2, "isolate": 3, "deaf": 1, "mute": 1,
     "split": 2, "bridge": 1, "cut": 2, "flap": 1, "reset": 2, "slow_link": 1, "loss": 1, "slow_disk": 1,
-    "stall_disk": 1, "full_disk": 0.5, "sync_error": 0.5, "clock_rate": 1, "wall_jump": 1, "transfer": 1,
+    "stall_disk": 1, "full_disk": 0.5, "sync_error": 0.5, "write_error": 0.5, "read_error": 0.5, "narrow_link": 1,
+    "suspend": 1, "clock_rate": 1, "wall_jump": 1, "transfer": 1,
     "snapshot": 1, "grow": 0.5, "replace": 0.5, "stop": 1, "rolling": 0.2, "wipe": 0.2, "bit_rot": 0.2,
     "bad_write": 0.2,
 }  # fmt: skip
@@ -111,6 +116,8 @@ PROFILES: Final[Mapping[str, Tempo]] = {
             "stall_disk": 3,
             "full_disk": 3,
             "sync_error": 2,
+            "write_error": 2,
+            "read_error": 2,
             "exit": 1,
             "wipe": 0.5,
             "bit_rot": 1,
@@ -136,8 +143,12 @@ PROFILES: Final[Mapping[str, Tempo]] = {
     "upgrade": Tempo(
         {"rolling": 4, "stop": 6, "transfer": 2, "exit": 1, "crash": 1, "isolate": 1, "snapshot": 1}, 1.5, 0.05, 3.0
     ),
-    "clocks": Tempo({"clock_rate": 6, "wall_jump": 3, "pause": 3, "isolate": 2, "transfer": 1}, 0.6, 0.05, 5.0),
-    "overload": Tempo({"slow_link": 3, "slow_disk": 3, "pause": 4, "loss": 3, "reset": 1}, 0.5, 0.05, 3.0),
+    "clocks": Tempo(
+        {"clock_rate": 6, "wall_jump": 3, "pause": 3, "suspend": 3, "isolate": 2, "transfer": 1}, 0.6, 0.05, 5.0
+    ),
+    "overload": Tempo(
+        {"slow_link": 3, "narrow_link": 3, "slow_disk": 3, "pause": 4, "loss": 3, "reset": 1}, 0.5, 0.05, 3.0
+    ),
 }
 """By name. In every run some kinds of a profile are left out, drawn, so that the others are met alone."""
 
@@ -227,6 +238,12 @@ def _draw(random: Random, kind: str, ids: Sequence[NodeId], at: float, span: flo
         amount = float(random.choice((0, 100, 5000)))
     elif kind == "bad_write":
         amount = float(random.randrange(2))
+    elif kind == "narrow_link":
+        amount = random.choice((5e4, 2e5, 1e6))
+    elif kind == "write_error":
+        amount = float(random.randrange(10))
+    elif kind == "read_error":
+        amount = random.choice((1.0, 3.0, 30.0))
     elif kind == "clock_rate":
         amount = random.uniform(0.9, 1.1)
     elif kind == "wall_jump":

@@ -189,13 +189,20 @@ class Host:
         return self.clock.wall(self.world.now)
 
     def set_rate(self, rate: float) -> None:
-        """Both clocks run so many times as fast as the world's time."""
+        """All clocks run so many times as fast as the world's time."""
         self.world.note(self.name, "rate", repr(rate))
         self.clock.set_rate(self.world.now, rate)
         self._on_clock_changed()
 
+    def suspend(self, seconds: float) -> None:
+        """The machine sleeps: its process stands still and its monotonic clock too; the other clocks go on."""
+        self.world.note(self.name, "suspend", repr(seconds))
+        self.free_at = max(self.free_at, self.world.now + seconds)
+        self.clock.sleep(self.world.now, seconds)
+        self._on_clock_changed()
+
     def skip(self, seconds: float) -> None:
-        """Both clocks jump forward, as after a machine was suspended."""
+        """All clocks jump forward, as those of a virtual machine that was moved."""
         self.world.note(self.name, "skip", repr(seconds))
         self.clock.skip(self.world.now, seconds)
         self._on_clock_changed()

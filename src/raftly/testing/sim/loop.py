@@ -134,6 +134,10 @@ class SimLoop(asyncio.AbstractEventLoop):
         """The host's monotonic clock."""
         return self.host.clock.monotonic(self._world.now)
 
+    def boot_time(self) -> float:
+        """The host's clock that goes on while the machine sleeps: `lease_clock_of`."""
+        return self.host.clock.boot(self._world.now)
+
     # --- turns ---
 
     def _arrange_turn(self) -> None:

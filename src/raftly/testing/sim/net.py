@@ -10,6 +10,7 @@ import itertools
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Final, final
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _LOOPBACK_S: Final = 20e-6
 _SLOW_S_MAX: Final = 5.0  # several faults may slow one link down
+_QUEUE_S_MAX: Final = 1.0  # of messages before a bottleneck; what comes then is dropped
 RETRANSMIT_S: Final = 0.2
 """TCP's least time before it sends something again; it doubles."""
 
@@ -52,14 +54,19 @@ class LinkOptions:
 class Link:
     """One direction, and what is wrong with it now."""
 
-    __slots__ = ("cuts", "free_at", "options", "pipes", "slow")
+    __slots__ = ("bytes_per_s_max", "cuts", "free_at", "options", "pipes", "slow")
 
     def __init__(self, options: LinkOptions) -> None:
         self.options = options
         self.cuts = 0  # reasons why nothing passes
         self.slow = 1.0  # latency is so many times as long
+        self.bytes_per_s_max = inf  # a bottleneck on the way
         self.free_at = 0.0  # when the last bit has left
         self.pipes: dict[Pipe, None] = {}
+
+    def widen(self) -> None:
+        """The bottleneck is gone: what is sent from now on does not wait for what is still in it."""
+        self.bytes_per_s_max, self.free_at = inf, 0.0
 
 
 @final
@@ -132,6 +139,7 @@ class Network:
         self._world.note("network", "heal")
         for link in self._links.values():
             cut, link.cuts, link.slow = link.cuts, 0, 1.0
+            link.widen()
             if cut:
                 self._resume(link)
 
@@ -160,7 +168,7 @@ class Network:
         latency = options.latency_s_min + random.expovariate(1.0 / options.latency_s_mean)
         if random.random() < options.tail_chance:
             latency += random.random() * options.tail_s
-        link.free_at = max(link.free_at, now) + size / options.bytes_per_s
+        link.free_at = max(link.free_at, now) + size / min(options.bytes_per_s, link.bytes_per_s_max)
         return link.free_at + min(latency * link.slow, _SLOW_S_MAX)
 
     def retransmission(self, a: Host, b: Host) -> float:
@@ -193,8 +201,10 @@ class Network:
         """Send a message of some bytes: `deliver` runs on b's loop once, twice or never, in any order with others."""
         if not a.alive:
             return  # its last callback unwinds
-        options = self.link(a, b).options
-        if a is not b and (not self.reaches(a, b) or self.chance(options.loss)):
+        link = self.link(a, b)
+        options = link.options
+        full = link.free_at > self._world.now + _QUEUE_S_MAX
+        if a is not b and (full or not self.reaches(a, b) or self.chance(options.loss)):
             self._lose(a, b)
             return
         for _ in range(2 if self.chance(options.duplicate) else 1):

@@ -37,7 +37,13 @@ _LAST_ID: Final = 1000
 """So much is added to who makes the last calls after an unknown outcome, as to other clients."""
 _AFTERMATH_S: Final = 5.0
 """So long after a fault of a disk its node may still fail of it: it may have stood still meanwhile."""
-_EXPLAINED_BY: Final[Mapping[type[BaseException], str]] = {SyncFailed: "sync_error", DiskFull: "full_disk"}
+_EXPLAINS: Final[Mapping[str, type[BaseException]]] = {
+    "sync_error": SyncFailed,
+    "full_disk": DiskFull,
+    "write_error": StorageError,
+    "read_error": StorageError,
+}
+"""What a node may fail with, and nothing derived from it: damage is no error of a write."""
 
 Ask: TypeAlias = Callable[[Call[Any]], Awaitable[Hashable]]
 """Make a call at whoever leads, until it is answered; its result, as it is in the history."""
@@ -307,11 +313,9 @@ class Run(Generic[T]):
             return isinstance(error, StorageError | Diverged)
         now = self.world.now - self.faults_from
         return any(
-            isinstance(error, kind)
-            and fault.kind == name
+            type(error) is _EXPLAINS.get(fault.kind)
             and id_ in self._meant(fault.nodes[0])
             and fault.at <= now <= fault.at + fault.seconds + _AFTERMATH_S
-            for kind, name in _EXPLAINED_BY.items()
             for fault in self.faults
         )
 

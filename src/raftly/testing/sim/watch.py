@@ -209,8 +209,7 @@ class Watch:
     def _check_lease(self, id_: NodeId, node: Node) -> None:
         """A leader that was replaced: would it answer a read by its lease, here and now?"""
         self.counts["old leaders"] += 1
-        host = self.cluster.hosts[id_]
-        if reads_of(node).holds_lease(host.clock.monotonic(self._world.now)):
+        if reads_of(node).is_leased():
             raise SafetyViolation(
                 f"node {id_} holds the lease of term {core_of(node).term} at {self._world.now:.6f} s, and node "
                 f"{self.checker.leaders.get(self._newest)} leads in term {self._newest}"

@@ -9,6 +9,7 @@ import pytest
 from raftly.errors import OutcomeUnknown
 from raftly.node.structures.hold import held
 from raftly.node.structures.lock import Lease, LeaseLost, Locks
+from raftly.testing.sim import World
 from tests.support.virtual import run
 
 
@@ -20,6 +21,29 @@ class SlowCaller:
             await asyncio.sleep(3)
             return Lease("me", 1, 0)
         raise OutcomeUnknown("cut off")
+
+
+def test_a_holder_whose_machine_slept_is_told_soon_after_it_woke() -> None:
+    world = World(1)
+    host = world.host("holder")
+    host.start()
+    ended: list[float] = []
+
+    async def holding() -> None:
+        try:
+            async with held(SlowCaller(), "it", "me", 9.0):
+                await asyncio.sleep(100)
+        except LeaseLost:
+            ended.append(world.now)
+
+    async def main() -> None:
+        task = host.run(holding())
+        await asyncio.sleep(4)
+        host.suspend(60)
+        await task
+
+    world.run(main())
+    assert ended[0] == pytest.approx(64, abs=9.0 / 3)
 
 
 def test_the_first_lease_lasts_from_the_asking_however_late_the_answer() -> None:

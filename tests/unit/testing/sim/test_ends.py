@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from raftly.errors import Corruption, DiskFull, DropReason, ProposalDropped, SyncFailed
+from raftly.errors import Corruption, DiskFull, DropReason, ProposalDropped, StorageError, SyncFailed
 from raftly.node import Replicated, command
 from raftly.node.errors import Diverged, MachineFailed
 from raftly.node.structures import Queue
@@ -94,6 +94,14 @@ def test_what_faults_explain_does_not(error: Exception) -> None:
     assert not run._is_explained(1, error), "it comes later"
     run.world.now = 20.0
     assert not run._is_explained(1, error), "it is long over"
+
+
+@pytest.mark.parametrize("kind", ["write_error", "read_error"])
+@pytest.mark.parametrize("error", [*FAILURES, StorageError("planted")])
+def test_an_error_of_the_disk_explains_itself_and_no_damage(kind: str, error: Exception) -> None:
+    run = register_run(Fault(0.5, kind, (1,), 1.0, 1.0))
+    run.world.now = 1.0
+    assert run._is_explained(1, error) == (type(error) is StorageError)
 
 
 def test_a_fault_may_strike_whom_its_node_was_to_replace() -> None:

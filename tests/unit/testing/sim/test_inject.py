@@ -6,6 +6,10 @@ from collections.abc import Sequence
 
 import pytest
 
+from raftly.errors import NotLeader, StorageError, SyncFailed
+from raftly.node import Replicated
+from raftly.node.errors import LeaseNotHeld
+from raftly.node.reads import LEASE
 from raftly.testing.sim import Fault, Run, RunOptions, SimCluster, World, inject
 from raftly.testing.sim.faults import Successors
 from tests.support.nodes import Register
@@ -56,8 +60,67 @@ def test_power_that_is_lost_once_is_counted_once() -> None:
     assert injected([Fault(0.1, "crash_at_write", (2,), 0.1, 1e6)])[1] == {}, "soak, seed 8401611: it wrote no more"
 
 
-def test_a_sync_that_never_comes_does_not_fail() -> None:
-    assert not injected([Fault(0.1, "sync_error", (1,), 1e-4)])[1]
+@pytest.mark.parametrize("kind", ["sync_error", "write_error"])
+def test_what_never_comes_does_not_fail(kind: str) -> None:
+    assert not injected([Fault(0.1, kind, (1,), 1e-4)])[1]
+
+
+@pytest.mark.parametrize("kind", ["sync_error", "write_error"])
+def test_a_node_whose_disk_fails_is_started_again(kind: str) -> None:
+    faults = [Fault(0.0, kind, (2,), 2.0), *(Fault(0.1 + 0.1 * n, "transfer", (1 + n % 3,)) for n in range(5))]
+    cluster, struck = injected(faults)
+    assert struck[kind] == 1
+    assert cluster.hosts[2].incarnation == 2
+    assert [(id_, type(error)) for id_, error in cluster.failures] == [
+        (2, {"sync_error": SyncFailed, "write_error": StorageError}[kind])
+    ]
+
+
+def test_a_node_that_cannot_read_its_disk_tries_until_it_can() -> None:
+    """What it could not read it neither leaves out nor calls damaged."""
+    cluster, struck = injected([Fault(0.1, "read_error", (2,), 3.0, 1.0)])
+    assert struck == {"read_error": 1}
+    assert cluster.hosts[2].incarnation > 5
+    assert {type(error) for _, error in cluster.failures} == {StorageError}
+
+
+def test_a_machine_that_slept_holds_no_lease() -> None:
+    """Its process knows of no time that passed."""
+    world = World(1)
+    cluster = SimCluster(world, Register)
+    answers: list[object] = []
+
+    async def ask(node: Replicated[Register]) -> None:
+        while True:
+            try:
+                await node.fresh(LEASE)
+                answers.append(node.look(Register.get, "a"))
+            except LeaseNotHeld as error:
+                answers.append(type(error))
+            except NotLeader as error:
+                answers.append(type(error))
+                return
+            await asyncio.sleep(0.001)
+
+    async def script() -> None:
+        await cluster.start()
+        old = await cluster.wait_leader()
+        await cluster.invoke(Register.set, "a", 1)
+        cluster.hosts[old].begin(ask(cluster.nodes[old]))
+        await asyncio.sleep(1.0)
+        sleeping = asyncio.create_task(inject(cluster, [Fault(0.0, "suspend", (old,), 5.0)]))
+        await asyncio.sleep(3.0)
+        assert answers[-1] == 1
+        answers.clear()
+        await cluster.invoke(Register.set, "a", 2)
+        assert await sleeping == {"suspend": 1}
+        assert not answers
+        await cluster.wait_equal()
+        assert set(answers) <= {LeaseNotHeld, NotLeader}
+        assert answers
+
+    world.run(script(), within=60)
+    world.close()
 
 
 def test_who_was_not_replaced_is_struck_instead_of_who_did_not_come() -> None:

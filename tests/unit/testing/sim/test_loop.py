@@ -180,6 +180,28 @@ def test_a_rate_and_a_skip_move_the_timers() -> None:
     assert w.run(main()) == pytest.approx([10 / 1.1, 10 / 0.9, 4], abs=0.001)
 
 
+def test_a_machine_that_slept_has_one_clock_that_knows() -> None:
+    w = world("a")
+    host = w.hosts["a"]
+
+    async def nap() -> tuple[float, float, float]:
+        loop, begun = host.loop, (host.loop.time(), host.loop.boot_time(), host.wall())
+        await asyncio.sleep(10)
+        return loop.time() - begun[0], loop.boot_time() - begun[1], host.wall() - begun[2]
+
+    async def main() -> tuple[float, float, float]:
+        task = host.run(nap())
+        await asyncio.sleep(2)
+        host.set_rate(2.0)
+        host.suspend(100)
+        return await task
+
+    begun = w.now
+    monotonic, boot, wall = w.run(main())
+    assert w.now - begun == pytest.approx(2 + 100 + 8 / 2, abs=0.01)
+    assert (monotonic, boot, wall) == pytest.approx((10, 10 + 2 * 100, 10 + 2 * 100), abs=0.01)
+
+
 def test_the_wall_clock_jumps_and_the_monotonic_one_does_not() -> None:
     w = world("a")
     host = w.hosts["a"]

@@ -56,6 +56,32 @@ def test_messages_are_lost_doubled_and_overtaken() -> None:
     assert overtaken != sorted(overtaken)
 
 
+def test_before_a_bottleneck_messages_wait_and_then_are_dropped() -> None:
+    world = hosts(2)
+    a, b = world.hosts["h0"], world.hosts["h1"]
+    link = world.net.link(a, b)
+    link.bytes_per_s_max = 1000.0
+    late: dict[int, float] = {}
+    begun = world.now
+
+    def arrived(number: int) -> None:
+        late[number] = world.now - begun
+
+    async def main() -> None:
+        for number in range(30):
+            world.net.post(a, b, 100, partial(arrived, number))
+        await asyncio.sleep(0.5)
+        link.widen()
+        world.net.post(a, b, 100, partial(arrived, 99))
+        await asyncio.sleep(5)
+
+    world.run(main())
+    assert late.pop(99) == pytest.approx(0.5, abs=0.05), "it waits for nothing that is still in the bottleneck"
+    assert sorted(late) == list(range(11)), "one second of it, and the one after"
+    assert all(at == pytest.approx(0.1 * (number + 1), abs=0.05) for number, at in late.items())
+    assert world.net.lost == 19
+
+
 def test_a_cut_is_of_one_direction_and_counted() -> None:
     world = hosts(2)
     a, b = world.hosts["h0"], world.hosts["h1"]
