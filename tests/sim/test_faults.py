@@ -4,13 +4,14 @@ from random import Random
 
 import pytest
 
+from raftly.core.messages import MsgHeartbeat
 from raftly.errors import DecodeError
 from raftly.testing.core_sim import inject
 from raftly.testing.core_sim.faults import CLIENT_KINDS, KINDS, PROFILES, Fault, from_line, plan, to_line
 from raftly.testing.core_sim.healing import heal
 from raftly.testing.core_sim.inject import Injector
-from raftly.testing.core_sim.network import Network
-from raftly.testing.core_sim.options import Options
+from raftly.testing.core_sim.network import QUEUE_MAX, Network
+from raftly.testing.core_sim.options import Options, draw
 from raftly.testing.core_sim.run import run
 from raftly.testing.core_sim.world import World
 
@@ -101,6 +102,22 @@ def test_a_longer_run_may_take_more_events() -> None:
     """A soak with 36 seconds a run called one of five busy nodes endless that was not."""
     assert Options(seconds=60.0).budget == 3 * Options(seconds=20.0).budget == 3 * Options(seconds=1.0).budget
     assert Options(seconds=60.0, events_max=1_000).budget == 1_000
+
+
+def test_a_link_holds_so_many_messages_and_drops_more() -> None:
+    """One that overtakes made a leader send 190,000 appends in a second, and all were to arrive (seed 8801718)."""
+    options = Options("calm")
+    network = Network((1, 2), Random(1), draw(Random(1), 1, options))
+    arrivals: list[int] = []
+
+    def sent(now: int, count: int) -> int:
+        return sum(
+            network.send(now, 1, MsgHeartbeat(2, 1, 1), lambda when, _: arrivals.append(when)) for _ in range(count)
+        )
+
+    assert sent(0, QUEUE_MAX + 100) == QUEUE_MAX == len(arrivals)
+    assert sent(sorted(arrivals)[9], 20) == 10, "as many as have arrived"
+    assert sent(max(arrivals), QUEUE_MAX + 1) == QUEUE_MAX
 
 
 def test_a_cluster_that_is_not_healed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

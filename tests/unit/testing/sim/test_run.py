@@ -146,7 +146,7 @@ def test_a_run_of_each_profile_recovers_and_is_linearizable(profile: str) -> Non
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_each_kind_of_fault_strikes_and_is_undone(kind: str) -> None:
     amount = {"clock_rate": 1.05, "loss": 0.2, "flap": 0.1, "full_disk": 100, "crash_at_write": 3}.get(kind, 50.0)
-    amount = 1.0 if kind == "bad_write" else amount
+    amount = 1.0 if kind in {"bad_write", "write_error", "read_error"} else amount
     pair = dict.fromkeys(("cut", "flap", "reset"), (1, 2))
     nodes: tuple[int, ...] = {**pair, "grow": (4,), "rolling": (), "transfer": (2,)}.get(kind, (1,))
     replaces = kind in NEWCOMERS and kind != "grow"
