@@ -1,6 +1,10 @@
-"""Three members of the placement driver as processes: one that leads is killed, clients follow, and members leave."""
+"""Members of the placement driver as processes: a leader killed, members that leave, a data directory that moved."""
 
 import asyncio
+import json
+import shutil
+import subprocess
+import sys
 from contextlib import AsyncExitStack
 from itertools import pairwise
 from pathlib import Path
@@ -93,3 +97,39 @@ def test_three_members_of_the_driver_and_the_leader_killed(tmp_path: Path) -> No
             await play(tmp_path)
 
     asyncio.run(bounded())
+
+
+def command(directory: Path, *flags: str) -> list[str]:
+    """A lone member's."""
+    anywhere = [f"--{name}=127.0.0.1:0" for name in ("address", "peer-address")]
+    return [sys.executable, "-P", "-m", "raftly.cli", "pd", f"--data-dir={directory}", "--json", *anywhere, *flags]
+
+
+def cluster_of(directory: Path, *flags: str) -> int:
+    """Start a lone member, and end it once it has told which cluster is its own."""
+
+    async def asked(address: str) -> int:
+        client = await PdClient.connect([address], timeout_s=CALL_S)
+        try:
+            return (await client.members()).cluster_id
+        finally:
+            await client.close()
+
+    with subprocess.Popen(command(directory, "--with-parent", *flags), stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            return asyncio.run(asked(json.loads(process.stdout.readline())["address"]))
+        finally:
+            process.terminate()
+
+
+def test_a_directory_that_moved_is_used_when_somebody_says_so(tmp_path: Path) -> None:
+    """The only member of a driver whose disk is replaced: all that the cluster knows of itself is there."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    cluster = cluster_of(old)
+    shutil.copytree(old, new)
+    refused = subprocess.run(command(new), capture_output=True, text=True, check=False, timeout=CALL_S)
+    assert refused.returncode == 1
+    assert "copy" in refused.stderr
+    assert cluster_of(new, "--moved") == cluster
+    assert cluster_of(new) == cluster, "it is the original now"

@@ -20,6 +20,8 @@ __all__ = ["pd"]
 @click.option("--advertise-address", metavar="HOST:PORT", help="Option advertise_address.")
 @click.option("--peer-address", metavar="HOST:PORT", help="Option peer_address.")
 @click.option("--status-address", metavar="HOST:PORT", help="Option status_address.")
+@click.option("--moved", is_flag=True,
+              help="For one start: the data directory was copied or restored, and the other one is gone.")  # fmt: skip
 @click.option("--log-level", metavar="LEVEL", help="Option log.level.")
 @click.option("--json", "as_json", is_flag=True, help="Say that it is ready as one JSON object.")
 @click.option("--with-parent", is_flag=True, help="End, like a crash, when the process that started this one does.")
@@ -33,6 +35,7 @@ def pd(
     status_address: str | None,
     log_level: str | None,
     *,
+    moved: bool,
     as_json: bool,
     with_parent: bool,
 ) -> None:
@@ -53,6 +56,7 @@ def pd(
         "advertise_address": advertise_address,
         "peer_address": peer_address,
         "status_address": status_address,
+        "moved": moved or None,
         "log.level": log_level,
     }
     config = read_config(PdConfig, path, {name: value for name, value in flags.items() if value is not None})

@@ -211,6 +211,9 @@ class PdConfig:
         address=True,
     )
     join: bool = flag(False, "Wait until a cluster that is there takes this member in.")
+    moved: bool = flag(
+        False, "The data directory was copied or restored to here, and the other is gone for good; for one start."
+    )
     cluster_id: int = number(0, "Of a new cluster; 0: a number by chance.", at_most=(1 << 63) - 1)
     drain: float = duration("10s", "How long SIGTERM may take to hand over and to finish.", at_most="10m")
     schedule: ScheduleSection = field(default_factory=ScheduleSection)

@@ -60,6 +60,8 @@ class PdOptions:
     """The first members with their peer addresses, this one among them; the same for each. Empty: it is alone."""
     join: bool = False
     """Instead of being among the first: `members` are those that are there, one of which is asked to add this one."""
+    moved: bool = False
+    """The directory was copied or restored to here, and the other one is gone for good; for one start."""
     cluster_id: int = 0
     """Of a new cluster; 0: drawn at random."""
     schedule: ScheduleConfig | None = None
@@ -190,5 +192,5 @@ async def run_pd(options: PdOptions, *, on_ready: Callable[[PdServer], None] | N
 
 def _node_config(options: PdOptions) -> NodeConfig:
     members = () if options.join else tuple(sorted({*options.members, options.id}))
-    config = NodeConfig(options.id, members, options.join)
+    config = NodeConfig(options.id, members, options.join, moved=options.moved)
     return config if options.seed is None else dataclasses.replace(config, seed=options.seed)

@@ -41,6 +41,7 @@ def pd_options(config: PdConfig) -> PdOptions:
         peer_advertise=members.get(config.id),
         members=members,
         join=config.join,
+        moved=config.moved,
         cluster_id=config.cluster_id,
         schedule=schedule_config(config.schedule),
         tls=server_tls(config.tls),
