@@ -24,8 +24,13 @@ IDS = ROOT / "tests" / "behaviours" / "ids.txt"
 PAGE = ROOT / "docs" / "behaviours.md"
 HEADER = """# Behaviours and their tests
 
-Every rule that raftly promises to keep has an id, and every id a test that carries it. This page is made from the
-tests by `make behaviours`; do not edit it.
+Every rule that raftly promises to keep has an id, and every id a test that carries it; the names of the tests say the
+rules. This page is made from the tests by `make behaviours`; do not edit it.
+
+The letters: EL elections and terms, CQ check-quorum and leases, LR replication and commit, FC flow control, SN
+snapshots, RI read index, LT leadership transfer, LN learners, CC changes of members, RN RawNode and Ready, LG the log,
+UN its unstable part, ST storage in memory, TR progress of followers, MQ majorities, HN whole clusters, X what only
+raft-rs has.
 
 """
 DEFERRED = "no test yet: belongs to the asyncio node"

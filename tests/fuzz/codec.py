@@ -1,4 +1,4 @@
-"""Coverage-guided fuzzing of every decoder that faces bytes from outside: `python -m tests.fuzz.codec --seconds 300`.
+"""Coverage-guided fuzzing of the decoders of records, messages and frames: `python -m tests.fuzz.codec --seconds 300`.
 
 Needs atheris (the extra `fuzz`). Ends with status 0 when nothing was found. A finding is an exception other than
 DecodeError, a value that does not survive being encoded and decoded again, an input that takes longer than

@@ -2,7 +2,8 @@
 
 Nothing here decides anything, and nothing here imports another raftly package. Reading order: `types` (the values),
 `membership` (configuration changes and their bytes), `wire` (protobuf primitives), `record` (the framed entry),
-`rand` (a seeded source).
+`rand` (a seeded source), `limits`. What stores and the placement driver share: `region`, `region_errors`, `store_meta`,
+`heartbeats`, `operators`, `memcomparable` (keys as TiKV's tools write them).
 """
 
 from raftly.base.membership import (

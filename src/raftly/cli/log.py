@@ -37,8 +37,8 @@ class UnusableInput(click.ClickException):
 def log() -> None:
     """Look into the log of a node that is not running.
 
-    DIR is the node's data directory, the one with `wal` in it. Exit code 0: sound. 1: damaged. 2: there is no log, a
-    process uses it, or it cannot be read.
+    DIR is the directory with `wal` in it: a node's data directory, or `raft` in that of a store. Exit code 0: sound.
+    1: damaged. 2: there is no log, a process uses it, or it cannot be read.
     """
 
 

@@ -12,9 +12,9 @@ __all__ = ["playground"]
 
 
 @click.command()
-@click.option("--pd", "members", type=int, metavar="N", show_default="1",
-              help="Members of the placement driver: 1, 3 or 5.")  # fmt: skip
-@click.option("--stores", type=int, metavar="N", show_default="3", help="Stores: 1 to 20.")
+@click.option("--pd", "members", type=int, metavar="N",
+              help="Members of the placement driver: 1, 3 or 5; 1, or those of DIR, by default.")  # fmt: skip
+@click.option("--stores", type=int, metavar="N", help="Stores: 1 to 20; 3, or those of DIR, by default.")
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
               help="Keep everything here, and go on with what is there; else it is removed at the end.")  # fmt: skip
 @click.option("--port", type=click.IntRange(1024, 65000), metavar="BASE",

@@ -47,7 +47,10 @@ class Streams(Protocol):
     """
 
     def snapshot(self) -> Iterable[bytes]:
-        """The state as it is now, in pieces of your choice; what is equal must give equal bytes.
+        """The state as it is now, in pieces of your choice.
+
+        The simulator wants equal bytes of equal states. The digests of running nodes (`raftly.node.digests`) do not
+        read them: they want a method `state_digest`.
 
         Commands run between two pieces, so take what you need (a copy, a read transaction) before the first: it is
         asked for at once, the others later.

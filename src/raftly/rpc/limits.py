@@ -1,6 +1,7 @@
 """Every bound that protects a process from its remotes, in one value.
 
-All of them have defaults that protect; each is tested at and past it (`tests/unit/rpc/test_limits.py`).
+All of them have defaults that protect; they are tested at and past them (`test_h2_limits.py` and `test_server.py` in
+`tests/unit/rpc`).
 """
 
 from __future__ import annotations

@@ -6,7 +6,8 @@
 
 Reading order: `vfs` (the disk as seen from here), `segment` (the bytes), `wal` (batches in segments), `items` (what a
 batch holds), `places` and `group_log` (one group's log, as the core reads it), `replay` and `log_store` (all groups).
-`snapshot_file` and `snapshot`: state as files. `osfs` and `aio` are the real disk.
+`snapshot_file` and `snapshot`: state as files. `identity`: whose the directory is. `survey`: what `raftly log` shows
+and cuts. `osfs` and `aio` are the real disk.
 """
 
 from raftly.storage.group_log import GroupLog
