@@ -20,7 +20,7 @@ HELD_MAX: Final = 1000
 """Barriers, and services, that there may be at once."""
 NAME_CHARS_MAX: Final = 256
 GC_WORKER: Final = "gc_worker"
-"""The service that is always there, as older clients expect."""
+"""The service by which older clients mean the txn safe point."""
 
 
 @final
@@ -48,6 +48,7 @@ class SafePoints:
 
     def expire(self, now_us: int) -> None:
         """Let go what is over."""
+        self.services.pop(GC_WORKER, None)  # once it had a safe point of its own
         for held in (self.barriers, self.services):
             for name in [name for name, barrier in held.items() if barrier.until_us and barrier.until_us <= now_us]:
                 del held[name]
@@ -63,8 +64,7 @@ class SafePoints:
         if target < before:
             raise Refused("INVALID_VALUE", f"the txn safe point is {before}, it does not go back to {target}")
         blockers = [(barrier.ts, f"barrier {name}") for name, barrier in sorted(self.barriers.items())]
-        blockers += [(barrier.ts, f"service {name}") for name, barrier in sorted(self.services.items())
-                     if name != GC_WORKER]  # fmt: skip
+        blockers += [(barrier.ts, f"service {name}") for name, barrier in sorted(self.services.items())]
         lowest, name = min(blockers, default=(target, ""))
         self.txn = max(before, min(target, lowest))
         return before, self.txn, name if self.txn < target else ""
@@ -83,10 +83,13 @@ class SafePoints:
         self.gc = target
         return before, target
 
-    def update_gc(self, target: int) -> int:
-        """The gc safe point afterwards, as older clients move it: never back, and the txn safe point with it."""
-        self.gc = max(self.gc, target)
-        self.txn = max(self.txn, self.gc)
+    def update_gc(self, target: int, now_us: int) -> int:
+        """The gc safe point afterwards, as older clients move it: never back, and the txn safe point before it.
+
+        Like that one it goes as far as it may.
+        """
+        self.advance_txn(max(target, self.txn), now_us)
+        self.gc = max(self.gc, min(target, self.txn))
         return self.gc
 
     def set_barrier(self, name: str, ts: int, ttl_s: int, now_us: int) -> None:
@@ -111,21 +114,23 @@ class SafePoints:
     def update_service(self, name: str, ts: int, ttl_s: int, now_us: int) -> tuple[str, int, int]:
         """A service's safe point, as older clients set it: the service with the lowest, its seconds to live, and it.
 
-        One below the lowest is not taken, and the answer tells. No time to live removes it.
+        One below the txn safe point is not taken, and the answer tells: the lowest is above it. No time to live removes
+        it. `GC_WORKER`'s is the txn safe point, and moves it.
 
         Raises:
             Refused: there are too many.
         """
         self.expire(now_us)
-        self.services.setdefault(GC_WORKER, Barrier(0))
         if ttl_s <= 0:
-            self.services.pop(name, None) if name != GC_WORKER else None
-        elif ts >= min(service.ts for service in self.services.values()):
+            self.services.pop(name, None)
+        elif name == GC_WORKER:
+            self.advance_txn(max(ts, self.txn), now_us)
+        elif ts >= self.txn:
             _check_room(self.services, name)
-            self.services[name] = Barrier(ts, 0 if name == GC_WORKER else _until(ttl_s, now_us))
-        lowest = min(self.services, key=lambda each: (self.services[each].ts, each))
-        service = self.services[lowest]
-        return lowest, service.ttl_s(now_us), service.ts
+            self.services[name] = Barrier(ts, _until(ttl_s, now_us))
+        held = {GC_WORKER: Barrier(self.txn)} | self.services
+        lowest = min(held, key=lambda each: (held[each].ts, each))
+        return lowest, held[lowest].ttl_s(now_us), held[lowest].ts
 
 
 def _check_room(held: Mapping[str, Barrier], name: str) -> None:

@@ -289,7 +289,7 @@ class Placement:
     @command
     def update_gc_safe_point(self, target: int) -> int:
         """See `SafePoints.update_gc`."""
-        return self.safe_points.update_gc(target)
+        return self.safe_points.update_gc(target, log_time_us())
 
     @command
     def update_service_safe_point(self, service: str, ts: int, ttl_s: int) -> tuple[str, int, int]:
