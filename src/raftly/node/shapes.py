@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import math
 import types
 import typing
 from collections.abc import Callable, Mapping
+from itertools import combinations, product
 from typing import Any, Final, TypeAlias, TypeVar, Union
 
 from raftly.errors import ConfigError
@@ -87,10 +89,9 @@ def substitute(annotation: Any, arguments: TypeArguments) -> object:
 
 
 def _compile(annotation: object, keeps: bool) -> Check:
-    if annotation is object or annotation is Any:
+    annotation = _unwrapped(annotation)
+    if annotation is object or annotation is Any or isinstance(annotation, TypeVar):
         return plain
-    if isinstance(annotation, TypeVar):
-        return plain if annotation.__bound__ is None else checker(annotation.__bound__, keeps=keeps)
     if annotation is None:
         return _scalar(type(None))
     origin = typing.get_origin(annotation)
@@ -98,9 +99,7 @@ def _compile(annotation: object, keeps: bool) -> Check:
         return _compile_class(annotation, keeps)
     arguments = typing.get_args(annotation)
     if origin is Union or origin is types.UnionType:
-        return _union(annotation, arguments, keeps)
-    if origin is typing.Annotated:
-        return checker(arguments[0], keeps=keeps)
+        return _union(annotation, keeps)
     if origin is typing.Literal:
         return _literal(annotation, arguments)
     if isinstance(origin, type) and dataclasses.is_dataclass(origin):
@@ -111,10 +110,15 @@ def _compile(annotation: object, keeps: bool) -> Check:
     return make(annotation, arguments, keeps)
 
 
+def _unwrapped(annotation: object) -> object:
+    """What is behind a NewType, an Annotated, or a type variable with a bound."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        return _unwrapped(typing.get_args(annotation)[0])
+    inner = getattr(annotation, "__bound__" if isinstance(annotation, TypeVar) else "__supertype__", None)
+    return annotation if inner is None else _unwrapped(inner)
+
+
 def _compile_class(annotation: object, keeps: bool) -> Check:
-    supertype = getattr(annotation, "__supertype__", None)  # a NewType
-    if supertype is not None:
-        return checker(supertype, keeps=keeps)
     if not isinstance(annotation, type):
         raise ConfigError(f"annotation {annotation!r}", "is nothing that a command can carry")
     if annotation is float:
@@ -207,7 +211,17 @@ def _literal(annotation: object, choices: tuple[Any, ...]) -> Check:
     return check
 
 
-def _union(annotation: object, choices: tuple[object, ...], keeps: bool) -> Check:
+def _union(annotation: object, keeps: bool) -> Check:
+    """What no choice takes as it is goes to the first that can make it its own.
+
+    A record names no class, only fields, and those that lack take defaults. So dataclasses with few fields come first,
+    before one that would fill some in, and two with the same fields are refused.
+    """
+    choices = sorted(_choices(annotation), key=lambda choice: _width(choice) or math.inf)
+    if any(_alike(one, other) for one, other in combinations(choices, 2)):
+        raise ConfigError(
+            f"annotation {annotation}", "has two dataclasses with the same fields: what arrives could be either"
+        )
     checks = [checker(choice, keeps=keeps) for choice in choices]
     exact = frozenset(filter(None, (exact_type(choice) for choice in choices)))
 
@@ -222,6 +236,44 @@ def _union(annotation: object, choices: tuple[object, ...], keeps: bool) -> Chec
         raise _refuse(value, annotation)
 
     return check
+
+
+def _choices(annotation: object) -> list[object]:
+    """Those of a union; anything else is the only one."""
+    annotation = _unwrapped(annotation)
+    if typing.get_origin(annotation) not in (Union, types.UnionType):
+        return [annotation]
+    return [choice for argument in typing.get_args(annotation) for choice in _choices(argument)]
+
+
+def _names(annotation: object) -> frozenset[str] | None:
+    """Of the fields of a dataclass."""
+    cls = typing.get_origin(annotation) or annotation
+    if not isinstance(cls, type) or not dataclasses.is_dataclass(cls):
+        return None
+    return frozenset(field.name for field in dataclasses.fields(cls))
+
+
+def _width(annotation: object) -> int:
+    """How many dataclasses there are in an annotation, with all their fields."""
+    annotation = _unwrapped(annotation)
+    names = _names(annotation)
+    return (0 if names is None else 1 + len(names)) + sum(map(_width, typing.get_args(annotation)))
+
+
+def _alike(one: object, other: object) -> bool:
+    """Does nothing that travels tell these two apart, though they are of different classes?"""
+    here, there = typing.get_origin(one) or one, typing.get_origin(other) or other
+    if here is not there:
+        names = _names(one)
+        return names is not None and names == _names(other)
+    arguments, others = typing.get_args(one), typing.get_args(other)
+    differ = [pair for pair in zip(arguments, others, strict=False) if pair[0] != pair[1]]
+    return len(arguments) == len(others) and differ != [] and all(_some_alike(a, b) for a, b in differ)
+
+
+def _some_alike(one: object, other: object) -> bool:
+    return any(_alike(a, b) for a, b in product(_choices(one), _choices(other)))
 
 
 def _items(cls: Any) -> Callable[[object, tuple[object, ...], bool], Check]:

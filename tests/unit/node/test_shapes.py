@@ -164,6 +164,72 @@ def test_annotations_that_nothing_can_travel_as_are_refused_at_once(annotation: 
         checker(annotation)
 
 
+@dataclass(frozen=True)
+class Length:
+    x: int
+
+
+@dataclass(frozen=True)
+class Defaults:
+    x: int = 0
+    y: float = 0.0
+    z: int = 0
+
+
+@dataclass(frozen=True)
+class Nothing:
+    pass
+
+
+@dataclass(frozen=True)
+class Depth:
+    x: int
+
+
+Deep = NewType("Deep", Depth)
+
+
+@pytest.mark.parametrize("value", [Point(1, 0.0), Length(1), Nothing()])
+@pytest.mark.parametrize("annotation", [Defaults | Point | Length | Nothing, Nothing | Length | Point | Defaults])
+@pytest.mark.parametrize("keeps", [False, True])
+def test_the_choice_of_a_union_is_the_dataclass_with_the_fields_that_came(
+    annotation: object, value: object, keeps: bool
+) -> None:
+    assert checker(annotation, keeps=keeps)(decode_raw(encode_value(value))) == value
+    nested = Annotated[list[annotation] | dict[str, annotation], ""]  # type: ignore[valid-type]
+    assert checker(nested, keeps=keeps)(decode_raw(encode_value([value]))) == [value]
+
+
+@pytest.mark.parametrize("value", [[Point(1, 0.0)], [Length(1)]])
+@pytest.mark.parametrize("annotation", [list[Point] | list[Length], list[Length] | list[Point]])
+def test_so_is_the_container_of_such(annotation: object, value: object) -> None:
+    assert decode_as(encode_value(value), annotation) == value
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        Depth | Length,
+        Deep | None | Length,
+        Annotated[Depth, ""] | Annotated[Length | int, ""],
+        list[Depth] | list[Length],
+        tuple[int, Depth] | tuple[int, Length],
+        dict[str, Deep | None] | dict[str, Length],
+    ],
+)
+def test_a_union_that_could_not_be_told_apart_is_refused(annotation: object) -> None:
+    with pytest.raises(ConfigError, match="two dataclasses with the same fields"):
+        checker(annotation)
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [list[Depth] | Length, tuple[str, Depth] | tuple[int, Length], tuple[Depth] | tuple[Length, int], list | list[int]],
+)
+def test_what_can_be_told_apart_is_not(annotation: object) -> None:
+    checker(annotation)
+
+
 A = TypeVar("A")
 B = TypeVar("B")
 N = TypeVar("N", bound=int)
@@ -225,6 +291,7 @@ def test_a_generic_dataclass_is_checked_as_what_its_variables_stand_for() -> Non
     pair = Pair(1, ["a"])
     assert decode_as(encode_value(pair), Pair[int, str]) == pair
     assert decode_as(encode_value(pair), Pair) == pair
+    assert decode_as(encode_value(pair), Pair | Pair[str, str] | Pair[int, str]) == pair
     assert decode_as(encode_value(Pair("x", [pair])), Pair[str, Pair[int, str]]) == Pair("x", [pair])
     with pytest.raises(ValueTypeError):
         decode_as(encode_value(pair), Pair[str, str])
