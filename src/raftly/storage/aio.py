@@ -115,7 +115,7 @@ class AioSync:
         if self._hasty:
             self._hasty -= 1
             return future
-        if self._collect(1, self._patience):
+        if self._collect(1, self._patience) and not self._waiting:  # else one that ended since may have signalled too
             with suppress(BlockingIOError):
                 os.eventfd_read(self._eventfd)  # or the loop would be woken for nothing
         if not future.done():
@@ -134,7 +134,8 @@ class AioSync:
     def _on_signal(self) -> None:
         with suppress(BlockingIOError):  # it was looked at on the spot meanwhile
             os.eventfd_read(self._eventfd)
-        self._collect(0, None)
+        while self._collect(0, None) == _DEPTH:  # no other signal comes for the rest
+            pass
 
     def _collect(self, at_least: int, patience: object) -> int:
         """Tell of the syncs that ended; how many. Waits for so many of them, as long as its patience lasts."""

@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,55 @@ def test_a_disk_that_answers_is_waited_for_on_the_spot_and_a_slow_one_is_not(
             await asyncio.sleep(0)  # a disk that is slow today would be given more than it takes
         assert waits[1:] == [1] * (len(waits) - 1)
         await asyncio.gather(*futures)
+        os.close(fd)
+        aio.close()
+
+    run(work())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="AIO is Linux's")
+def test_a_sync_that_ends_while_another_is_told_of_is_told_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        call = AioSync._call
+        looked = False
+
+        def disk(aio: AioSync, number: int, *arguments: object) -> int:
+            nonlocal looked
+            if number != aio._numbers[2] or looked:
+                return call(aio, number, *arguments)
+            looked = True
+            context, _, _, events, patience = arguments
+            count = call(aio, number, context, 1, 1, events, patience)  # one of them has ended,
+            ended = 0
+            while ended < 2:  # and the other does before that one is told of
+                with suppress(BlockingIOError):
+                    ended += os.eventfd_read(aio._eventfd)
+            os.eventfd_write(aio._eventfd, ended)
+            return count
+
+        monkeypatch.setattr(AioSync, "_call", disk)
+        aio = AioSync(asyncio.get_running_loop())
+        fd = os.open(tmp_path / "f", os.O_RDWR | os.O_CREAT)
+        aio._hasty = 1
+        snapshots, logs = aio.sync(fd), aio.sync(fd)
+        async with asyncio.timeout(10):
+            await asyncio.gather(snapshots, logs)
+        os.close(fd)
+        aio.close()
+
+    run(work())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="AIO is Linux's")
+def test_aio_tells_of_more_syncs_than_it_asks_for_at_once(tmp_path: Path) -> None:
+    async def work() -> None:
+        aio = AioSync(asyncio.get_running_loop())
+        fd = os.open(tmp_path / "f", os.O_RDWR | os.O_CREAT)
+        count = 200
+        aio._hasty = count
+        futures = [aio.sync(fd) for _ in range(count)]
+        async with asyncio.timeout(10):
+            await asyncio.gather(*futures)
         os.close(fd)
         aio.close()
 
