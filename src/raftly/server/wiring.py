@@ -130,7 +130,8 @@ def peer_tcp(section: TlsSection, *, bind_senders: bool) -> TcpOptions:
     if not section.is_on:
         return TcpOptions(bind_senders=bind_senders, write_at_once=True, allow_plaintext=True)
     names = section.names
-    tls = PeerTls(Path(section.certificate), Path(section.key), Path(section.authorities), lambda _: names)
+    files = Path(section.certificate), Path(section.key), Path(section.authorities)
+    tls = PeerTls(*files, lambda _: names, clients=names)  # a member that joins asks as a client
     return TcpOptions(tls=tls, bind_senders=bind_senders, write_at_once=True)
 
 

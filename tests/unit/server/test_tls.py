@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from raftly.base.region import PeerRole
 from raftly.client import ClientOptions, RawClient
 from raftly.client.channels import split_address
+from raftly.client.pd import PdClient
 from raftly.errors import ConfigError, RaftlyError
 from raftly.rpc import ClientTls
 from raftly.server.config import (
@@ -25,6 +27,7 @@ from raftly.server.config import (
 from raftly.server.pd_wiring import start_pd
 from raftly.server.process import Started
 from raftly.server.wiring import server_tls, start_store
+from raftly.testing.processes import free_ports
 from tests.rpc.certificates import Authority
 from tests.unit.server.parts import run
 
@@ -128,6 +131,27 @@ def test_a_cluster_over_tls_serves_those_who_show_a_right_certificate(
     with caplog.at_level("INFO", "raftly"):
         run(scenario())
     assert "handshake" in caplog.text
+
+
+def test_a_member_joins_over_tls(tmp_path: Path) -> None:
+    """It asks those that are there as a client does, and shows what the members show."""
+
+    async def scenario() -> None:
+        certificates = Certificates(tmp_path)
+        first = PdConfig(data_dir=str(tmp_path / "1"), address=FREE, peer_address=FREE, tls=certificates.section)
+        peer = f"127.0.0.1:{free_ports(1)[0]}"
+        one = await start_pd(replace(first, peer_address=peer))
+        two = await start_pd(replace(first, id=2, data_dir=str(tmp_path / "2"), join=True, members={"1": peer}))
+        client = PdClient([one.addresses["address"]], tls=certificates.client())
+        try:
+            while len((await client.members()).members) < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        finally:
+            await client.close()
+            await two.stop()
+            await one.stop()
+
+    run(scenario())
 
 
 @pytest.mark.parametrize("missing", ["authorities", "certificate", "key"])
