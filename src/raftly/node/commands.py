@@ -34,7 +34,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from struct import Struct
 from struct import error as struct_error
-from typing import Final, TypeVar, final
+from typing import Final, TypeVar, cast, final
 
 from raftly.base.limits import PAYLOAD_BYTES_MAX
 from raftly.base.types import Index, NodeId
@@ -51,7 +51,8 @@ _COMMAND: Final = Struct("<BBQQQQ")  # the head, then session, number, done belo
 _METHOD: Final = Struct("<HB")
 _WHOLE: Final = Struct("<BBQQQQHB")  # both
 _COMMAND_BYTES: Final = _WHOLE.size
-CALL_BYTES_MAX: Final = PAYLOAD_BYTES_MAX - _COMMAND.size
+CALL_AT: Final = _COMMAND.size  # of a COMMAND: what `Method.encode` gave begins here
+CALL_BYTES_MAX: Final = PAYLOAD_BYTES_MAX - CALL_AT
 _U64: Final = Struct("<Q")
 _PAIR: Final = Struct("<QQ")
 _TESTIMONY: Final = Struct("<QQIB")
@@ -81,7 +82,8 @@ def schema(version: int) -> Callable[[F], F]:
     """Above @command: the version of what the arguments mean, 1 (the default) to 65,535.
 
     Raise it when that changes. A replica stops at a call of a newer version than its own, so update all of them before
-    the first such call; calls of older versions that are still in the log come as they are.
+    the first such call. Calls of older versions that are still in the log come as they are, with the defaults of
+    parameters that were added behind; a replica stops at one that does not fit.
 
     Raises:
         ConfigError: the version is out of its bounds, or the method is no command.
@@ -193,7 +195,7 @@ class Method:
         return data
 
     def decode(self, data: bytes) -> tuple[object, ...]:
-        """Arguments that were encoded, checked again.
+        """Arguments that were encoded, checked again; the last may be missing, where the method has defaults for them.
 
         Raises:
             DecodeError: malformed.
@@ -202,9 +204,19 @@ class Method:
         values: object = decode_scalars(data)
         if values is None:
             values = decode_raw(data)
+        if type(values) is tuple and len(values) < len(self._checks):
+            values = self._completed(values)
         if type(values) is not tuple or len(values) != len(self._checks):
             raise ValueTypeError(f"{self.name} takes {len(self._checks)} arguments, others arrived")
         return self._conform(values)
+
+    def _completed(self, values: tuple[object, ...]) -> tuple[object, ...]:
+        """The arguments of a caller that does not know the last parameters yet: these take their defaults."""
+        defaults = [parameter.default for parameter in self._signature.parameters.values()][len(values) :]
+        if any(default is inspect.Parameter.empty for default in defaults):
+            return values
+        # Of their own: what the method does with them does not change what the next call gets.
+        return values + tuple(cast("list[object]", decode_raw(encode_value(defaults))))
 
     def detach(self, result: object) -> object:
         """The result as a value of its own, so that nobody who changes it changes the state.

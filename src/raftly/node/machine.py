@@ -21,6 +21,7 @@ from typing import Final, Generic, TypeVar, cast, final
 from raftly.base.types import Entry, Index, NodeId
 from raftly.errors import DecodeError, LimitExceeded
 from raftly.node.commands import (
+    CALL_AT,
     Kind,
     Method,
     call_payload,
@@ -120,7 +121,8 @@ class StateMachine(Generic[T]):
         try:
             if kind == Kind.COMMAND:
                 session, number, done_below, schema, name, arguments = decode_call(data)
-                return self._command(session, number, done_below, self._older(name, schema), arguments)
+                older = self._older(name, schema, arguments)
+                return self._command(session, number, done_below, older, arguments)
             return self._other(kind, entry)
         except DecodeError as error:
             return error  # the same on every replica, and nothing was changed by it
@@ -177,7 +179,7 @@ class StateMachine(Generic[T]):
         expiries = [session.active_us + session.ttl_us for session in self.sessions.values()]
         self._expiry_us = min(expiries, default=_NEVER)
 
-    def _older(self, name: str, schema: int) -> Method:
+    def _older(self, name: str, schema: int, arguments: bytes) -> Method:
         """The command for a call of an older schema; a newer one was not known when this class was written."""
         method = self._methods.get(name)
         if method is None or not method.mark.is_command or schema > method.mark.schema:
@@ -185,6 +187,15 @@ class StateMachine(Generic[T]):
                 f"{type(self.instance).__qualname__} has no command {name} of schema {schema}: a newer version of the "
                 "class proposed it; update this replica and start it again"
             )
+        try:
+            method.decode(arguments)
+        except DecodeError:
+            pass  # it was refused by the older class too
+        except ValueTypeError as error:  # replicas of the older class have done it: no result for this one
+            raise MachineFailed(
+                f"{type(self.instance).__qualname__}.{name} does not take a call of schema {schema} that is still in "
+                f"the log ({error}): give it a form that does, and start this replica again"
+            ) from error
         return method
 
     def _command(self, id_: int, number: int, done_below: int, method: Method, arguments: bytes) -> object:
@@ -279,15 +290,11 @@ class StateMachine(Generic[T]):
         Raises:
             DecodeError: malformed, or of a version or kind that this node does not know.
             UnknownCommand: no such command of this schema.
+            ValueTypeError: an argument is not of its type.
         """
-        call = split_call(payload)
-        if call is not None and call[4] in self._by_head:
-            return
         kind, _ = decode_head(payload)
         if kind == Kind.COMMAND:
-            _, _, _, schema, name, _ = decode_call(payload)
-            if schema > self._method(name, is_command=True).mark.schema:
-                raise UnknownCommand(f"{type(self.instance).__qualname__} has no command {name} of schema {schema}")
+            self.check_call(payload[CALL_AT:])
         elif kind == Kind.OPEN:
             decode_open(payload)
         elif kind == Kind.CLOSE:
@@ -296,7 +303,7 @@ class StateMachine(Generic[T]):
             raise DecodeError("command", 1, f"kind {kind} is unknown")
 
     def check_call(self, call: bytes) -> None:
-        """May this call, encoded elsewhere, be put into a payload? Its arguments are looked at too.
+        """May this call, encoded elsewhere, be put into a payload? As `check`.
 
         Raises:
             DecodeError: malformed.
@@ -306,9 +313,10 @@ class StateMachine(Generic[T]):
         end = 3 + call[2] if len(call) > 2 else 0
         method = self._by_head.get(call[:end])
         if method is None:
-            payload = call_payload(0, 0, 0, 0, call)
-            self.check(payload)
-            method = self._methods[decode_call(payload)[4]]
+            _, _, _, schema, name, _ = decode_call(call_payload(0, 0, 0, 0, call))
+            method = self._method(name, is_command=True)
+            if schema > method.mark.schema:
+                raise UnknownCommand(f"{type(self.instance).__qualname__} has no command {name} of schema {schema}")
         method.decode(call[end:])
 
     # --- the whole state ---

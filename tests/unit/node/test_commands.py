@@ -22,6 +22,7 @@ from raftly.node.commands import (
     schema,
 )
 from raftly.node.errors import ValueTypeError
+from raftly.node.values import encode_value
 
 U64 = st.integers(0, (1 << 64) - 1)
 
@@ -77,7 +78,9 @@ def test_arguments_that_arrive_are_checked_again() -> None:
     wrong = METHODS["get"].encode(("a",), {})
     arguments = decode_call(call_payload(0, 0, 0, 0, wrong))[5]
     with pytest.raises(ValueTypeError, match="takes 3 arguments"):
-        METHODS["put"].decode(arguments)
+        METHODS["put"].decode(encode_value(()))
+    with pytest.raises(ValueTypeError, match="takes 3 arguments"):
+        METHODS["put"].decode(encode_value(("a", 1, None, 4)))
     with pytest.raises(ValueTypeError):
         METHODS["clear"].decode(arguments)
     with pytest.raises(DecodeError):

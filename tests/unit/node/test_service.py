@@ -202,6 +202,7 @@ def test_what_a_peer_passes_on_is_looked_at_before_it_enters_the_log() -> None:
                 call_payload(0, 0, 0, 0, b"\x01\x00\x04stop\x08\x00"),
                 call_payload(0, 0, 0, 0, b"\x02\x00\x03set\x08\x00"),
                 call_payload(0, 0, 0, 0, b"\x01\x00\xffset"),
+                call_payload(0, 0, 0, 0, b"\x01\x00\x03set\x08\x00"),  # without its arguments
                 open_payload(0, 1, 1)[:-1],
             ]
             for payload in bad:
@@ -213,12 +214,6 @@ def test_what_a_peer_passes_on_is_looked_at_before_it_enters_the_log() -> None:
             assert leader._driver.peer_errors == len(bad) + 1
             assert all(node.failure is None for node in nodes.nodes.values())
             assert await leader.call(Register.add, "a", 1) == 2
-            await nodes.equal()
-            # Arguments of a wrong type are an answer for their caller, the same on every replica.
-            wrong = call_payload(0, 0, 0, 0, b"\x01\x00\x03set\x08\x00")
-            leader._driver._receive(peer, [(1, [MsgProp(leader.config.id, peer, 0, [Entry(data=wrong)])])])
-            await asyncio.sleep(1)
-            assert await leader.call(Register.add, "a", 1) == 3
             await nodes.equal()
 
     run(main())
