@@ -6,6 +6,8 @@ sections, which count by RFC 7540.
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hpack import Encoder
 
@@ -299,6 +301,17 @@ def test_4_3_long_block_over_continuations_up_to_the_hard_limit() -> None:
         DATA,
         HEADERS,
     ]  # over the soft limit: answered, not served
+
+
+def test_hpack_5_1_integer_without_end_as_long_as_a_block_may_be_costs_no_time() -> None:
+    """Summing it up takes time by the square of its length, most of a second here (CVE-2026-59980)."""
+    first, *later = chunks(b"\x7f" + b"\xff" * 64_000, 16_384)
+    frames = [frame(CONTINUATION, 0, 1, piece) for piece in later[:-1]]
+    received = b"".join([frame(HEADERS, END_STREAM, 1, first), *frames, frame(CONTINUATION, END_HEADERS, 1, later[-1])])
+    site = Site()
+    before = time.process_time()
+    assert goaway_code(site.feed(received)) == COMPRESSION
+    assert time.process_time() - before < 0.2
 
 
 def test_5_1_2_streams_over_the_limit_are_refused() -> None:
