@@ -288,7 +288,11 @@ class Peers:
             self._spawn(self._tell_expelled(expelled))
         removed, shared.removed = shared.removed, []
         for gone in removed:
-            if self.all.get(gone.region.id) is gone:
+            if self.all.get(gone.region.id) is not gone:
+                continue
+            if gone.region.id in self.busy:
+                shared.removed.append(gone)  # whoever is at work on it goes on; no round has it gone before that ends
+            else:
                 self.destroy(gone)
 
     def _end_merges(self) -> None:

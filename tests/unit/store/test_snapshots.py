@@ -1,0 +1,127 @@
+"""Snapshots of regions: made, sent, taken in, and what happens to a peer meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, replace
+
+import pytest
+
+from raftly.base.rand import SplitMix64
+from raftly.base.region import Peer, Region, RegionEpoch
+from raftly.base.types import Snapshot
+from raftly.core.messages import MsgSnap
+from raftly.engine.base import CF_DEFAULT
+from raftly.storage.snapshot import SnapshotReader, SnapshotStore
+from raftly.store.messages import Kind, StoreMessage
+from raftly.store.ops import Put
+from raftly.store.peer import RegionPeer
+from raftly.store.region_snapshot import write_region
+from raftly.store.region_state import ApplyState, PeerState, get_region_state, meta_of
+from raftly.store.store import RegionStore
+from raftly.testing.memfs import MemFs
+from raftly.transport.transfer import Begin
+from tests.support.virtual import run
+from tests.unit.store.cluster import Cluster, soon
+
+
+@dataclass(slots=True)
+class Offer:
+    """See `Incoming`: a snapshot as another leader would send it."""
+
+    begin: Begin
+    data: bytes
+    from_: int = 99
+    resumable: bool = True
+
+    async def chunks(self, offset: int = 0) -> AsyncGenerator[bytes, None]:
+        yield self.data[offset:]
+
+
+async def offer_of(store: RegionStore, peer: RegionPeer) -> Offer:
+    """What the region holds, a hundred entries later."""
+    meta = meta_of(peer.region, ApplyState(peer.applied + 100, peer.term + 1))
+    files = SnapshotStore(MemFs(), store.cluster_id, peer.region.id, SplitMix64(9))
+    files.open_dir()
+    writer = files.create(meta)
+    await write_region(store.engine, peer.region, writer.write)
+    await writer.commit()
+    reader = files.open(meta.index)
+    message = MsgSnap(peer.peer_id, 999, peer.term + 1, Snapshot(meta, reader.header_bytes))
+    return Offer(Begin(peer.region.id, reader.size, inline=False, id=b"", message=message), reader.read(0, reader.size))
+
+
+async def with_a_key(cluster: Cluster) -> tuple[RegionStore, RegionPeer, Offer]:
+    """A store alone whose region has one key, on a disk that takes its time, and a snapshot for it."""
+    await cluster.start()
+    store, peer = await cluster.leader()
+    await store.write(cluster.context(peer), [Put(CF_DEFAULT, b"k", b"v")], soon())
+    offer = await offer_of(store, peer)
+
+    async def on_sync(_: str) -> None:
+        await asyncio.sleep(0.05)
+
+    cluster.disks[0].on_sync = on_sync
+    return store, peer, offer
+
+
+async def is_gone_for_good(cluster: Cluster, store: RegionStore, peer: RegionPeer) -> bool:
+    """No peer, no group, no key, a tombstone; and so after a restart."""
+    region_id = peer.region.id
+    await cluster.until(lambda: store.peer_of(region_id) is None)
+    state = get_region_state(store.engine, region_id)
+    assert state is not None
+    left = [region_id in store.parts.driver.groups, *store.engine.scan(CF_DEFAULT, b"z", b"{", 9)]
+    await store.stop()
+    again = await cluster.boot(0)
+    is_gone = again.peer_of(region_id) is None
+    await again.stop()
+    return is_gone and state.state is PeerState.TOMBSTONE and left == [False]
+
+
+def test_a_peer_whose_removal_comes_as_its_keys_are_taken_in_is_gone_when_that_has_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main() -> None:
+        cluster = Cluster(1)
+        store, peer, offer = await with_a_key(cluster)
+        check = store._snapshots._check
+
+        async def check_and_hear(
+            incoming: Offer, peer: RegionPeer, reader: SnapshotReader
+        ) -> tuple[Region, list[RegionPeer]]:
+            checked = await check(incoming, peer, reader)
+            store._peers._take_message(2, StoreMessage(Kind.GONE, peer.region.id, peer.peer_id))
+            return checked
+
+        monkeypatch.setattr(store._snapshots, "_check", check_and_hear)
+        await store._snapshots.take(offer)
+        assert await is_gone_for_good(cluster, store, peer)
+
+    run(main())
+
+
+def test_a_peer_that_the_driver_knows_no_more_is_gone_when_its_keys_are_taken_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main() -> None:
+        cluster = Cluster(1)
+        store, peer, offer = await with_a_key(cluster)
+        region = peer.region
+        later = replace(region, epoch=RegionEpoch(region.epoch.conf_ver + 5, region.epoch.version), peers=(Peer(9, 9),))
+
+        async def region_by_id(_: int) -> tuple[Region, None]:
+            await cluster.until(lambda: region.id in store._peers.busy)  # the answer is long on its way
+            return later, None
+
+        with monkeypatch.context() as patch:
+            patch.setattr(cluster.placement, "region_by_id", region_by_id)
+            peer.leaderless_ticks = 1 << 20
+            asking = asyncio.ensure_future(store._duties._settle_stale())
+            await asyncio.sleep(0)
+            await store._snapshots.take(offer)
+            await asking
+        assert await is_gone_for_good(cluster, store, peer)
+
+    run(main())
