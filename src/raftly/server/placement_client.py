@@ -1,8 +1,8 @@
 """The placement driver as a store asks and tells it, over gRPC: `store.placement.PlacementClient`.
 
 Region heartbeats share one stream. Our driver answers each of them at once, TiKV's only when it has something to ask;
-both send steps of their own accord too. A step that comes while nobody waits for it is kept for the region's next
-heartbeat, and `on_step` hears that there is one.
+both send steps of their own accord too. A step that comes while nobody waits for one goes to `on_step` at once: kept
+for the region's next heartbeat it would be an old one by then.
 
 The stream ends with the leadership of who answered: whoever leads next knows nothing of what was told on it, except
 what its predecessor wrote down. `on_new_leader` hears of that, and should tell everything again.
@@ -50,7 +50,7 @@ class GrpcPlacement:
     """Calls of one store. Raises what PdClient raises. `close` it."""
 
     def __init__(self, pd: PdClient) -> None:
-        self.on_step: Callable[[RegionId], None] = lambda _: None
+        self.on_step: Callable[[Operator], None] = lambda _: None
         self.on_new_leader: Callable[[], None] = lambda: None
         self._pd = pd
         self._heartbeats = _Heartbeats(pd, self)
@@ -163,7 +163,6 @@ class _Heartbeats:
         self._reading: asyncio.Task[None] | None = None
         self._opening = asyncio.Lock()
         self._waiting: dict[RegionId, asyncio.Future[Operator | None]] = {}
-        self._early: dict[RegionId, Operator] = {}  # came when nobody waited; bounded by the regions of this store
 
     async def tell(self, report: RegionReport) -> Operator | None:
         region_id = report.region.id
@@ -173,8 +172,6 @@ class _Heartbeats:
         try:
             stream = await self._open()
             await stream.send(_heartbeat(report, self._pd.cluster_id))
-            if (early := self._early.pop(region_id, None)) is not None:
-                return early
             async with asyncio.timeout(ANSWER_S):
                 return await asked
         except TimeoutError:
@@ -231,8 +228,7 @@ class _Heartbeats:
         if asked is not None and not asked.done():
             asked.set_result(operator)
         elif operator is not None:
-            self._early[response.region_id] = operator
-            self._owner.on_step(response.region_id)
+            self._owner.on_step(operator)
 
     def _fail(self, error: RaftlyError) -> None:
         for asked in self._waiting.values():

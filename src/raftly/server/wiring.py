@@ -212,7 +212,7 @@ async def start_store(config: StoreConfig) -> Started:
             wall_clock=time.time if config.storage.ttl else None,
         )
         undo.push_async_callback(store.stop)
-        placement.on_step = store.report_soon
+        placement.on_step = store.on_step
         placement.on_new_leader = store.report_all
         server = KvServer(store, time.time, server_options(config, store.cluster_id, store.id))
         undo.push_async_callback(server.stop, config.server.drain / 2)

@@ -183,10 +183,11 @@ class Duties:
                 self._plan(peer.region.id, 0.0)
         self._wanted.set()
 
-    def report_soon(self, region_id: RegionId) -> None:
-        """Report a region now: the placement driver has something to ask."""
-        self._plan(region_id, 0.0)
-        self._wanted.set()
+    def on_step(self, operator: Operator) -> None:
+        """The placement driver asks of its own accord; what comes of it is reported as every change is."""
+        peer = self._peers.all.get(operator.region_id)
+        if peer is not None:
+            self._do_soon(partial(self._execute, peer, operator))
 
     def report_all(self) -> None:
         """Report every region and this store, since the placement driver has a leader that has not heard of them."""

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias, final
 
+from raftly.base.operators import Operator
 from raftly.base.rand import RandomSource
 from raftly.base.region import Region, RegionId, StoreId
 from raftly.base.region_errors import DataIsNotReady, RegionNotFound, ServerIsBusy
@@ -298,9 +299,9 @@ class RegionStore:
         """The peer of a region that is here."""
         return self._peers.all.get(region_id)
 
-    def report_soon(self, region_id: RegionId) -> None:
-        """The placement driver has something to ask of a region that is led from here: report it now."""
-        self._duties.report_soon(region_id)
+    def on_step(self, operator: Operator) -> None:
+        """The placement driver asks something of a region, not in answer to a report: its leader here does it."""
+        self._duties.on_step(operator)
 
     def report_all(self) -> None:
         """The placement driver has a new leader, which has not heard of what is here: report all of it."""

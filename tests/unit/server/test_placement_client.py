@@ -140,16 +140,31 @@ def test_a_report_arrives_whole_and_nothing_to_do_is_none() -> None:
     run(test)
 
 
-def test_a_step_for_another_region_waits_for_its_heartbeat() -> None:
-    other = Operator(5, RegionEpoch(1, 1), Peer(51, 1), TransferLeader(Peer(52, 2)))
+OTHER = Operator(5, RegionEpoch(1, 1), Peer(51, 1), TransferLeader(Peer(52, 2)))
+
+
+def test_a_step_for_another_region_is_handed_on_and_is_not_the_answer_to_what_it_reports_later() -> None:
+    async def test(driver: Driver, placement: GrpcPlacement) -> None:
+        asked: list[Operator] = []
+        placement.on_step = asked.append
+        driver.answers = [step_message(OTHER, OK), pb.RegionHeartbeatResponse(header=OK, region_id=2)]
+        assert await placement.region_heartbeat(REPORT) is None
+        assert asked == [OTHER]
+        assert await placement.region_heartbeat(RegionReport(Region(5), Peer(51, 1))) is None
+        assert asked == [OTHER]
+
+    run(test)
+
+
+def test_a_step_that_comes_when_nobody_waits_for_it_any_more_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("raftly.server.placement_client.ANSWER_S", 0.0)
 
     async def test(driver: Driver, placement: GrpcPlacement) -> None:
-        asked: list[int] = []
-        placement.on_step = asked.append
-        driver.answers = [step_message(other, OK), pb.RegionHeartbeatResponse(header=OK, region_id=2)]
-        assert await placement.region_heartbeat(REPORT) is None
-        assert asked == [5]
-        assert await placement.region_heartbeat(RegionReport(Region(5), Peer(51, 1))) == other
+        came: asyncio.Future[Operator] = asyncio.get_running_loop().create_future()
+        placement.on_step = came.set_result
+        driver.answers = [step_message(OTHER, OK)]
+        assert await placement.region_heartbeat(RegionReport(Region(5), Peer(51, 1))) is None
+        assert await came == OTHER
 
     run(test)
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from raftly.base.heartbeats import DownPeer, RegionReport
-from raftly.base.operators import Operator
+from raftly.base.operators import ChangeKind, ChangePeers, Operator, PeerChange, TransferLeader
+from raftly.base.region import Peer
 from raftly.base.store_meta import StoreMeta
 from raftly.engine.base import CF_DEFAULT
 from raftly.pd.config import ScheduleConfig
@@ -183,6 +184,42 @@ def test_a_store_that_says_it_is_elsewhere_is_looked_up_at_once(monkeypatch: pyt
         store.parts.transport.on_moved(2)
         await asyncio.sleep(1.0)
         assert asked == [pytest.approx(now, abs=0.1)]
+        await cluster.stop()
+
+    run(main())
+
+
+def test_a_step_that_the_driver_sends_by_itself_is_done_once_and_reported_as_any_change(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[Peer] = []
+    take = LocalPlacement.region_heartbeat
+
+    async def note(placement: LocalPlacement, report: RegionReport) -> Operator | None:
+        told.append(report.leader)
+        return await take(placement, report)
+
+    monkeypatch.setattr(LocalPlacement, "region_heartbeat", note)
+
+    async def main() -> None:
+        cluster = Cluster(options=replace(OPTIONS, region_heartbeat_interval=60.0))
+        await cluster.start()
+        store, peer = await cluster.leader()
+        region, own = peer.region, peer.own()
+        heir = next(member for member in region.peers if member != own)
+        gone = PeerChange(ChangeKind.REMOVE, heir)
+        older = replace(region.epoch, conf_ver=region.epoch.conf_ver - 1)
+        await asyncio.sleep(5.0)
+        told.clear()
+        store.on_step(Operator(region.id, older, own, ChangePeers((gone,))))
+        store.on_step(Operator(region.id + 1, region.epoch, own, TransferLeader(heir)))
+        store.on_step(Operator(region.id, region.epoch, own, TransferLeader(replace(heir, id=4711))))
+        await asyncio.sleep(5.0)
+        assert (peer.is_leader, peer.region, told) == (True, region, [])
+        store.on_step(Operator(region.id, region.epoch, own, TransferLeader(heir)))
+        await asyncio.sleep(5.0)
+        assert not peer.is_leader
+        assert told == [heir]
         await cluster.stop()
 
     run(main())
