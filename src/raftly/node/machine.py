@@ -13,7 +13,6 @@ Source: Raft thesis §6.3 (linearizable semantics, sessions, expiry agreed throu
 
 from __future__ import annotations
 
-import typing
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Generic, TypeVar, cast, final
@@ -34,7 +33,7 @@ from raftly.node.commands import (
 )
 from raftly.node.errors import MachineFailed, SessionExpired, UnknownCommand, ValueTypeError
 from raftly.node.log_time import CURRENT, Timed
-from raftly.node.shapes import type_arguments
+from raftly.node.shapes import arguments_of
 from raftly.node.state import SessionState, State, StateCodec, plain_error
 
 T = TypeVar("T")
@@ -75,7 +74,7 @@ class StateMachine(Generic[T]):
         """
         self.instance = factory()
         cls = type(self.instance)
-        arguments = type_arguments(factory) if typing.get_origin(factory) is cls else type_arguments(cls)
+        arguments = arguments_of(cls, factory)
         self._methods = methods_of(cls, arguments)
         self._by_head = {method.head: method for method in self._methods.values() if method.mark.is_command}
         self._errors: dict[str, type[Exception]] = {

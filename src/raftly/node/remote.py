@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Concatenate, Generic, ParamSpec, Self, TypeVar, cast, final
+from typing import Concatenate, Generic, ParamSpec, Self, TypeVar, cast, final, get_origin
 
 from raftly.base.rand import SplitMix64
 from raftly.base.types import NO_NODE, Index, NodeId
@@ -30,6 +30,7 @@ from raftly.node.errors import UnknownCommand
 from raftly.node.reads import STRONG, Freshness, Mode, Read
 from raftly.node.requests import Admin, AskStatus, Call, Close, GroupStatus, Open, Query
 from raftly.node.route import Effect, Route, RouteOptions, to_status
+from raftly.node.shapes import arguments_of
 from raftly.transport.base import Dialer
 from raftly.transport.client import TcpDialer
 from raftly.transport.options import Address, TcpOptions
@@ -78,6 +79,8 @@ def connect(
 ) -> Remote[T]:
     """A caller of the class that the nodes at `addresses` ("host:port", or pairs) replicate; some of them will do.
 
+    Name a generic class with what it holds, `Dict[str, int]`, as the nodes do.
+
     Nothing is opened before the first call. Use it with `async with`, or `close` it. `tls` is for `tcp` too, which has
     the rest that can be set about connections; `dialer` takes the place of both.
 
@@ -93,10 +96,12 @@ def connect(
         for place in places:
             tcp.check_address("addresses", place)
         dialer = TcpDialer(cluster_id, tcp)
-    errors: dict[str, type[Exception]] = {error.__qualname__: error for error in getattr(cls, "errors", ())}
+    made: type[T] = get_origin(cls) or cls
+    errors: dict[str, type[Exception]] = {error.__qualname__: error for error in getattr(made, "errors", ())}
     random = SplitMix64(options.seed)
     route = Route(dialer, places, errors, options.route, random)
-    return Remote(_Shared(cls.__qualname__, methods_of(cls), route, options, random), STRONG, options.call_timeout)
+    methods = methods_of(made, arguments_of(made, cls))
+    return Remote(_Shared(made.__qualname__, methods, route, options, random), STRONG, options.call_timeout)
 
 
 def parse_address(text: str) -> Address:

@@ -15,6 +15,7 @@ import math
 import types
 import typing
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import combinations, product
 from typing import Any, Final, TypeAlias, TypeVar, Union
 
@@ -76,6 +77,13 @@ def type_arguments(generic: object) -> TypeArguments:
             for variable, argument in zip(variables, typing.get_args(base), strict=False):
                 found.setdefault(variable, substitute(argument, found))
     return found
+
+
+def arguments_of(cls: type, factory: object) -> TypeArguments:
+    """What they stand for when `factory` makes the class: itself, `Dict[str, int]`, or a partial of one of these."""
+    while isinstance(factory, partial):
+        factory = factory.func
+    return type_arguments(factory if typing.get_origin(factory) is cls else cls)
 
 
 def substitute(annotation: Any, arguments: TypeArguments) -> object:

@@ -447,7 +447,7 @@ def _state_of(instance: object) -> dict[str, object]:
     for cls in type(instance).__mro__:
         slots = cls.__dict__.get("__slots__", ())
         names |= {_mangled(name, cls) for name in ((slots,) if isinstance(slots, str) else slots)}
-    names -= {"__dict__", "__weakref__"}
+    names -= {"__dict__", "__weakref__", "__orig_class__"}  # the last: of a generic class, what `Stock[str]()` made
     return {name: getattr(instance, name) for name in sorted(names) if hasattr(instance, name)}
 
 

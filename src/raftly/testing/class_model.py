@@ -10,7 +10,7 @@ from raftly.errors import ConfigError
 from raftly.node.commands import methods_of
 from raftly.node.log_time import Timed
 from raftly.node.machine import StateMachine
-from raftly.node.shapes import type_arguments
+from raftly.node.shapes import arguments_of
 from raftly.testing.history import Operation
 
 _REMEMBERED: Final = 100_000
@@ -47,7 +47,7 @@ class ClassModel:
         cls = type(first)
         if issubclass(cls, Timed):
             raise ConfigError(cls.__qualname__, "lives by log time, so it cannot be its own model: give another")
-        self._methods = methods_of(cls, type_arguments(factory) or type_arguments(cls))
+        self._methods = methods_of(cls, arguments_of(cls, factory))
         self._errors = {error for error in getattr(cls, "errors", ()) if issubclass(error, Exception)}
         self._instances: dict[Hashable, Any] = {}
         self._known: dict[tuple[Hashable, str, Hashable], tuple[Hashable, Hashable]] = {}

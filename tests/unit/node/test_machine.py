@@ -1,7 +1,9 @@
 """The machine: commands in order, sessions that make a retry count once, log time, snapshots, and stopping on a bug."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 import pytest
 
@@ -12,6 +14,8 @@ from raftly.node.errors import MachineFailed, SessionExpired, UnknownCommand, Va
 from raftly.node.machine import StateMachine
 from raftly.node.values import VALUE_BYTES_MAX, encode_value
 from tests.support.states import restore, saved
+
+T = TypeVar("T")
 
 
 class TooMuch(Exception):
@@ -553,6 +557,36 @@ def test_of_an_argument_of_an_exception_that_cannot_travel_its_type_is_told() ->
     assert isinstance(refused, Refused)
     assert refused.args == ("object", "list", "Point", 0), "and no address, which would be another on every replica"
     board.restarted()
+
+
+class Stock(Generic[T]):
+    items: list[T]
+
+    def __init__(self, bound: int = 9) -> None:
+        self.items = []
+        self.bound = bound
+
+    @command
+    def put(self, item: T) -> int:
+        self.items.append(item)
+        return len(self.items)
+
+
+class Points(Stock[Point]):
+    pass
+
+
+@pytest.mark.parametrize("factory", [Stock[Point], partial(Stock[Point], bound=3), partial(Points, 3)])
+def test_a_generic_class_has_types_and_comes_back_however_it_is_made(factory: Callable[[], Stock[Point]]) -> None:
+    machine = StateMachine(factory)
+    with pytest.raises(ValueTypeError):
+        machine.encode("put", ("a",), {})
+    call = machine.encode("put", (Point(1, 2.0),), {})
+    assert machine.apply(Entry(1, 1, data=call_payload(1, 0, 0, 0, call))) == 1
+    restored = StateMachine(factory)
+    restore(restored, saved(machine))
+    assert restored.digest() == machine.digest()
+    assert restored.instance.items == [Point(1, 2.0)]
 
 
 def test_private_slots_are_part_of_the_state() -> None:

@@ -3,6 +3,7 @@
 import enum
 from collections.abc import Callable
 from dataclasses import InitVar, dataclass, field
+from functools import partial
 from types import GenericAlias
 from typing import Annotated, Any, Generic, Literal, NewType, Optional, TypeVar, get_type_hints
 
@@ -10,7 +11,7 @@ import pytest
 
 from raftly.errors import ConfigError
 from raftly.node.errors import ValueTypeError
-from raftly.node.shapes import checker, decode_as, substitute, type_arguments
+from raftly.node.shapes import arguments_of, checker, decode_as, substitute, type_arguments
 from raftly.node.values import Record, decode_raw, encode_value
 
 
@@ -256,6 +257,13 @@ def test_what_type_variables_stand_for_is_found_in_aliases_and_bases() -> None:
     assert type_arguments(Numbered) == {A: str, B: int}
     assert type_arguments(lambda: 1) == {}
     assert type_arguments(dict[str, int]) == {}
+
+
+def test_a_partial_makes_what_is_behind_it() -> None:
+    for factory in (Named[int], partial(Named[int], ""), partial(partial(Named[int], ""), others=[])):
+        assert arguments_of(Named, factory) == {A: str, B: int}
+    assert arguments_of(Numbered, Numbered) == {A: str, B: int}
+    assert arguments_of(Numbered, lambda: Numbered("", [])) == {A: str, B: int}
 
 
 def generic(

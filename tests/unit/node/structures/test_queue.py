@@ -1,6 +1,7 @@
 """Queue, against lists, on log time."""
 
 import asyncio
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import strategies as st
@@ -8,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from raftly.errors import LimitExceeded
 from raftly.node import Session, command, query
+from raftly.node.errors import ValueTypeError
 from raftly.node.structures import BadTimeToLive, Queue, QueueFull, Reservation
 from tests.support.machines import TWIN_SETTINGS, Machine
 from tests.support.nodes import Replicas
@@ -167,6 +169,34 @@ def test_a_caller_elsewhere_gets_all_of_a_queue_with_large_values() -> None:
                 while values := await session.call(Queue.take, 1000):
                     taken += [len(value) >> 20 for value in values]
                 assert taken == [4, 4, 9]
+
+    run(main())
+
+
+@dataclass
+class Job:
+    name: str
+
+
+class Jobs(Queue[Job]):
+    """Says by its base what it holds."""
+
+
+@pytest.mark.parametrize("cls", [Queue[Job], Jobs])
+def test_dataclasses_come_and_go_by_callers_elsewhere(cls: type[Queue[Job]]) -> None:
+    async def main() -> None:
+        async with Replicas(cls, 1) as nodes:
+            await nodes.leader()
+            serve(nodes)
+            async with caller_of(cls, nodes) as remote, await remote.open_session() as session:
+                for name in "abc":
+                    await session.call(Queue.put, Job(name))
+                with pytest.raises(ValueTypeError):
+                    await session.call(Queue.put, "d")  # type: ignore[arg-type]
+                assert await session.call(Queue.take, 2) == [Job("a"), Job("b")]
+                reserved = await session.call(Queue.reserve, 1.0)
+                assert reserved is not None
+                assert reserved.value == Job("c")
 
     run(main())
 
