@@ -249,7 +249,7 @@ class Connection(Windows):
         stream = self.streams.get(stream_id)
         if stream is None:
             if self.client or stream_id <= self._last_remote:
-                self._on_closed_stream(stream_id, "HEADERS")
+                self._on_closed_stream(stream_id, "HEADERS", end_stream)
                 return
             self._open_remote(stream_id, block, end_stream)
             return
@@ -316,13 +316,19 @@ class Connection(Windows):
         if stream.local_closed:
             del self.streams[stream.id]
 
-    def _on_closed_stream(self, stream_id: int, what: str) -> None:
-        """A frame for a stream that is not open: idle is a fault, reset by us is forgiven, ended is a fault."""
-        if stream_id in self._reset_ids:
-            return
+    def _on_closed_stream(self, stream_id: int, what: str, end_stream: bool) -> None:
+        """A frame for a stream that is not open: a fault, unless it may have been on its way when we reset that.
+
+        To a client, which may have given up any of its calls long ago, an answer may be on its way at any time.
+        """
         if self._is_idle(stream_id):
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"{what} on stream {stream_id}, which is idle")
-        raise ConnectionFault(ErrorCode.STREAM_CLOSED, f"{what} on stream {stream_id}, which is closed")
+        if self.client:
+            return
+        if stream_id not in self._reset_ids:
+            raise ConnectionFault(ErrorCode.STREAM_CLOSED, f"{what} on stream {stream_id}, which is closed")
+        if end_stream:
+            del self._reset_ids[stream_id]
 
     # --- data and windows ---------------------------------------------------------------------------------------
 
@@ -334,7 +340,7 @@ class Connection(Windows):
         self._unread += size
         stream = self.streams.get(stream_id)
         if stream is None or stream.remote_closed or not stream.head_seen:
-            self._on_stray_data(stream, stream_id, size)
+            self._on_stray_data(stream, stream_id, size, bool(flags & END_STREAM))
             return
         if size > stream.recv_window:
             self.release(None, size)
@@ -361,14 +367,15 @@ class Connection(Windows):
             self._reopen_window()
         self._events.append(DataReceived(stream, payload, end_stream))
 
-    def _on_stray_data(self, stream: Stream | None, stream_id: int, size: int) -> None:
-        """DATA nobody reads still used up the connection window: give it back."""
+    def _on_stray_data(self, stream: Stream | None, stream_id: int, size: int, end_stream: bool) -> None:
+        """DATA nobody reads still used up the connection window: give it back. It costs us less than what is read."""
         if stream_id == 0:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "DATA on stream 0")
         self.release(None, size)
         if stream is None:
-            self._charge("DATA for streams that are closed")
-            self._on_closed_stream(stream_id, "DATA")
+            if not size and not end_stream:
+                self._charge("empty DATA frames")
+            self._on_closed_stream(stream_id, "DATA", end_stream)
         elif stream.remote_closed:
             raise StreamFault(stream_id, ErrorCode.STREAM_CLOSED, "DATA after the end of the stream")
         else:

@@ -39,7 +39,7 @@ class Control(SendHalf):
     """The state of a connection beside its streams' content. Handlers raise ConnectionFault or StreamFault."""
 
     def __init__(self, limits: Limits, *, client: bool, clock: Callable[[], float]) -> None:
-        super().__init__(client=client)
+        super().__init__(client=client, streams_max=limits.streams_max)
         self.limits = limits
         self.goaway_received = False
         self._clock = clock
@@ -186,7 +186,6 @@ class Control(SendHalf):
         if self.client:
             for stream in [stream for number, stream in self.streams.items() if number > last]:
                 self._forget(stream)
-                self._remember_reset(stream.id)
                 self._events.append(StreamReset(stream, code, remote=True, unprocessed=True))
         self._events.append(GoAwayReceived(last, code, payload[8:]))
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["SendHalf"]
 
 _OUT_BYTES_HIGH: Final = 256 * 1024  # DATA beyond this in one turn waits in its stream
-_RESETS_KEPT: Final = 1024
+_RESETS_KEPT: Final = 1024  # besides: a client may open streams before it has read how many
 _DATA_MORE: Final = bytes((DATA, 0))  # type and flags
 _DATA_END: Final = bytes((DATA, END_STREAM))
 
@@ -37,7 +37,7 @@ _DATA_END: Final = bytes((DATA, END_STREAM))
 class SendHalf:
     """Output, send windows and open streams. Source: RFC 9113 §5.2, §6.1, §6.2, §6.9."""
 
-    def __init__(self, *, client: bool) -> None:
+    def __init__(self, *, client: bool, streams_max: int) -> None:
         self.client = client
         self.peer = PeerSettings()
         self.streams: dict[int, Stream] = {}  # open or half-closed
@@ -49,7 +49,10 @@ class SendHalf:
         self._send_window = 65_535
         self._ready: dict[int, Stream] = {}  # with a backlog and an open window of their own, in turn
         self._writable: list[Stream] = []
-        self._reset_ids: dict[int, None] = {}  # reset by us lately: the peer may not know yet
+        # Server: reset by us, and the client has not ended them. Those it may still send on it takes for open, and it
+        # hears of resets in turn: there are no more of them than it may open.
+        self._reset_ids: dict[int, None] = {}
+        self._resets_kept = _RESETS_KEPT + streams_max
         self._table_notice = EMPTY_TABLE  # goes before the first block we send
 
     # --- output -------------------------------------------------------------------------------------------------
@@ -180,8 +183,10 @@ class SendHalf:
         self._forget(stream)
 
     def _remember_reset(self, stream_id: int) -> None:
+        if self.client:  # which opened and ended its streams itself: it needs no list to know them
+            return
         self._reset_ids[stream_id] = None
-        if len(self._reset_ids) > _RESETS_KEPT:
+        if len(self._reset_ids) > self._resets_kept:
             del self._reset_ids[next(iter(self._reset_ids))]
 
     def _forget(self, stream: Stream) -> None:
