@@ -5,6 +5,8 @@ Invariants:
 2. What is known newer is never replaced by what is older: of two that overlap, the one with the higher version is newer
    (every split and merge raises it), of two with one id the one whose epoch is not older.
 3. An entry's leader is one of its region's peers.
+4. Only what a store said forgets a region. One whose peers were all asked in vain is doubted: it is looked up, and as
+   long as nobody knows better its peers are asked again.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, final
 
-from raftly.base.region import Peer, Region, RegionId
+from raftly.base.region import Peer, PeerId, Region, RegionId
 from raftly.base.region_errors import (
     DataIsNotReady,
     EpochNotMatch,
@@ -42,11 +44,12 @@ class Route:
 
 @final
 class _Entry:
-    __slots__ = ("route", "turns")
+    __slots__ = ("asked", "is_doubted", "route")
 
     def __init__(self, route: Route) -> None:
         self.route = route
-        self.turns = 0  # how often another peer was tried without knowing that it leads
+        self.asked: frozenset[PeerId] = frozenset()  # peers, since one served; who names the leader was asked too
+        self.is_doubted = False  # all of them were
 
 
 _NOT_NOW: Final = (StaleCommand, ReadIndexNotReady, ProposalInMergingMode, DataIsNotReady, UndeterminedResult)
@@ -67,20 +70,35 @@ class RegionCache:
     # --- looking up -------------------------------------------------------------------------------------------------
 
     def find(self, key: bytes) -> Route | None:
-        """The route to the region that holds `key`."""
+        """The route to the region that holds `key`, unless it is doubted."""
+        entry = self._holding(key)
+        return entry.route if entry is not None and not entry.is_doubted else None
+
+    def find_below(self, key: bytes) -> Route | None:
+        """The same for what lies just below `key`; an empty key is above all others."""
+        entry = self._holding_below(key)
+        return entry.route if entry is not None and not entry.is_doubted else None
+
+    def believe(self, key: bytes, *, below: bool = False) -> bool:
+        """Nobody knows better: let the peers of the region there be asked again. Is one known?"""
+        entry = self._holding_below(key) if below else self._holding(key)
+        if entry is not None:
+            entry.is_doubted = False
+        return entry is not None
+
+    def _holding(self, key: bytes) -> _Entry | None:
         place = bisect_right(self._starts, key)
         if place == 0:
             return None
-        route = self._by_start[self._starts[place - 1]].route
-        return route if route.region.contains(key) else None
+        entry = self._by_start[self._starts[place - 1]]
+        return entry if entry.route.region.contains(key) else None
 
-    def find_below(self, key: bytes) -> Route | None:
-        """The route to the region that holds what lies just below `key`; an empty key is above all others."""
+    def _holding_below(self, key: bytes) -> _Entry | None:
         place = bisect_left(self._starts, key) if key else len(self._starts)
         if place == 0:
             return None
-        route = self._by_start[self._starts[place - 1]].route
-        return route if route.region.contains_end(key) else None
+        entry = self._by_start[self._starts[place - 1]]
+        return entry if entry.route.region.contains_end(key) else None
 
     def route(self, region_id: RegionId) -> Route | None:
         """The route to a region."""
@@ -155,7 +173,7 @@ class RegionCache:
         """The peer that was asked leads."""
         entry = self._by_id.get(route.region.id)
         if entry is not None and entry.route is route:
-            entry.turns = 0
+            entry.asked, entry.is_doubted = frozenset(), False
 
     # --- errors -----------------------------------------------------------------------------------------------------
 
@@ -208,19 +226,22 @@ class RegionCache:
             self._remove(entry)
 
     def _lead(self, route: Route, leader: Peer) -> None:
+        """Ask the one that was named. Whether it is there an answer of its own tells, so nothing is taken back."""
         entry = self._by_id.get(route.region.id)
         if entry is not None and entry.route == route:
-            entry.route = Route(route.region, leader)
-            entry.turns = 0
+            entry.asked |= {route.leader.id}
+            entry.route, entry.is_doubted = Route(route.region, leader), False
 
     def _try_next(self, route: Route) -> None:
-        """Ask another peer; when all were asked, look the region up again."""
+        """Ask the next peer that was not asked yet; when all were, doubt the region and begin anew."""
         entry = self._by_id.get(route.region.id)
         if entry is None or entry.route != route:
             return  # somebody else's request found it out already
-        peers = [peer for peer in route.region.peers if not peer.is_learner]
-        entry.turns += 1
-        if entry.turns >= len(peers) or route.leader not in peers:
-            self._remove(entry)
-        else:
-            entry.route = Route(route.region, peers[(peers.index(route.leader) + 1) % len(peers)])
+        voters = [peer for peer in route.region.peers if not peer.is_learner] or [route.leader]
+        place = voters.index(route.leader) + 1 if route.leader in voters else 0
+        others = voters[place:] + voters[:place]
+        entry.asked |= {route.leader.id}
+        fresh = [peer for peer in others if peer.id not in entry.asked]
+        entry.route, entry.is_doubted = Route(route.region, (fresh or others)[0]), not fresh
+        if not fresh:
+            entry.asked = frozenset()

@@ -178,38 +178,42 @@ class Regions:
     async def locate(self, key: bytes, attempt: Attempt, *, below: bool = False) -> Route:
         """The route to the region that holds `key`; `below`: what lies just below it, where an empty key is above all.
 
-        As long as there is none, and there is time, it asks again.
+        As long as there is none, and there is time, it asks again. One that is doubted is better than none.
         """
         find = self.cache.find_below if below else self.cache.find
         while (route := find(key)) is None:
+            is_known = self.cache.believe(key, below=below)  # for others meanwhile, and here if nobody tells better
+            patience = min(attempt.left(), _LOOK_UP_S) if is_known else attempt.left()
+            problem: Exception
             try:
-                placed = await self._look_up(key, attempt, below=below)
+                placed = await self._look_up(key, patience, below=below)
+                if self.cache.add(placed.region, placed.leader):
+                    continue
+                cause, problem = Cause.ROUTE, RegionError("the placement driver has yet to learn where the region is")
             except PlacementRefused as error:
                 if error.kind not in MISSING:
                     raise
-                await attempt.wait(Cause.ROUTE, error)
-                continue
+                cause, problem = Cause.ROUTE, error
             except NotDone as error:
-                await attempt.wait(Cause.PLACEMENT, error)
-                continue
-            if not self.cache.add(placed.region, placed.leader):
-                behind = RegionError("the placement driver has yet to learn where the region is")
-                await attempt.wait(Cause.ROUTE, behind)
+                cause, problem = Cause.PLACEMENT, error
+            if not is_known:
+                await attempt.wait(cause, problem)
         return route
 
-    async def _look_up(self, key: bytes, attempt: Attempt, *, below: bool) -> PlacedRegion:
+    async def _look_up(self, key: bytes, patience: float, *, below: bool) -> PlacedRegion:
         if not below:
-            return await self.pd.get_region(key, timeout_s=attempt.left())
-        placed = await self.pd.get_region(key or TOP, timeout_s=attempt.left())
+            return await self.pd.get_region(key, timeout_s=patience)
+        placed = await self.pd.get_region(key or TOP, timeout_s=patience)
         if key and placed.region.start_key == key:
-            return await self.pd.get_prev_region(key, timeout_s=attempt.left())
+            return await self.pd.get_prev_region(key, timeout_s=patience)
         return placed
 
     async def _address(self, store_id: StoreId, attempt: Attempt) -> str:
         known = self._addresses.get(store_id)
         if known is not None and store_id not in self._doubted:
             return known
-        patience = attempt.left() if known is None else min(attempt.left(), _LOOK_UP_S)
+        longest = self.options.attempt_s if known is None else _LOOK_UP_S  # another peer's may be known
+        patience = min(attempt.left(), longest)
         try:
             store = await self.pd.get_store(store_id, timeout_s=patience)
         except NotDone:

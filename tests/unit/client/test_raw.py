@@ -146,6 +146,43 @@ def test_a_store_that_comes_back_is_found_where_it_was_while_the_driver_is_away(
     run(test, ClientOptions(timeout_s=30.0))
 
 
+def test_a_region_is_found_again_after_all_refused_while_the_driver_is_away() -> None:
+    """Of store 1 alone the address is known."""
+
+    async def test(cluster: FakeCluster, client: RawClient) -> None:
+        await client.put(b"k", b"v")
+        assert cluster.pd is not None
+        await cluster.pd.stop(grace_s=0.0)
+        cluster.pd = None
+        works: list[Callable[[], Awaitable[object]]] = [
+            lambda: client.put(b"k", b"w"),
+            lambda: client.batch_get([b"k"]),
+            lambda: client.scan(limit=1, reverse=True),
+        ]
+        for work in works:
+            cluster.stores[1].faults.append(NotRegionLeader(2))
+            await work()
+            assert not cluster.stores[1].faults
+
+    run(test, ClientOptions(attempt_s=0.2))
+
+
+def test_a_region_that_the_driver_knows_older_is_asked_for_where_it_was() -> None:
+    async def test(cluster: FakeCluster, client: RawClient) -> None:
+        await client.put(b"k", b"v")
+        cluster.split(b"h", 3, leader=2)
+        await client.put(b"k", b"v")
+        for store in cluster.stores.values():
+            store.faults.append(NotRegionLeader(3))
+        looked_up = cluster.pd_requests.count("GetRegion")
+        await client.put(b"k", b"w")
+        assert cluster.pd_requests.count("GetRegion") == looked_up + 1
+        assert cluster.stores[2].requests[-1] == "RawPut"
+        assert cluster.data == {b"k": b"w"}
+
+    run(test)
+
+
 def test_a_lost_answer_is_asked_for_again_but_for_a_swap() -> None:
     async def test(cluster: FakeCluster, client: RawClient) -> None:
         cluster.stores[1].lost_answers = 1

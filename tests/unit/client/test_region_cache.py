@@ -1,5 +1,6 @@
 """The cache beside a naive twin, and what it learns from each error."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -100,13 +101,70 @@ def test_a_leader_that_is_no_peer_is_looked_up() -> None:
     assert cache.find(b"k") is None
 
 
-def test_without_a_leader_every_peer_is_asked_before_the_route_is_dropped() -> None:
+def test_without_a_leader_every_peer_is_asked_before_the_region_is_looked_up() -> None:
     cache = cache_with(region())
     asked = []
     while (found := cache.find(b"k")) is not None:
         asked.append(found.leader)
         assert cache.on_error(found, NotRegionLeader(2)) is Cause.NO_LEADER
     assert asked == [A, B, C]
+
+
+def test_a_peer_that_names_a_leader_that_is_gone_does_not_hide_the_third() -> None:
+    cache = cache_with(region(), leader=C)
+    asked: list[Peer] = []
+    while (found := cache.find(b"k")) is not None and len(asked) < 9:
+        asked.append(found.leader)
+        if found.leader == A:
+            cache.on_error(found, NotRegionLeader(2, C))
+        else:
+            cache.on_connection_lost(found)
+    assert asked == [C, A, C, B]
+
+
+def test_one_that_was_asked_in_vain_is_asked_again_when_it_is_named() -> None:
+    cache = cache_with(region())
+    cache.on_connection_lost(route(cache))
+    for refusal in (NotRegionLeader(2), NotRegionLeader(2, B)):  # of B, then of C: B has won since
+        cache.on_error(route(cache), refusal)
+    assert route(cache).leader == B
+    cache.on_served(route(cache))
+    cache.on_connection_lost(route(cache))
+    assert route(cache).leader == C, "what was before it served is forgotten"
+
+
+def test_a_region_that_nobody_knows_better_is_asked_for_again_at_all_its_peers() -> None:
+    cache = cache_with(region())
+    for _ in range(2):
+        for peer in (A, B, C):
+            assert route(cache).leader == peer
+            cache.on_connection_lost(route(cache))
+        assert cache.find(b"k") is None
+        assert cache.find_below(b"") is None
+        assert cache.believe(b"", below=True)
+    assert not RegionCache().believe(b"k")
+
+
+def test_a_region_that_is_looked_up_again_is_doubted_no_more() -> None:
+    cache = cache_with(region())
+    last = route(cache)
+    while (found := cache.find(b"k")) is not None:
+        last = found
+        cache.on_connection_lost(found)
+    assert cache.add(region(), B)
+    assert route(cache).leader == B
+    assert last.leader == C
+
+
+@pytest.mark.parametrize("peers", [(Peer(11, 1, PeerRole.LEARNER),), (Peer(11, 1, PeerRole.LEARNER), B, C)])
+def test_a_leader_without_a_vote_is_left_for_those_with_one(peers: tuple[Peer, ...]) -> None:
+    cache = RegionCache()
+    cache.add(Region(2, epoch=RegionEpoch(1, 1), peers=peers), peers[0])
+    asked = []
+    while (found := cache.find(b"k")) is not None:
+        asked.append(found.leader)
+        cache.on_connection_lost(found)
+    assert asked == list(peers)
 
 
 def test_a_lost_connection_turns_to_the_next_peer_once_for_all_requests() -> None:
