@@ -266,6 +266,10 @@ class StateMachine(Generic[T]):
             CURRENT.now_us = None
         return method.detach(result)
 
+    def detach(self, name: str, result: object) -> object:
+        """A result of a command once more, as a value of its own: a session keeps what `apply` gave."""
+        return self._methods[name].detach(result)
+
     def encode(self, name: str, args: tuple[object, ...], kwargs: dict[str, object]) -> bytes:
         """A call to put into a payload, checked before it goes anywhere.
 

@@ -18,6 +18,7 @@ from raftly.errors import OutcomeUnknown, RaftlyError
 from raftly.node.commands import call_key, call_payload, close_payload
 from raftly.node.intake import Make
 from raftly.node.machine import StateMachine
+from raftly.node.state import same_error
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -74,7 +75,7 @@ class Calls:
         finally:
             self.waiting.pop(key, None)
         if isinstance(result, Exception):
-            raise result
+            raise same_error(result)  # what the session keeps is state
         return result
 
     def tell(self, make: Make) -> None:
@@ -152,9 +153,10 @@ class Session(Generic[T]):
         self._next += 1
         self._in_flight[number] = None
         try:
-            return cast("R", await self._calls.make((self.id, number), self._maker(number, call), self.within))
+            result = await self._calls.make((self.id, number), self._maker(number, call), self.within)
         finally:
             del self._in_flight[number]
+        return cast("R", self._machine.detach(method.__name__, result))  # as above
 
     def _maker(self, number: int, call: bytes) -> Make:
         def make(stamp_us: int) -> bytes:

@@ -388,6 +388,11 @@ def plain_error(error: Exception) -> Exception:
     return error.with_traceback(None)
 
 
+def same_error(error: Exception) -> Exception:
+    """Another one like a result: whoever changes it, or its arguments, or keeps its traceback, has no part in that."""
+    return build_error(type(error), cast("tuple[object, ...]", decode_raw(encode_value(error.args))))
+
+
 def build_error(cls: type[Exception], arguments: tuple[object, ...]) -> Exception:
     """An exception with exactly the arguments it had; one whose `__init__` makes others of them has just these."""
     error = None

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from raftly.errors import OutcomeUnknown
-from raftly.node import FOLLOWER
+from raftly.node import FOLLOWER, command
 from raftly.node.errors import Busy, NodeStopped, SessionExpired, ValueTypeError
-from tests.support.nodes import Nodes, Register, Taken
+from tests.support.nodes import Nodes, Register, Replicas, Taken
 from tests.support.virtual import run
 
 
@@ -48,6 +48,51 @@ def test_a_registered_exception_is_an_answer() -> None:
                 await session.call(Register.claim, "a")
             with pytest.raises(ValueTypeError):
                 await session.call(Register.add, "a", "b")  # type: ignore[arg-type]
+
+    run(main())
+
+
+class Refused(Exception):
+    pass
+
+
+class Names:
+    """Has results that can be changed."""
+
+    errors = (Refused,)
+    names: list[str]
+
+    def __init__(self) -> None:
+        self.names = []
+
+    @command
+    def add(self, name: str) -> list[str]:
+        self.names.append(name)
+        return self.names
+
+    @command
+    def refuse(self) -> None:
+        raise Refused(self.names)
+
+
+def test_who_changes_a_result_changes_nothing_that_its_session_keeps() -> None:
+    async def main() -> None:
+        async with Replicas(Names, 1) as nodes:
+            node = await nodes.leader()
+            session = await node.open_session()
+            names = await session.call(Names.add, "a")
+            digest = node.machine.digest()
+            names.append("b")
+            assert node.machine.digest() == digest
+            with pytest.raises(Refused) as refused:
+                await session.call(Names.refuse)
+            digest = node.machine.digest()
+            refused.value.args[0].append("b")
+            refused.value.args = ()
+            assert node.machine.digest() == digest
+            kept = node.machine.sessions[session.id].replies[2]
+            assert isinstance(kept, Refused)
+            assert kept.__traceback__ is None
 
     run(main())
 

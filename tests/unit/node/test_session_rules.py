@@ -60,7 +60,7 @@ def test_calls_below_the_oldest_that_is_waited_for_are_done_and_no_others() -> N
                 return calls
 
             def answer(number: int) -> None:
-                session._calls.waiting[session.id, number].future.set_result(None)
+                session._calls.waiting[session.id, number].future.set_result(0)
 
             calls = [asyncio.ensure_future(session.call(Register.add, "a", 1)) for _ in range(3)]
             await asyncio.sleep(0)
