@@ -207,7 +207,7 @@ _CARRIED_OUT: Final = [
         "a target's peer that was destroyed leaves no proof",
         "LIVE",
         "peers",
-        "        put_merge_state(batch, region.id, MergeState(began))  # how far it came, and from where: it may be proof\n",
+        "        put_merge_state(batch, region.id, MergeState(peer.began))  # how far it came, and from where: it may be proof\n",
         "        put_merge_state(batch, region.id, MergeState(region.epoch))\n",
         "merge_troubles",
     ),

@@ -16,6 +16,7 @@ from raftly.store.changes import split_region
 from raftly.store.command import Split, Write
 from raftly.store.keys import DATA_PREFIX, data_end_key, data_key
 from raftly.store.ops import Cas, Delete, DeleteRange, Expire, Op, Put, compare, has_expired
+from raftly.store.region_snapshot import clear_region
 from raftly.store.region_state import (
     FIRST_INDEX,
     FIRST_TERM,
@@ -136,7 +137,10 @@ def apply_write(round_: Round, region: Region, command: Write) -> list[object] |
 
 
 def apply_split(peer: RegionPeer, command: Split) -> list[object] | EpochNotMatch:
-    """Cut the region; its parts, itself first. The store brings the others to life when the round is written."""
+    """Cut the region; its parts, itself first. The store brings the others to life when the round is written.
+
+    But not those whose peer was removed here before it was made: its tombstone stays, and there are no keys beside it.
+    """
     region, shared = peer.region, peer.shared
     parts = split_region(region, command.regions) if command.version == region.epoch.version else None
     if parts is None:
@@ -144,12 +148,22 @@ def apply_split(peer: RegionPeer, command: Split) -> list[object] | EpochNotMatc
     peer.take_region(parts[0])
     peer.keys //= len(parts)
     batch = shared.round.batch
+    born: list[Region] = []
     for part in parts[1:]:
         own = part.peer_on(shared.store_id)
         assert own is not None
-        put_region_state(batch, RegionState(PeerState.NORMAL, own.id, part))
-        put_apply_state(batch, part.id, FIRST_INDEX, FIRST_TERM)
-    shared.splits.append((peer, parts[1:]))
+        known = shared.peers.get(part.id)
+        buried = shared.tombstones.get(part.id, 0)
+        if own.id > buried and (known is None or known.peer_id <= own.id):
+            put_region_state(batch, RegionState(PeerState.NORMAL, own.id, part))
+            put_apply_state(batch, part.id, FIRST_INDEX, FIRST_TERM)
+            born.append(part)
+            continue
+        clear_region(part, batch)
+        if own.id > buried:
+            put_region_state(batch, RegionState(PeerState.TOMBSTONE, own.id, part))
+            shared.tombstones[part.id] = own.id
+    shared.splits.append((peer, born))
     return list(parts)
 
 

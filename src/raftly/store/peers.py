@@ -14,24 +14,24 @@ from collections.abc import Callable, Collection, Coroutine
 from typing import Final, final
 
 from raftly.base.rand import RandomSource
-from raftly.base.region import Peer, PeerId, Region, RegionEpoch, RegionId, StoreId
+from raftly.base.region import Peer, PeerId, Region, RegionId, StoreId
 from raftly.base.region_errors import RegionNotFound
 from raftly.base.types import NO_NODE, HardState, NodeId
 from raftly.core.messages import Message, MsgApp, MsgHeartbeat, MsgPreVote, MsgVote
-from raftly.engine.base import CF_RAFT, DATA_CFS, Engine, WriteBatch
+from raftly.engine.base import CF_RAFT, Engine
 from raftly.errors import RaftlyError
 from raftly.node.driver import Driver
 from raftly.node.group import Group
 from raftly.storage.items import HardStateItem, Item, MembershipItem, RemovedItem
 from raftly.storage.log_store import LogStore
-from raftly.store.apply import delete_range
 from raftly.store.hibernation import SleepRound, may_follow_to_sleep, may_lead_to_sleep, others_of
 from raftly.store.keys import apply_state_key
-from raftly.store.merge import FROM_BIRTH, UNKNOWN_HEIR, Heir
+from raftly.store.merge import UNKNOWN_HEIR, Heir
 from raftly.store.merging import Merges
 from raftly.store.messages import STORE_GROUP, Kind, StoreMessage, from_wire, to_wire
 from raftly.store.peer import RegionPeer
 from raftly.store.recovery import is_begun, recovery_items, restart_items
+from raftly.store.region_snapshot import clear_region
 from raftly.store.region_state import (
     FIRST_TERM,
     ApplyState,
@@ -74,7 +74,7 @@ class Peers:
         """Regions whose peer is being made, destroyed, or given the keys of a snapshot: it is in no group."""
         self.on_round_end: Callable[[], None] = lambda: None
         self.merges = Merges(shared, transport)
-        self._tombstones: dict[RegionId, PeerId] = {}
+        self._tombstones = shared.tombstones
         self._merged: dict[RegionId, Heir] = {}
         """Of the tombstones, those of regions that are part of others."""
         self.stalled: list[RegionPeer] = []
@@ -343,9 +343,6 @@ class Peers:
         own = region.peer_on(self._shared.store_id)
         assert own is not None
         known = self.all.get(region.id)
-        if self._tombstones.get(region.id, 0) >= own.id or (known is not None and known.peer_id > own.id):
-            self._clear(region, own.id)  # it was removed before it was made
-            return
         assert known is None or not known.is_initialized, f"region {region.id} was here before it was cut off"
         log = self._logs.group(region.id)
         applied = ApplyState()
@@ -385,20 +382,6 @@ class Peers:
         raft = group.raw.raft
         commit = min(raft.log.committed, group.log.last_index())
         return [HardStateItem(peer.region.id, HardState(raft.term, raft.vote, commit))]
-
-    def _clear(self, region: Region, peer_id: PeerId) -> None:
-        """The keys of a region whose peer is gone for good."""
-        batch = WriteBatch()
-        for cf in DATA_CFS:
-            delete_range(batch, region, cf, b"", b"")
-        self._bury(batch, region, max(peer_id, self._tombstones.get(region.id, 0)), FROM_BIRTH)
-        self._engine.write(batch)
-
-    def _bury(self, batch: WriteBatch, region: Region, peer_id: PeerId, began: RegionEpoch) -> None:
-        put_region_state(batch, RegionState(PeerState.TOMBSTONE, peer_id, region))
-        batch.delete(CF_RAFT, apply_state_key(region.id))
-        put_merge_state(batch, region.id, MergeState(began))  # how far it came, and from where: it may be proof
-        self._tombstones[region.id] = peer_id
 
     # --- sleep ---
 
@@ -455,9 +438,11 @@ class Peers:
         self.busy.add(region.id)
         batch = shared.round.batch
         if peer.is_initialized:
-            for cf in DATA_CFS:
-                delete_range(batch, region, cf, b"", b"")
-        self._bury(batch, region, peer.peer_id, peer.began)
+            clear_region(region, batch)
+        put_region_state(batch, RegionState(PeerState.TOMBSTONE, peer.peer_id, region))
+        batch.delete(CF_RAFT, apply_state_key(region.id))
+        put_merge_state(batch, region.id, MergeState(peer.began))  # how far it came, and from where: it may be proof
+        self._tombstones[region.id] = peer.peer_id
         shared.round.flush()
         peer.close(RegionNotFound(region.id))
         _log.info("peer %d of region %d is destroyed", peer.peer_id, region.id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol, final
 
-from raftly.base.region import Peer, Region, RegionId, StoreId
+from raftly.base.region import Peer, PeerId, Region, RegionId, StoreId
 from raftly.base.region_errors import NotRegionLeader, ReadIndexNotReady, ServerIsBusy, StaleCommand
 from raftly.base.types import NodeId, Snapshot
 from raftly.core.messages import MsgSnap
@@ -62,6 +62,8 @@ class Shared:
     brake: Brake
     peers: dict[RegionId, RegionPeer] = field(default_factory=dict)
     """Every peer of the store."""
+    tombstones: dict[RegionId, PeerId] = field(default_factory=dict)
+    """Of regions that had a peer here which is gone for good: the newest such."""
     merging: dict[RegionId, RegionPeer] = field(default_factory=dict)
     """Those whose region is a source."""
     merges: MergeCounts = field(default_factory=MergeCounts)
@@ -70,7 +72,7 @@ class Shared:
     stalled: list[RegionPeer] = field(default_factory=list)
     """Peers that have met a commit whose source is not here."""
     splits: list[tuple[RegionPeer, list[Region]]] = field(default_factory=list)
-    """A peer, and the regions that were cut off its own."""
+    """A peer, and the regions that were cut off its own whose peers here come to life."""
     changed: list[RegionPeer] = field(default_factory=list)
     """Peers whose region is another one now, or that began to lead: the placement driver is to hear of it."""
     removed: list[RegionPeer] = field(default_factory=list)
