@@ -286,6 +286,17 @@ def call_payload(stamp_us: int, session: int, number: int, done_below: int, call
     return _COMMAND.pack(VERSION, 1, stamp_us, session, number, done_below) + call
 
 
+def ttl_in_us(option: str, ttl: float) -> int:
+    """A session's time to live, in seconds, as an OPEN has it.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if not 1 <= ttl * 1e6 < 1 << 63:
+        raise ConfigError(option, f"is {ttl} s, it must be at least 1 us, and less than 2**63 us")
+    return int(ttl * 1e6)
+
+
 def open_payload(stamp_us: int, ttl_us: int, nonce: int) -> bytes:
     """An OPEN. The nonce lets its proposer know it again."""
     return _HEAD.pack(VERSION, 2, stamp_us) + _PAIR.pack(ttl_us, nonce)

@@ -11,6 +11,7 @@ from typing import final
 from raftly.base.types import Index, NodeId
 from raftly.core.config import Config
 from raftly.errors import ConfigError
+from raftly.node.commands import ttl_in_us
 from raftly.storage.log_store import LogOptions
 from raftly.transport.options import Address
 
@@ -73,9 +74,10 @@ class NodeConfig:
     def __post_init__(self) -> None:
         """Check every option and their relations."""
         self._check_members()
-        for name in ("tick", "call_timeout", "change_timeout", "catch_up_stall", "session_ttl", "clock_interval"):
+        for name in ("tick", "call_timeout", "change_timeout", "catch_up_stall", "clock_interval"):
             if getattr(self, name) <= 0:
                 raise ConfigError(name, f"is {getattr(self, name)}, it must be above 0")
+        ttl_in_us("session_ttl", self.session_ttl)
         if not 0 <= self.digest_interval < math.inf:
             raise ConfigError("digest_interval", f"is {self.digest_interval}, it must be at least 0")
         for name in ("calls_max", "snapshot_entries", "snapshot_bytes", "snapshots_keep"):

@@ -25,7 +25,7 @@ from typing import Concatenate, Generic, ParamSpec, Self, TypeVar, cast, final, 
 from raftly.base.rand import SplitMix64
 from raftly.base.types import NO_NODE, Index, NodeId
 from raftly.errors import ConfigError, DecodeError, RaftlyError
-from raftly.node.commands import Method, methods_of
+from raftly.node.commands import Method, methods_of, ttl_in_us
 from raftly.node.errors import UnknownCommand
 from raftly.node.reads import STRONG, Freshness, Mode, Read
 from raftly.node.requests import Admin, AskStatus, Call, Close, GroupStatus, Open, Query
@@ -60,11 +60,12 @@ class RemoteOptions:
         """Check the bounds.
 
         Raises:
-            ConfigError: a time is not above 0.
+            ConfigError: a time is not above 0, or no time to live.
         """
-        for name in ("call_timeout", "admin_timeout", "session_ttl"):
+        for name in ("call_timeout", "admin_timeout"):
             if not getattr(self, name) > 0:
                 raise ConfigError(name, f"is {getattr(self, name)}, it must be above 0")
+        ttl_in_us("session_ttl", self.session_ttl)
 
 
 def connect(
@@ -185,9 +186,10 @@ class Remote(Generic[T]):
             NotLeader, Busy, ProposalDropped, DiskFull, NodeStopped, NoNodeReached: not opened.
             PeerRefused: every node that can be reached refuses this caller.
             LimitExceeded: `ttl` is longer than nodes allow.
+            ConfigError: it is no time to live.
         """
         shared = self._shared
-        ttl_us = int((ttl or shared.options.session_ttl) * 1e6)
+        ttl_us = ttl_in_us("ttl", shared.options.session_ttl if ttl is None else ttl)
         request = Open(ttl_us, shared.random.next_u64() | 1)
         answer = await shared.route.ask(request, self._within, Effect.ONCE)
         if type(answer.value) is not int:

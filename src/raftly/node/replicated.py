@@ -28,7 +28,7 @@ from raftly.core.status import BasicStatus, SoftState, Status
 from raftly.errors import ConfChangeError, NotLeader, OutcomeUnknown, RaftlyError
 from raftly.node.changing import Changing
 from raftly.node.clock import Clock
-from raftly.node.commands import clock_payload, open_payload, with_stamp
+from raftly.node.commands import clock_payload, open_payload, ttl_in_us, with_stamp
 from raftly.node.config import NodeConfig
 from raftly.node.driver import Driver, DriverOptions
 from raftly.node.errors import Diverged, MachineFailed, NodeStopped, ReadTimeout, Removed
@@ -264,11 +264,12 @@ class Replicated(Observed[T], Changing, HandingOver):
 
         Raises:
             Busy: `calls_max` calls are in flight.
+            ConfigError: `ttl` is no time to live.
             OutcomeUnknown: nobody answered in time; what may have been opened expires by itself.
             NodeStopped: this node takes no calls any more.
         """
         self._intake.admit()
-        ttl_us = int((ttl or self.config.session_ttl) * 1e6)
+        ttl_us = ttl_in_us("ttl", self.config.session_ttl if ttl is None else ttl)
         patience = within or self.config.call_timeout
         nonce = self._nonces.next_u64() | 1
         id_ = await self._calls.make((0, nonce), lambda stamp_us: open_payload(stamp_us, ttl_us, nonce), patience)

@@ -66,8 +66,8 @@ class Calls:
         """
         loop = asyncio.get_running_loop()
         call = self.waiting[key] = _Call(make, loop.create_future(), loop.time() + within)
-        self._offer_again(call, loop.time())
         try:
+            self._offer_again(call, loop.time())
             result = await call.future
         except RaftlyError as error:
             self._on_failed(error.code)

@@ -1,13 +1,17 @@
 """Sessions: from any node, exactly once, whoever leads; and an error that says so when it is not to be."""
 
 import asyncio
+import struct
 
 import pytest
 
-from raftly.errors import OutcomeUnknown
-from raftly.node import FOLLOWER, command
+from raftly.errors import ConfigError, OutcomeUnknown
+from raftly.node import FOLLOWER, NodeConfig, command
+from raftly.node.commands import open_payload
 from raftly.node.errors import Busy, NodeStopped, SessionExpired, ValueTypeError
+from raftly.node.remote import RemoteOptions
 from tests.support.nodes import Nodes, Register, Replicas, Taken
+from tests.support.remote import caller_of, serve
 from tests.support.virtual import run
 
 
@@ -93,6 +97,37 @@ def test_who_changes_a_result_changes_nothing_that_its_session_keeps() -> None:
             kept = node.machine.sessions[session.id].replies[2]
             assert isinstance(kept, Refused)
             assert kept.__traceback__ is None
+
+    run(main())
+
+
+@pytest.mark.parametrize("ttl", [0.0, -1.0, 1e-9, 9.3e12, float("inf"), float("nan")])
+def test_a_session_needs_a_time_to_live(ttl: float) -> None:
+    async def main() -> None:
+        async with Replicas(Names, 1) as nodes:
+            node = await nodes.leader()
+            serve(nodes)
+            async with caller_of(Names, nodes) as remote:
+                for opening in (node.open_session(ttl=ttl), remote.open_session(ttl=ttl)):
+                    with pytest.raises(ConfigError, match="ttl is "):
+                        await opening
+
+    run(main())
+    with pytest.raises(ConfigError, match="session_ttl is "):
+        RemoteOptions(session_ttl=ttl)
+    with pytest.raises(ConfigError, match="session_ttl is "):
+        NodeConfig(1, (1,), session_ttl=ttl)
+
+
+def test_a_call_that_cannot_be_offered_is_offered_no_more() -> None:
+    async def main() -> None:
+        async with Replicas(Names, 1) as nodes:
+            node = await nodes.leader()
+            with pytest.raises(struct.error):
+                await node._calls.make((0, 1), lambda stamp_us: open_payload(stamp_us, 1 << 64, 1), 10.0)
+            assert node.calls_in_flight() == 0
+            await asyncio.sleep(3)
+            assert node.failure is None
 
     run(main())
 
