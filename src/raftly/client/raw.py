@@ -353,7 +353,10 @@ class RawClient:
         await self._over_range(lo, hi, delete, attempt)
 
     async def checksum(self, lo: bytes = b"", hi: bytes = b"", *, timeout_s: float | None = None) -> Checksum:
-        """Of all pairs of [lo, hi) in the default column family."""
+        """Of all pairs of [lo, hi) in the default column family.
+
+        A store takes seconds for a large region: give it a `timeout_s` of minutes, for all of them together.
+        """
         attempt = self.regions.attempt("checksum", Kind.READ, timeout_s)
         total = Checksum()
 

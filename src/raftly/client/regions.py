@@ -44,7 +44,7 @@ class ClientOptions:
     """What may be chosen. Times in seconds, sizes in bytes."""
 
     timeout_s: float = 10.0  # of a request, all attempts together
-    attempt_s: float = 2.0  # of one attempt; past it another peer is asked
+    attempt_s: float = 2.0  # of one attempt; past it another peer is asked. A read's next takes twice as long
     batch_keys_max: int = 512  # of one request
     batch_bytes_max: int = 1 << 20  # the same
     scan_keys_max: int = 1024  # of one request; a scan makes as many as it takes
@@ -83,11 +83,12 @@ Response = TypeVar("Response", bound=_Response)
 class Attempt:
     """One request of a caller, over all its attempts: its time, and whether one of them may have been carried out."""
 
-    __slots__ = ("_problem", "_unknown", "backoff", "kind", "what")
+    __slots__ = ("_problem", "_unknown", "backoff", "kind", "longest_s", "what")
 
-    def __init__(self, what: str, kind: Kind, deadline: float, rng: Random) -> None:
+    def __init__(self, what: str, kind: Kind, deadline: float, rng: Random, longest_s: float) -> None:
         self.what: Final = what
         self.kind: Final = kind
+        self.longest_s = longest_s  # an attempt
         self.backoff: Final = Backoff(deadline, rng)
         self._unknown = False  # something was sent whose outcome was lost
         self._problem = ""  # the last one
@@ -114,6 +115,11 @@ class Attempt:
         if self.kind is Kind.ONCE:
             self._note(problem)
             raise self.over() from problem
+
+    def on_late(self, longest_s: float) -> None:
+        """The answer did not come within `longest_s`. A read may only need longer: it has much to look at."""
+        if self.kind is Kind.READ:
+            self.longest_s = max(self.longest_s, 2 * longest_s)  # once, for parts that are late together
 
     def _note(self, problem: Exception) -> None:
         """What stood in the way at last. That the time ran out is told anyway; what was there before says more."""
@@ -171,7 +177,7 @@ class Regions:
         if self._closed:
             raise ClientClosed
         seconds = self.options.timeout_s if timeout_s is None else timeout_s
-        return Attempt(what, kind, asyncio.get_running_loop().time() + seconds, self._rng)
+        return Attempt(what, kind, asyncio.get_running_loop().time() + seconds, self._rng, self.options.attempt_s)
 
     # --- where ------------------------------------------------------------------------------------------------------
 
@@ -257,11 +263,13 @@ class Regions:
         context.region_id = route.region.id
         context.region_epoch.CopyFrom(epoch_message(route.region.epoch))
         context.peer.CopyFrom(peer_message(route.leader))
+        longest_s = attempt.longest_s
         try:
             channel = self._channels.to(await self._address(route.leader.store_id, attempt))
-            limit = min(self.options.attempt_s, attempt.left())
-            response = await channel.unary(method, request, timeout_s=limit)
+            response = await channel.unary(method, request, timeout_s=min(longest_s, attempt.left()))
         except RpcError as error:
+            if error.maybe_processed and error.status is StatusCode.DEADLINE_EXCEEDED:
+                attempt.on_late(longest_s)
             await self._on_rpc_error(error, route, attempt, divisible=divisible)
             return None
         except (PlacementRefused, NotDone, ConfigError) as error:  # it has no address for the store

@@ -54,6 +54,16 @@ async def hang(store: ScriptedStore, method: str, request: Any) -> Any:
         store.let_go.set()
 
 
+def slow(seconds: float) -> Turn:
+    """Answered after so long."""
+
+    async def turn(store: ScriptedStore, method: str, request: Any) -> Any:
+        await asyncio.sleep(seconds)
+        return store.carry_out(method, request)
+
+    return turn
+
+
 class _Abort(Exception):
     pass
 
@@ -76,7 +86,7 @@ class ScriptedStore:
         return getattr(kvrpcpb_pb2, "RawCASResponse" if method == "RawCompareAndSwap" else f"{method}Response")
 
     async def start(self) -> None:
-        methods = ("RawGet", "RawPut", "RawBatchGet", "RawBatchPut", "RawScan", "RawCompareAndSwap")
+        methods = ("RawGet", "RawPut", "RawBatchGet", "RawBatchPut", "RawScan", "RawChecksum", "RawCompareAndSwap")
         self.server, self.port = await _serve("tikvpb.Tikv", {name: self._handler(name) for name in methods})
 
     async def stop(self) -> None:
@@ -114,6 +124,8 @@ class ScriptedStore:
         elif method == "RawScan":
             keys = [k for k in sorted(data) if k >= request.start_key and (not request.end_key or k < request.end_key)]
             response.kvs.extend(kvrpcpb_pb2.KvPair(key=k, value=data[k]) for k in keys[: request.limit])
+        elif method == "RawChecksum":
+            response.total_kvs = len(data)
         else:
             found = data.get(request.key)
             response.succeed = found == (None if request.previous_not_exist else request.previous_value)

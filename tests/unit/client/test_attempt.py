@@ -18,11 +18,22 @@ LATE = RpcError(StatusCode.DEADLINE_EXCEEDED, "the deadline passed")
 
 def test_what_stood_in_the_way_is_told_and_not_that_the_last_try_was_cut_short() -> None:
     async def body() -> None:
-        attempt = Attempt("get", Kind.READ, asyncio.get_running_loop().time(), Random(1))
+        attempt = Attempt("get", Kind.READ, asyncio.get_running_loop().time(), Random(1), 1.0)
         with pytest.raises(NotDone, match="the deadline passed"):
             await attempt.wait(Cause.CONNECTION, LATE)  # there is nothing better to say
         for problem in (ServerIsBusy("its disk is slow"), LATE):
             with pytest.raises(NotDone, match="its disk is slow"):
                 await attempt.wait(Cause.BUSY, problem)
+
+    asyncio.run(body())
+
+
+def test_parts_of_a_read_that_are_late_together_double_its_time_once() -> None:
+    async def body() -> None:
+        for kind, longest_s in ((Kind.READ, 4.0), (Kind.WRITE, 1.0)):
+            attempt = Attempt("batch_get", kind, asyncio.get_running_loop().time(), Random(1), 1.0)
+            for late_s in (1.0, 1.0, 2.0, 1.0):
+                attempt.on_late(late_s)
+            assert attempt.longest_s == longest_s
 
     asyncio.run(body())

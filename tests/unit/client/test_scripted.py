@@ -15,7 +15,7 @@ from raftly.client import NotDone, RawClient, RequestRefused  # noqa: E402
 from raftly.client.raw import Swap  # noqa: E402
 from raftly.errors import OutcomeUnknown  # noqa: E402
 from raftly.proto import errorpb_pb2  # noqa: E402
-from tests.unit.client.scripted import CLUSTER_ID, REGION, ScriptedCluster, abort, hang, refuse  # noqa: E402
+from tests.unit.client.scripted import CLUSTER_ID, REGION, ScriptedCluster, abort, hang, refuse, slow  # noqa: E402
 
 Test = Callable[[ScriptedCluster, RawClient], Awaitable[None]]
 
@@ -259,6 +259,28 @@ def test_a_deadline_is_kept_and_says_what_is_certain() -> None:
             await client.get(b"k", timeout_s=0.2)
 
     run(test)
+
+
+def test_a_read_that_takes_longer_than_an_attempt_is_given_longer() -> None:
+    async def test(cluster: ScriptedCluster, client: RawClient) -> None:
+        await client.put(b"k", b"v")
+        not_leader = refusal("not_leader")
+        not_leader.not_leader.leader.CopyFrom(cluster.peer(1))
+        for other in (2, 3):
+            cluster.stores[other].script += [refuse(not_leader)] * 50
+        works: list[Callable[[], Awaitable[object]]] = [
+            client.checksum,
+            lambda: client.scan(limit=1),
+            lambda: client.batch_get([b"a", b"b", b"k"]),
+        ]
+        for work in works:
+            cluster.stores[1].script += [slow(0.25)] * 50
+            before = len(cluster.stores[1].seen)
+            assert await work()
+            assert len(cluster.stores[1].seen) <= before + 12
+            cluster.stores[1].script.clear()
+
+    run(test, attempt_s=0.1, batch_keys_max=1)
 
 
 def test_a_part_that_was_under_way_when_another_failed_may_have_been_done() -> None:
