@@ -14,7 +14,7 @@ from raftly.rpc.h2.headers import encode_block
 from raftly.rpc.h2.stream import Stream
 from raftly.rpc.limits import Limits
 from tests.unit.rpc.test_h2_splits import REQUEST_BLOCK, Pair
-from tests.unit.rpc.wire import BODY, RESPONSE, TRAILERS, Site, block, data, goaway_code, headers, reset_codes
+from tests.unit.rpc.wire import BODY, RESPONSE, TRAILERS, Site, block, data, goaway_code, headers, reset_codes, rst
 
 CLOSED, CALM = 5, 11
 SMALL = b"\0\0\0\0\x08" + b"x" * 8
@@ -73,6 +73,31 @@ def test_all_streams_that_a_client_may_open_are_ended_while_their_requests_are_o
     assert site.alive()
 
 
+def test_a_reset_crosses_an_answer_once_for_each_call() -> None:
+    site = Site(Limits(reset_burst=100, reset_per_s=10.0))
+    encoder = Encoder()
+    site.feed(b"".join(headers(2 * n + 1, encoder=encoder) for n in range(1000)))
+    assert goaway_code(site.feed(b"".join(rst(2 * n + 1) for n in range(1000)))) is None
+    codes = [goaway_code(site.feed(rst(1))) for _ in range(101)]
+    assert codes.index(CALM) == 100
+
+
+def test_a_reset_crosses_a_reset_once() -> None:
+    site = Site(Limits(reset_burst=100, reset_per_s=10.0))
+    encoder = Encoder()
+    for event in site.core.receive(b"".join(headers(2 * n + 1, end=False, encoder=encoder) for n in range(1000))):
+        assert isinstance(event, HeadersReceived)
+        site.core.reset(event.stream, ErrorCode.INTERNAL_ERROR)
+    assert len(reset_codes(site.output())) == 1000
+    assert goaway_code(site.feed(b"".join(rst(2 * n + 1) for n in range(1000)))) is None
+    codes = [goaway_code(site.feed(rst(1))) for _ in range(101)]
+    assert codes.index(CALM) == 100
+
+
+def test_nothing_follows_a_reset_that_crossed_ours() -> None:
+    assert goaway_code(reset_site().feed(rst(1) + data(1, b"x"))) == CLOSED
+
+
 # --- on the client ---------------------------------------------------------------------------------------------------
 
 
@@ -97,7 +122,7 @@ class Held(Pair):
 
 
 def test_answers_come_after_all_calls_of_a_connection_were_given_up_and_again() -> None:
-    pair = Held(Limits(reset_burst=10_000))
+    pair = Held()
     late = b""
     for _ in range(3):
         asked, answers = pair.ask(1024)
@@ -109,6 +134,7 @@ def test_answers_come_after_all_calls_of_a_connection_were_given_up_and_again() 
     ends = [getattr(event, "end_stream", False) for event in pair.client.receive(answer)]
     assert ends == [False, False, True]
     assert not pair.client.ended
+    assert not pair.server.ended, "the resets came after the answers were sent"
     assert healthy.remote_closed
     assert pair.client.unread_bytes == len(SMALL)
 

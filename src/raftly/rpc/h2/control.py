@@ -48,6 +48,7 @@ class Control(SendHalf):
         self._events: list[Event] = []  # of the `receive` under way
         self._last_remote = 0  # highest stream the peer opened
         self._next_local = 1
+        self._late_resets = 0  # of streams that we had answered
         self._refuse_above = STREAM_ID_MAX  # streams above were told off by our GOAWAY
         now = clock()
         self._control = Budget(limits.control_burst, limits.control_per_s, now)
@@ -120,14 +121,24 @@ class Control(SendHalf):
             raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"RST_STREAM of {len(payload)} bytes, not 4")
         if stream_id == 0 or self._is_idle(stream_id):
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"RST_STREAM on stream {stream_id}, which is idle")
-        self._charge_reset()
         stream = self.streams.get(stream_id)
         if stream is None:
+            self._on_late_reset(stream_id)
             return
+        self._charge_reset()
         code = ErrorCode.of(int.from_bytes(payload, "big"))
         self._forget(stream)
         unprocessed = code is ErrorCode.REFUSED_STREAM
         self._events.append(StreamReset(stream, code, remote=True, unprocessed=unprocessed))
+
+    def _on_late_reset(self, stream_id: int) -> None:
+        """A reset that crossed the end of its stream is free: one for each stream that we reset or answered."""
+        if stream_id in self._reset_ids:
+            del self._reset_ids[stream_id]
+        elif self._late_resets < self.served:
+            self._late_resets += 1
+        else:
+            self._charge_reset()
 
     def _on_settings(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id:
