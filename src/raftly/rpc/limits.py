@@ -57,7 +57,7 @@ class Limits:
     # Floods: a budget that time and useful work (DATA we send, calls we answer) refill; past it ENHANCE_YOUR_CALM
     control_burst: int = 1000  # PING, SETTINGS, PRIORITY, empty and unknown frames; apart, windows opened by crumbs
     control_per_s: float = 100.0
-    reset_burst: int = 500  # streams given up by the peer, or reset for its mistakes
+    reset_burst: int = 2048  # streams given up by the peer (all it may open, twice), or reset for its mistakes
     reset_per_s: float = 100.0
 
     def __post_init__(self) -> None:

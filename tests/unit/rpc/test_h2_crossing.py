@@ -73,6 +73,17 @@ def test_all_streams_that_a_client_may_open_are_ended_while_their_requests_are_o
     assert site.alive()
 
 
+def test_all_calls_that_a_connection_may_hold_are_given_up_at_once_and_once_more() -> None:
+    site = Site()
+    encoder = Encoder()
+    limit = site.core.limits.streams_max
+    for first in (0, limit):
+        numbers = range(2 * first + 1, 2 * (first + limit), 2)
+        assert reset_codes(site.feed(b"".join(headers(n, end=False, encoder=encoder) for n in numbers))) == {}
+        assert goaway_code(site.feed(b"".join(rst(n) for n in numbers))) is None
+    assert site.alive()
+
+
 def test_a_reset_crosses_an_answer_once_for_each_call() -> None:
     site = Site(Limits(reset_burst=100, reset_per_s=10.0))
     encoder = Encoder()
