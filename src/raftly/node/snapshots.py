@@ -245,8 +245,8 @@ class Snapshots(Generic[T]):
         """
         wanted = self._machine.applied
         while self._newest.index < wanted:
-            if self._closed:
-                raise NodeStopped("this node was stopped")
+            if self._is_over():
+                raise NodeStopped("this node does nothing any more")
             if self._making is None:
                 self.failure = None
                 self._begin()
@@ -261,7 +261,7 @@ class Snapshots(Generic[T]):
     def _begin(self, *, again: bool = False) -> None:
         """Capture the state of now; a task writes it into a file. `again`: also where there is one."""
         index = self._machine.applied
-        if self._making is not None or not 0 < index <= self._log.last_index():
+        if self._is_over() or self._making is not None or not 0 < index <= self._log.last_index():
             return
         if index <= self._newest.index and not again:
             return
@@ -276,6 +276,10 @@ class Snapshots(Generic[T]):
             self.counts.make_failed += 1
             return
         self._making = asyncio.get_running_loop().create_task(self._make(meta, pieces))
+
+    def _is_over(self) -> bool:
+        """Did this node stop, or fail? Then its state may be where a command ended halfway, and no replica ever was."""
+        return self._closed or self._driver.groups.get(self._id) is not self._group
 
     async def _make(self, meta: SnapshotMeta, pieces: Iterator[bytes]) -> None:
         try:

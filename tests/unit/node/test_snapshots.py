@@ -8,7 +8,15 @@ import pytest
 
 from raftly.base.types import NodeId, Snapshot, SnapshotMeta
 from raftly.core.messages import MsgSnap
-from raftly.errors import ConfigError, Corruption, DiskFull, SnapshotNotReady, StorageError, TransferFailed
+from raftly.errors import (
+    ConfigError,
+    Corruption,
+    DiskFull,
+    OutcomeUnknown,
+    SnapshotNotReady,
+    StorageError,
+    TransferFailed,
+)
 from raftly.node import FOLLOWER, Replicated, command
 from raftly.node.driver import Driver
 from raftly.node.errors import NodeStopped, SnapshotFailed
@@ -59,6 +67,7 @@ class Reporting:
 
     def __init__(self, driver: Driver) -> None:
         self.driver = driver
+        self.groups = driver.groups
         self.told: list[tuple[NodeId, bool]] = []
 
     def report_snapshot(self, id_: int, peer: NodeId, *, failed: bool) -> None:
@@ -165,6 +174,36 @@ def test_a_snapshot_on_request_is_made_once_and_holds_all_that_is_applied() -> N
             assert [name.index for name in names] == [first[0], first[0] + 2]
         with pytest.raises(NodeStopped):
             await leader.take_snapshot()
+
+    run(main())
+
+
+class Halfway(Counts):
+    @command
+    def move(self, from_: str, to: str) -> int:
+        self.counts[from_] -= 1
+        raise ZeroDivisionError
+
+
+def test_what_a_command_left_halfway_is_in_no_snapshot() -> None:
+    async def main() -> None:
+        async with Replicas(Halfway, 1, snapshot_entries=1000) as nodes:
+            leader = await nodes.leader()
+            await leader.call(Halfway.fill, 50_000)
+            writing = asyncio.ensure_future(leader.take_snapshot())
+            await asyncio.sleep(0)
+            await leader.call(Halfway.add, "a")
+            waiting = asyncio.ensure_future(leader.take_snapshot())
+            await asyncio.sleep(0)
+            assert not writing.done()
+            with pytest.raises(OutcomeUnknown):
+                await leader.call(Halfway.move, "a", "b")
+            index = await writing
+            with pytest.raises(NodeStopped):
+                await waiting
+            leader._snapshots._begin(again=True)  # as when a file was found to be damaged
+            assert leader._snapshots._making is None
+            assert [name.index for name in leader._snapshots._files.names()] == [index]
 
     run(main())
 
