@@ -84,6 +84,15 @@ def test_all_calls_that_a_connection_may_hold_are_given_up_at_once_and_once_more
     assert site.alive()
 
 
+def test_calls_refused_for_handlers_that_wind_down_are_no_mistake_of_the_client() -> None:
+    site = Site(Limits(reset_burst=100, reset_per_s=10.0))
+    site.core.winding_down = site.core.limits.streams_max
+    encoder = Encoder()
+    frames = site.feed(b"".join(headers(2 * n + 1, encoder=encoder) for n in range(1000)))
+    assert set(reset_codes(frames).values()) == {ErrorCode.REFUSED_STREAM}
+    assert site.alive()
+
+
 def test_a_reset_crosses_an_answer_once_for_each_call() -> None:
     site = Site(Limits(reset_burst=100, reset_per_s=10.0))
     encoder = Encoder()

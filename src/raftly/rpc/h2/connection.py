@@ -385,7 +385,8 @@ class Connection(Windows):
 
     def _on_stream_fault(self, fault: StreamFault) -> None:
         """Reset the stream, open or not, and tell the layer above if it knew it."""
-        self._charge_reset()
+        if fault.error_code is not ErrorCode.REFUSED_STREAM or len(self.streams) >= self._streams_max:
+            self._charge_reset()  # the peer cannot know of handlers that wind down
         self._emit(rst_stream_frame(fault.stream_id, fault.error_code))
         self._remember_reset(fault.stream_id)
         stream = self.streams.get(fault.stream_id)
