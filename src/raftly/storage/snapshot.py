@@ -54,7 +54,7 @@ class SnapshotName:
 
 @final
 class SnapshotStore:
-    """The snapshots of one group. `open_dir` first. `random` draws the ids of files."""
+    """The snapshots of one group. `open_dir` or `make_dir` first. `random` draws the ids of files."""
 
     def __init__(
         self,
@@ -84,6 +84,22 @@ class SnapshotStore:
             self._fs.remove(self._path(name, "tmp"))
         for directory in (self._directory, SNAPSHOT_DIR, ""):
             self._fs.sync_dir_now(directory)
+
+    async def make_dir(self) -> None:
+        """Make the directory if need be, without stopping the loop, or whoever is making a snapshot here.
+
+        Raises:
+            StorageError: the disk could not.
+        """
+        self._fs.make_dir(self._directory)
+        for directory in (SNAPSHOT_DIR, ""):
+            await self._fs.sync_dir(directory)
+
+    def clear(self, *, parts: bool) -> None:
+        """Remove all snapshots, since nobody needs one; with `parts` also what was being received."""
+        for kind in ("snap", "tmp", "part") if parts else ("snap", "tmp"):
+            for name in self._names(kind):
+                self._fs.remove(self._path(name, kind))
 
     # --- what is there ---
 

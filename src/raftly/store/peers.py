@@ -450,6 +450,7 @@ class Peers:
 
     async def _forget_log(self, region_id: RegionId) -> None:
         await self._engine.sync()
+        self._shared.sender.forget(region_id)
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def done() -> None:

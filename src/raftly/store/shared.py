@@ -36,6 +36,10 @@ class SnapshotSender(Protocol):
         """What could be sent to a member now; None: nothing."""
         ...
 
+    def forget(self, region_id: RegionId) -> None:
+        """The region's peer is gone: so is what there is of snapshots for it."""
+        ...
+
 
 @final
 @dataclass(slots=True)

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, final
 
 from raftly.base.rand import RandomSource
@@ -26,12 +27,11 @@ from raftly.base.region import Region, RegionId
 from raftly.base.types import NO_NODE, NodeId, Snapshot, SnapshotMeta
 from raftly.core.messages import MsgSnap
 from raftly.engine.base import Engine, WriteBatch
-from raftly.engine.base import Snapshot as EngineSnapshot
-from raftly.errors import Corruption, DecodeError, RaftlyError, SnapshotOutOfDate, TransferFailed
+from raftly.errors import Corruption, DecodeError, RaftlyError, SnapshotOutOfDate, StorageError, TransferFailed
 from raftly.node.snapshot_files import SLICE_BYTES, FileSource
 from raftly.storage.items import Item
 from raftly.storage.log_store import LogStore
-from raftly.storage.snapshot import RateLimit, SnapshotReader, SnapshotStore
+from raftly.storage.snapshot import SNAPSHOT_DIR, RateLimit, SnapshotReader, SnapshotStore
 from raftly.storage.vfs import FileSystem
 from raftly.store.merging import put_merged
 from raftly.store.options import StoreOptions
@@ -77,6 +77,8 @@ class Snapshots:
         self._transport = transport
         self._random = random
         self._slots = asyncio.Semaphore(options.snapshots_sending_max)
+        self._making = asyncio.Lock()
+        self._made: set[RegionId] = set()  # regions whose directory is there
         self._receiving_max = options.snapshots_receiving_max
         self._taking: set[RegionId] = set()
         self._limit: RateLimit | None = None
@@ -97,10 +99,24 @@ class Snapshots:
         self._spawn = spawn
         self._transport.take_snapshot = self.take
 
-    def _files(self, region_id: RegionId) -> SnapshotStore:
+    async def _files(self, region_id: RegionId) -> SnapshotStore:
         files = SnapshotStore(self._fs, self._cluster_id, region_id, self._random)
-        files.open_dir()
+        if region_id not in self._made:
+            await files.make_dir()
+            self._made.add(region_id)
         return files
+
+    def tidy(self) -> None:
+        """At the start, when all that was begun is done again: a crash may have left files that nobody needs."""
+        names = self._fs.list(SNAPSHOT_DIR) if self._fs.exists(SNAPSHOT_DIR) else []
+        for region_id in map(int, filter(str.isdecimal, names)):
+            files = SnapshotStore(self._fs, self._cluster_id, region_id, self._random)
+            files.clear(parts=region_id not in self._peers.all)  # a peer may be sent the rest of one
+
+    def forget(self, region_id: RegionId) -> None:
+        """See `SnapshotSender.forget`."""
+        with suppress(StorageError):  # there are none, or what stays goes at the next start
+            SnapshotStore(self._fs, self._cluster_id, region_id, self._random).clear(parts=True)
 
     # --- sending ---
 
@@ -130,37 +146,40 @@ class Snapshots:
             self._shared.driver.report_snapshot(peer.region.id, message.to, failed=failed)
 
     async def _make_and_send(self, peer: RegionPeer, message: MsgSnap) -> None:
-        home = peer.region.peer(message.to)
-        if home is None or not peer.is_leader:
-            raise TransferFailed(message.to, "it is no member any more, or this peer does not lead")
-        if peer.merging is not None:
-            raise TransferFailed(message.to, "the region is being merged")
-        region = peer.region
-        meta = meta_of(region, ApplyState(peer.applied, peer.applied_term))
-        keys = self._engine.snapshot()
-        files = self._files(region.id)
-        try:
-            await self._make(files, meta, region, keys)
-        finally:
-            keys.close()
-        reader = files.open(meta.index)
+        async with self._making:  # two of one region would meet in its directory
+            home = peer.region.peer(message.to)
+            if home is None or not peer.is_leader:
+                raise TransferFailed(message.to, "it is no member any more, or this peer does not lead")
+            if peer.merging is not None:
+                raise TransferFailed(message.to, "the region is being merged")
+            region = peer.region
+            meta = meta_of(region, ApplyState(peer.applied, peer.applied_term))
+            reader = await self._make(meta, region)
         try:
             offer = MsgSnap(message.to, message.from_, message.term, Snapshot(meta, reader.header_bytes))
             source = FileSource(reader, self._limit)
             await self._transport.send_snapshot(home.store_id, region.id, offer, source)
         finally:
             reader.close()
-            files.remove(meta.index)
 
-    async def _make(self, files: SnapshotStore, meta: SnapshotMeta, region: Region, keys: EngineSnapshot) -> None:
-        files.remove(meta.index)
-        writer = files.create(meta)
+    async def _make(self, meta: SnapshotMeta, region: Region) -> SnapshotReader:
+        """The region's keys as of now, in a file without a name: it goes when it is closed, or with the process."""
+        keys = self._engine.snapshot()
         try:
-            await write_region(keys, region, writer.write)
-            await writer.commit()
-        except BaseException:
-            writer.abort()
-            raise
+            files = await self._files(region.id)
+            files.remove(meta.index)
+            writer = files.create(meta)
+            try:
+                await write_region(keys, region, writer.write)
+                await writer.commit()
+                return files.open(meta.index)
+            except BaseException:
+                writer.abort()
+                raise
+            finally:
+                files.remove(meta.index)
+        finally:
+            keys.close()
 
     # --- taking ---
 
@@ -193,7 +212,7 @@ class Snapshots:
     async def _receive(self, incoming: Incoming, peer: RegionPeer) -> None:
         begin = incoming.begin
         message = begin.message
-        files = self._files(begin.group)
+        files = await self._files(begin.group)
         meta = message.snapshot.meta
         try:
             receiver = await files.receive(message.snapshot.data)
@@ -358,7 +377,7 @@ class Snapshots:
         """
         region = state.region
         log = self._logs.group(region.id)
-        files = self._files(region.id)
+        files = await self._files(region.id)
         try:
             reader = files.open(applied.index)
         except SnapshotOutOfDate as error:

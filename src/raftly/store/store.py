@@ -168,6 +168,7 @@ class RegionStore:
         items, applying = self._peers.load()
         for state, applied in applying:
             items += await self._snapshots.resume(state, applied)
+        self._snapshots.tidy()
         if items:
             await self.engine.sync()  # after a kill the engine shows what a power cut may yet take back
             await self._logs.commit(items)

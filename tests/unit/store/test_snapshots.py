@@ -13,15 +13,16 @@ from raftly.base.region import Peer, Region, RegionEpoch
 from raftly.base.types import Snapshot
 from raftly.core.messages import MsgSnap
 from raftly.engine.base import CF_DEFAULT
-from raftly.storage.snapshot import SnapshotReader, SnapshotStore
+from raftly.storage.snapshot import SNAPSHOT_DIR, SnapshotReader, SnapshotStore
 from raftly.store.messages import Kind, StoreMessage
 from raftly.store.ops import Put
 from raftly.store.peer import RegionPeer
-from raftly.store.region_snapshot import write_region
+from raftly.store.region_snapshot import check_region, write_region
 from raftly.store.region_state import ApplyState, PeerState, get_region_state, meta_of
 from raftly.store.store import RegionStore
 from raftly.testing.memfs import MemFs
-from raftly.transport.transfer import Begin
+from raftly.transport.memory import MemoryTransport
+from raftly.transport.transfer import Begin, SnapshotSource
 from tests.support.virtual import run
 from tests.unit.store.cluster import Cluster, soon
 
@@ -123,5 +124,54 @@ def test_a_peer_that_the_driver_knows_no_more_is_gone_when_its_keys_are_taken_in
             await store._snapshots.take(offer)
             await asking
         assert await is_gone_for_good(cluster, store, peer)
+
+    run(main())
+
+
+def test_two_members_that_need_a_snapshot_at_once_both_get_a_whole_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[tuple[int, int]] = []
+
+    async def send_snapshot(_: MemoryTransport, to: int, group: int, message: MsgSnap, source: SnapshotSource) -> None:
+        disk = MemFs()
+        disk.put("it", b"".join([chunk async for chunk in source.chunks(0, 1 << 20)]))
+        _, size = await check_region(SnapshotReader("it", disk.open("it")).chunks())
+        sent.append((to, size.keys))
+
+    async def main() -> None:
+        cluster = Cluster(3)
+        await cluster.start()
+        monkeypatch.setattr(MemoryTransport, "send_snapshot", send_snapshot)
+        store, peer = await cluster.leader()
+        for number in range(20):
+            await store.write(cluster.context(peer), [Put(CF_DEFAULT, b"%03d" % number, bytes(64 << 10))], soon())
+        others = [member for member in peer.region.peers if member.id != peer.peer_id]
+        meta = meta_of(peer.region, ApplyState(peer.applied, peer.applied_term))
+        offers = [MsgSnap(other.id, peer.peer_id, peer.term, Snapshot(meta)) for other in others]
+        await asyncio.gather(*(store._snapshots._make_and_send(peer, offer) for offer in offers))
+        assert sent == [(other.store_id, 20) for other in others]
+        assert cluster.disks[cluster.stores.index(store)].list(f"{SNAPSHOT_DIR}/{peer.region.id}") == []
+        await cluster.stop()
+
+    run(main())
+
+
+def test_what_a_crash_left_goes_at_the_start_but_what_a_peer_may_get_the_rest_of_and_that_with_the_peer() -> None:
+    async def main() -> None:
+        cluster = Cluster(1)
+        await cluster.start()
+        _, peer = await cluster.leader()
+        region_id = peer.region.id
+        await cluster.stop()
+        disk = cluster.disks[0]
+        name = f"{7:020}-{6:020}"
+        for group in (region_id, 4711):
+            for kind in ("snap", "tmp", "part"):
+                disk.put(f"{SNAPSHOT_DIR}/{group}/{name}.{kind}", b"of a crash")
+        store = await cluster.boot(0)
+        assert disk.list(f"{SNAPSHOT_DIR}/4711") == []
+        assert disk.list(f"{SNAPSHOT_DIR}/{region_id}") == [f"{name}.part"]
+        store._peers._take_message(2, StoreMessage(Kind.GONE, region_id, peer.peer_id))
+        await cluster.until(lambda: disk.list(f"{SNAPSHOT_DIR}/{region_id}") == [])
+        await cluster.stop()
 
     run(main())
