@@ -27,6 +27,7 @@ from tests.unit.rpc.memory import ECHO, method
 
 CALL = method("Echo")
 BIDI = method("Bidi", Kind.STREAM_STREAM)
+WATCH = method("Watch", Kind.UNARY_STREAM)
 QUICK = Backoff(first_s=0.01, last_s=0.05)
 Answer = Callable[["Scripted", Stream, bytes], None]
 
@@ -503,6 +504,49 @@ def test_responses_that_are_wrong() -> None:
             limits = Limits(message_bytes_max=1000)
             async with scripted(answer) as port, Channel("127.0.0.1", port, limits=limits) as channel:
                 assert (await failure(channel.unary(CALL, b"x"))).status is status
+
+    run(body)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_responses_before_one_that_is_wrong_are_given_first(at_once: bool) -> None:
+    wrong = frame_message(bytes(2000))[:5]
+
+    def answer(connection: Scripted, stream: Stream, _data: bytes) -> None:
+        connection.h2.send_headers(stream, RESPONSE_HEAD)
+        pieces = [frame_message(b"one"), frame_message(b"two"), wrong]
+        for piece in [b"".join(pieces)] if at_once else pieces:
+            connection.h2.send_data(stream, piece)
+
+    async def body() -> None:
+        async with (
+            scripted(answer) as port,
+            Channel("127.0.0.1", port, limits=Limits(message_bytes_max=1000)) as channel,
+            await channel.open(WATCH) as call,
+        ):
+            await call.send(b"x")
+            call.done_sending()
+            assert [await call.recv(), await call.recv()] == [b"one", b"two"]
+            assert (await failure(call.recv())).status is StatusCode.RESOURCE_EXHAUSTED
+
+    run(body)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_second_response_that_is_wrong_is_told_as_such_however_cut(at_once: bool) -> None:
+    wrong = frame_message(bytes(2000))[:5]
+
+    def answer(connection: Scripted, stream: Stream, _data: bytes) -> None:
+        connection.h2.send_headers(stream, RESPONSE_HEAD)
+        for piece in [frame_message(b"1") + wrong] if at_once else [frame_message(b"1"), wrong]:
+            connection.h2.send_data(stream, piece)
+
+    async def body() -> None:
+        async with (
+            scripted(answer) as port,
+            Channel("127.0.0.1", port, limits=Limits(message_bytes_max=1000)) as channel,
+        ):
+            assert (await failure(channel.unary(CALL, b"x"))).status is StatusCode.RESOURCE_EXHAUSTED
 
     run(body)
 

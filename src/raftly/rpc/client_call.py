@@ -250,9 +250,10 @@ class UnaryCall(_Call):
         if inbox is None or not inbox.ready:
             return
         try:
+            payload = inbox.take()
             if self._payload is not None:
                 raise RpcError(StatusCode.INTERNAL, "more than one message in a unary response")
-            self._payload = inbox.take()
+            self._payload = payload
         except RpcError as error:
             self._give_up(error)
             return

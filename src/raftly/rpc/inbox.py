@@ -31,7 +31,7 @@ class Inbox:
 
     @property
     def ready(self) -> bool:
-        """Whether `take` would give a message."""
+        """Whether `take` would give a message, or say what is wrong with the next one."""
         return self._reader.ready
 
     @property
@@ -57,7 +57,7 @@ class Inbox:
             raise RpcError(StatusCode.RESOURCE_EXHAUSTED, "too many unfinished messages on the connection")
 
     def take(self) -> bytes:
-        """The next message; only when `ready`. Raises RpcError for one that does not decompress."""
+        """The next message; only when `ready`. Raises RpcError for one that is wrong."""
         stream = self._stream
         before = self._reader.buffered_bytes
         try:

@@ -50,6 +50,40 @@ def test_messages_come_out_as_they_went_in_however_cut(messages: list[tuple[byte
     assert reader.buffered_bytes == 0
 
 
+@given(
+    st.lists(st.binary(max_size=20), max_size=8),
+    st.sampled_from([b"\0\0\0\0\xff", b"\x02\0\0\0\x01", b"\x01\0\0\0\x01"]),
+    st.binary(max_size=20),
+    st.integers(1, 50),
+    st.booleans(),
+)
+def test_messages_before_a_wrong_one_come_out_however_cut(
+    messages: list[bytes], wrong: bytes, rest: bytes, step: int, eager: bool
+) -> None:
+    stream = b"".join(frame_message(payload) for payload in messages) + wrong + rest
+    reader = MessageReader(100, b"")
+    out = []
+
+    def take() -> None:
+        while reader.ready:
+            out.append(reader.take())
+
+    def read() -> None:
+        for at in range(0, len(stream), step):
+            reader.feed(stream[at : at + step])
+            if eager:
+                take()
+        take()
+
+    with pytest.raises(RpcError) as caught:
+        read()
+    assert out == messages
+    if reader.ready:  # then it says so again
+        with pytest.raises(RpcError) as again:
+            reader.take()
+        assert again.value is caught.value
+
+
 def test_message_at_the_limit_and_past_it() -> None:
     reader = MessageReader(100, b"")
     reader.feed(frame_message(bytes(100)))

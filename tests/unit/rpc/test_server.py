@@ -228,6 +228,33 @@ def test_unary_requests_with_no_message_with_two_and_with_half_of_one() -> None:
     run(body)
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_handler_has_the_requests_before_a_wrong_one(at_once: bool) -> None:
+    seen = []
+
+    async def load(_requests: AsyncIterator[bytes], call: ServerCall) -> bytes:
+        while True:
+            request = await call.recv()
+            seen.append(request)
+
+    async def body() -> None:
+        talk = Talk([bind(method("Load", Kind.STREAM_UNARY), load)], Limits(message_bytes_max=10))
+        stream = talk.open("Load", end=False)
+        wrong = frame_message(bytes(11))[:5]
+        if at_once:
+            talk.client.send_data(stream, frame_message(b"one") + frame_message(b"two") + wrong)
+        else:
+            talk.client.send_data(stream, frame_message(b"one") + frame_message(b"two"))
+            await talk.turns()
+            talk.client.send_data(stream, wrong)
+        await talk.turns()
+        assert seen == [b"one", b"two"]
+        assert talk.status == {1: "8"}
+        await talk.finish()
+
+    run(body)
+
+
 def test_message_over_the_limit_is_refused_before_it_is_sent() -> None:
     async def body() -> None:
         talk = Talk([ECHO], Limits(message_bytes_max=1000))

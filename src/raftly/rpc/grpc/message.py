@@ -54,7 +54,7 @@ class MessageReader:
     Invariant: memory is the bytes fed and not yet taken; a peer's window and `message_bytes_max` bound those.
     """
 
-    __slots__ = ("_buffer", "_bytes_max", "_compressed", "_need", "encoding")
+    __slots__ = ("_buffer", "_bytes_max", "_compressed", "_need", "_problem", "encoding")
 
     def __init__(self, bytes_max: int, encoding: bytes) -> None:
         self.encoding = encoding  # of compressed messages; b"" or b"identity": there must be none
@@ -62,17 +62,18 @@ class MessageReader:
         self._bytes_max = bytes_max
         self._need = -1  # length of the message in front; -1: its prefix is not whole
         self._compressed = False
+        self._problem: RpcError | None = None  # of the prefix in front, found behind a message that is whole
 
     def feed(self, data: bytes) -> None:
         """Add bytes. Raises RpcError as soon as the prefix in front is wrong or over the limit."""
         self._buffer += data
-        if self._need < 0:
+        if self._need < 0 and self._problem is None:
             self._read_prefix()
 
     @property
     def ready(self) -> bool:
-        """Whether `take` would give a message."""
-        return 0 <= self._need <= len(self._buffer) - PREFIX_BYTES
+        """Whether `take` would give a message, or say what is wrong with the next one."""
+        return self._problem is not None or 0 <= self._need <= len(self._buffer) - PREFIX_BYTES
 
     @property
     def buffered_bytes(self) -> int:
@@ -80,13 +81,18 @@ class MessageReader:
         return len(self._buffer)
 
     def take(self) -> bytes:
-        """The next message, decompressed; only when `ready`. Raises RpcError for a bad compressed one."""
+        """The next message, decompressed; only when `ready`. Raises RpcError for one that is wrong, in its turn."""
+        if self._problem is not None:
+            raise self._problem
         end = PREFIX_BYTES + self._need
         payload = bytes(memoryview(self._buffer)[PREFIX_BYTES:end])
         del self._buffer[:end]
         compressed = self._compressed
         self._need = -1
-        self._read_prefix()
+        try:
+            self._read_prefix()
+        except RpcError as problem:  # of the next message: this one is whole
+            self._problem = problem
         return decompress(payload, self._bytes_max) if compressed else payload
 
     def _read_prefix(self) -> None:
