@@ -167,16 +167,26 @@ class Wal:
         self._fs.make_dir(self._directory)
         numbers = segment_numbers(self._fs, self._directory)
         sequence: int | None = None
+        newest: Batch | None = None
+
+        def kept(number: int, batch: Batch) -> None:
+            nonlocal newest
+            newest = batch
+            take(number, batch)
+
         for number in numbers:
-            found = read_segment(self._fs, self._directory, number, sequence, take, last=number == numbers[-1])
+            found = read_segment(self._fs, self._directory, number, sequence, kept, last=number == numbers[-1])
             self._check_identity(number, found.header)
             sequence = found.header.first_sequence + found.batches
             file = self._fs.open(segment_path(self._directory, number))
             self.segments[number] = Segment(number, file, found.end, found.size, found.size)
             if number == numbers[-1]:
-                # What a killed process wrote may be read back and still be lost: it counts from here on.
-                if found.torn_end > found.end:
-                    file.write(found.end, bytes(found.torn_end - found.end))
+                # What is read may be in the page cache alone: of a process that was killed, or behind a sync that
+                # failed, whose pages count as clean, so that no later sync writes them. It is written once more.
+                again = b""
+                if newest is not None and found.batches:
+                    again = encode_batch(newest.sequence, newest.payload, newest.offset)
+                file.write(found.end - len(again), again + bytes(found.size - found.end))
                 file.sync_now()
         self._sequence = sequence or 1
         for name in self._fs.list(self._directory):

@@ -19,6 +19,7 @@ from typing import Final, final
 from raftly.base.rand import RandomSource, SplitMix64
 from raftly.errors import DiskFull, StorageError, SyncFailed
 from raftly.storage.vfs import File, FileSystem, Lock
+from raftly.testing.memfs import MemFile
 
 _SECTOR_BYTES: Final = 512
 _MISPLACED_SECTORS: Final = 8
@@ -27,7 +28,7 @@ _MISPLACED_SECTORS: Final = 8
 class Effect(Enum):
     """What goes wrong."""
 
-    IO_ERROR = "i/o error"  # nothing happens but an error; of a sync, a SyncFailed
+    IO_ERROR = "i/o error"  # nothing happens but an error; of a sync, a SyncFailed, and see `MemFs`
     DISK_FULL = "no space"  # nothing happens but a DiskFull
     SHORT = "short"  # a write: half of it happens, then DiskFull
     TORN = "torn"  # a write: every other sector of it happens, and no error
@@ -210,7 +211,7 @@ class FaultFile:
         return self._sync()
 
     async def _sync(self) -> None:
-        fault = self._fs.strike("sync", self._path)
+        fault = self._strike_sync()
         if fault is not None and fault.effect is Effect.LOST:
             return
         if fault is not None and fault.effect is Effect.STALL:
@@ -219,9 +220,17 @@ class FaultFile:
 
     def sync_now(self) -> None:
         """See `File.sync_now`."""
-        fault = self._fs.strike("sync", self._path)
+        fault = self._strike_sync()
         if fault is None or fault.effect is not Effect.LOST:
             self._file.sync_now()
+
+    def _strike_sync(self) -> Fault | None:
+        try:
+            return self._fs.strike("sync", self._path)
+        except SyncFailed:
+            if isinstance(self._file, MemFile):
+                self._file.lose()
+            raise
 
     def size(self) -> int:
         """See `File.size`."""

@@ -7,6 +7,10 @@ whole, in any order:
     length     any of the lengths the file had since then, or one on the way between two of them
     names      each create, rename, remove or make_dir without a sync of its directory happened or did not
 
+A sync of a file that failed leaves what Linux does: bytes that can be read and count as written out, so no later sync
+writes them and a crash loses them, all of them here. A later write takes the rest of its sector along. Names are kept
+by the journal of a real disk, which goes on or stops as a whole: a later sync of the directory still saves them.
+
     fs = MemFs()                          run something on it
     for after in fs.outcomes(random, 500):     every disk that a crash now could leave, or 500 of very many
         recover from `after`
@@ -25,81 +29,10 @@ from math import prod
 from typing import Final, TypeAlias, final
 
 from raftly.base.rand import RandomSource
-from raftly.errors import DirectoryInUse, DiskFull, StorageError
+from raftly.errors import DirectoryInUse, DiskFull, StorageError, SyncFailed
+from raftly.testing.mem_inode import SECTOR_BYTES, Inode, apply_write
 
-SECTOR_BYTES: Final = 512
-_NUMBERS: Final = itertools.count(1)  # of files, ever
 _FREE_BYTES: Final = 1 << 40  # of a disk without a capacity
-
-_Write: TypeAlias = tuple[int, bytes | None]  # (offset, data) written, or (size, None): cut or extended to it
-
-
-@final
-class _Inode:
-    """A file apart from its names: its bytes now, the durable ones, and what lies between them."""
-
-    __slots__ = ("changes", "current", "durable", "number", "since")
-
-    def __init__(self, content: bytes = b"", number: int = 0) -> None:
-        self.number = number or next(_NUMBERS)
-        self.current = bytearray(content)
-        self.durable = bytearray(content)
-        self.since: list[_Write] = []
-        self.changes = 0  # ever made; the last len(since) of them are not durable
-
-    def change(self, write: _Write) -> None:
-        _apply(self.current, write)
-        self.since.append(write)
-        self.changes += 1
-
-    def settle(self, changes: int) -> None:
-        """The first `changes` of all changes are durable; another sync may have seen to some of them."""
-        count = max(changes - (self.changes - len(self.since)), 0)
-        for write in self.since[:count]:
-            _apply(self.durable, write)
-        del self.since[:count]
-
-    def axes(self) -> tuple[list[int], dict[int, list[bytes]]]:
-        """What a crash may leave: the lengths, and for each sector that changed its versions; the durable one first."""
-        content = bytearray(self.durable)
-        lengths = [len(content)]
-        versions: dict[int, list[bytes]] = {}
-        for offset, data in self.since:
-            before = len(content)
-            stop = before if data is None else offset + len(data)
-            if data is not None and content[offset:stop].ljust(len(data), b"\0") == data:
-                stop = 0  # zeros written ahead, say: only the length may change
-            sectors = range(min(offset, before) // SECTOR_BYTES, -(-stop // SECTOR_BYTES))
-            old = {sector: _sector(content, sector) for sector in sectors}
-            _apply(content, (offset, data))
-            lengths += _lengths_between(before, len(content))
-            for sector, was in old.items():
-                now = _sector(content, sector)
-                if now != was:
-                    versions.setdefault(sector, [was]).append(now)
-        return [length for length, _ in itertools.groupby(lengths)], versions
-
-
-def _apply(content: bytearray, write: _Write) -> None:
-    offset, data = write
-    if len(content) < offset:
-        content.extend(bytes(offset - len(content)))
-    if data is None:
-        del content[offset:]
-    else:
-        content[offset : offset + len(data)] = data
-
-
-def _sector(content: bytearray, number: int) -> bytes:
-    return bytes(content[number * SECTOR_BYTES : (number + 1) * SECTOR_BYTES]).ljust(SECTOR_BYTES, b"\0")
-
-
-def _lengths_between(before: int, after: int) -> list[int]:
-    """A growing file may be caught at a sector's edge on the way; the nearest and the middle one stand for all."""
-    if after <= before:
-        return [after]
-    edges = (-(-(before + 1) // SECTOR_BYTES), (before + after) // 2 // SECTOR_BYTES)
-    return [*(edge * SECTOR_BYTES for edge in edges if before < edge * SECTOR_BYTES < after), after]
 
 
 @final
@@ -109,10 +42,10 @@ class _NameChange:
 
     kind: str  # "link", "unlink", "rename", "make_dir"
     path: str
-    inode: _Inode | None = None
+    inode: Inode | None = None
     new: str = ""
 
-    def apply(self, names: dict[str, _Inode], directories: set[str]) -> None:
+    def apply(self, names: dict[str, Inode], directories: set[str]) -> None:
         if self.kind == "make_dir":
             directories.add(self.path)
         elif self.kind == "link" and self.inode is not None:
@@ -126,7 +59,7 @@ class _NameChange:
 
 
 # One thing that may turn out in several ways, and which way: a change of names happened or not, a length, a version.
-_Way: TypeAlias = tuple[_NameChange | _Inode | tuple[_Inode, int], int]
+_Way: TypeAlias = tuple[_NameChange | Inode | tuple[Inode, int], int]
 
 
 @final
@@ -135,7 +68,7 @@ class _Choices:
     """All that a crash decides, and the versions of each changed sector of each file."""
 
     axes: list[list[_Way]]
-    versions: dict[_Inode, dict[int, list[bytes]]]
+    versions: dict[Inode, dict[int, list[bytes]]]
 
 
 @final
@@ -144,7 +77,7 @@ class MemFile:
 
     __slots__ = ("_fs", "_inode", "_path")
 
-    def __init__(self, fs: MemFs, path: str, inode: _Inode) -> None:
+    def __init__(self, fs: MemFs, path: str, inode: Inode) -> None:
         self._fs = fs
         self._path = path
         self._inode = inode
@@ -173,8 +106,16 @@ class MemFile:
         return self._sync(self._inode.changes)
 
     async def _sync(self, changes: int) -> None:
-        await self._fs.wait_sync(self._path)
+        try:
+            await self._fs.wait_sync(self._path)
+        except SyncFailed:
+            self._inode.lose(changes)
+            raise
         self._inode.settle(changes)
+
+    def lose(self) -> None:
+        """A sync of all that was written so far failed."""
+        self._inode.lose(self._inode.changes)
 
     def sync_now(self) -> None:
         """See `File.sync_now`."""
@@ -216,9 +157,9 @@ class _MemLock:
 class _State:
     """Names and directories, and per directory the changes that are not durable."""
 
-    names: dict[str, _Inode] = field(default_factory=dict)
+    names: dict[str, Inode] = field(default_factory=dict)
     directories: set[str] = field(default_factory=lambda: {""})
-    durable_names: dict[str, _Inode] = field(default_factory=dict)
+    durable_names: dict[str, Inode] = field(default_factory=dict)
     durable_directories: set[str] = field(default_factory=lambda: {""})
     since: list[_NameChange] = field(default_factory=list)
 
@@ -252,7 +193,7 @@ class MemFs:
         self.on_step: Callable[[str, str], None] | None = None
         """Called with (operation, path) before anything changes; may raise."""
         self.on_sync: Callable[[str], Awaitable[None]] | None = None
-        """Awaited with the path before a sync counts; may raise."""
+        """Awaited with the path before a sync counts; may raise. A SyncFailed loses what was to be synced."""
         self.on_full: Callable[[], None] | None = None
         """Called before a write is refused for want of room."""
         self.steps = 0
@@ -292,7 +233,7 @@ class MemFs:
     def put(self, path: str, content: bytes, number: int = 0) -> None:
         """A durable file with this content, whatever was there; a new one, unless it is given a number."""
         self.put_dir(_parent(path))
-        inode = _Inode(content, number)
+        inode = Inode(content, number)
         self._state.names[path] = self._state.durable_names[path] = inode
 
     def put_dir(self, path: str) -> None:
@@ -328,7 +269,7 @@ class MemFs:
             choices.versions[inode] = sectors
         return choices
 
-    def _reachable(self) -> list[_Inode]:
+    def _reachable(self) -> list[Inode]:
         """Every file that some outcome has a name for."""
         found = list(self._state.durable_names.values())
         found += [change.inode for change in self._state.since if change.inode is not None]
@@ -338,25 +279,25 @@ class MemFs:
         after = MemFs(self.capacity_bytes)
         names = dict(self._state.durable_names)
         directories = set(self._state.durable_directories)
-        lengths: dict[_Inode, int] = {}
+        lengths: dict[Inode, int] = {}
         contents = {inode: bytearray(inode.durable) for inode in choices.versions}
         for what, way in choice:
             if isinstance(what, _NameChange):
                 if way:
                     what.apply(names, directories)
-            elif isinstance(what, _Inode):
+            elif isinstance(what, Inode):
                 lengths[what] = way
             else:
                 inode, sector = what
                 data = choices.versions[inode][sector][way]
                 if way and (any(data) or sector * SECTOR_BYTES < len(contents[inode])):
-                    _apply(contents[inode], (sector * SECTOR_BYTES, data))
+                    apply_write(contents[inode], (sector * SECTOR_BYTES, data))
         for directory in sorted(directories):
             if _has_parents(directory, directories):
                 after.put_dir(directory)
         for path, inode in names.items():
             if _has_parents(path, directories):
-                _apply(contents[inode], (lengths[inode], None))
+                apply_write(contents[inode], (lengths[inode], None))
                 after.put(path, bytes(contents[inode]), inode.number)
         return after
 
@@ -394,7 +335,7 @@ class MemFs:
             self.step("open", path)
             if inode is not None or path in self._state.directories or _parent(path) not in self._state.directories:
                 raise StorageError(f"cannot create {path}: it exists, or its directory does not")
-            inode = _Inode()
+            inode = Inode()
             self._state.change(_NameChange("link", path, inode))
         if inode is None:
             raise StorageError(f"cannot open {path}: no such file")

@@ -6,7 +6,7 @@ import pytest
 
 from raftly.base.rand import SplitMix64
 from raftly.base.types import HardState
-from raftly.errors import Corruption, StorageError
+from raftly.errors import Corruption, StorageError, SyncFailed
 from raftly.storage.items import EntriesItem, HardStateItem, Item, SnapshotItem
 from raftly.storage.log_store import LogStore
 from raftly.testing.memfs import MemFs
@@ -144,6 +144,51 @@ def test_a_killed_process_reads_its_last_write_and_keeps_it() -> None:
             assert recovered.group(1).last_index() == 2
 
     run(work())
+
+
+@pytest.mark.parametrize(
+    "size,syncs",
+    [(2000, 1), (9000, 4)],  # a batch in its segment; one that needs a segment, its name, and more zeros first
+)
+def test_what_a_failed_sync_left_to_be_read_counts_only_when_it_was_written_again(size: int, syncs: int) -> None:
+    """Its pages are clean, so a later sync succeeds and writes nothing: neither the batch nor the zeros behind it."""
+
+    async def work(failing: int) -> None:
+        fs = MemFs()
+        store = open_store(fs)
+        model: Model = {}
+        for items in ([EntriesItem(1, entries(1, 1))], [HardStateItem(1, HardState(1, 2, 0))]):
+            await store.commit(items)
+            model = apply(model, items)
+        passing = failing - 1
+
+        async def sync(path: str) -> None:
+            nonlocal passing
+            passing -= 1
+            if passing < 0:
+                raise SyncFailed(path)
+
+        fs.on_sync = sync
+        items = [HardStateItem(1, HardState(2, 3, 1)), EntriesItem(1, entries(2, 1, 2, size))]
+        with pytest.raises(SyncFailed):
+            await store.commit(items)
+        assert passing == -1, "a sync that failed is not tried again"
+        store.close()
+        fs.on_sync = None
+        if failing == syncs:
+            model = apply(model, items)
+        assert holds(fs, [model]) == 0
+        for after in fs.outcomes(SplitMix64(1), 100):
+            assert holds(after, [model]) == 0
+        store = open_store(fs)
+        items = [EntriesItem(1, entries(model[1].last + 1, 2, 2, 3000))]
+        await store.commit(items)
+        store.close()
+        for after in fs.outcomes(SplitMix64(1), 100):
+            assert holds(after, [apply(model, items)]) == 0
+
+    for failing in range(1, syncs + 1):
+        run(work(failing))
 
 
 def built() -> tuple[MemFs, Model]:

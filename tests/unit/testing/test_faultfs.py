@@ -80,6 +80,7 @@ def test_syncs_fail_stall_or_lie() -> None:
         fs.add(Fault("sync", Effect.IO_ERROR))
         with pytest.raises(SyncFailed):
             await file.sync()
+        file.write(0, b"x")
         fs.add(Fault("sync", Effect.LOST))
         await file.sync()
         assert inner.outcome_count() > 1
@@ -96,6 +97,24 @@ def test_syncs_fail_stall_or_lie() -> None:
         with pytest.raises(SyncFailed):
             fs.sync_dir_now("d")
         await fs.sync_dir("d")
+
+    asyncio.run(run())
+
+
+def test_a_sync_that_failed_is_not_made_up_for_by_the_next() -> None:
+    async def run() -> None:
+        fs, inner = system()
+        file = fs.open("d/f")
+        fs.add(Fault("sync", Effect.IO_ERROR, times=2))
+        file.write(0, b"x")
+        with pytest.raises(SyncFailed):
+            await file.sync()
+        file.write(512, b"y")
+        with pytest.raises(SyncFailed):
+            file.sync_now()
+        await file.sync()
+        assert file.read(0, 1) + file.read(512, 1) == b"xy"
+        assert {after.content("d/f") for after in inner.outcomes(SplitMix64(1), 99)} == {b""}
 
     asyncio.run(run())
 

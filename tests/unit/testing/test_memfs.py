@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from raftly.base.rand import SplitMix64
-from raftly.errors import DirectoryInUse, DiskFull, StorageError
-from raftly.testing.memfs import SECTOR_BYTES, MemFs
+from raftly.errors import DirectoryInUse, DiskFull, StorageError, SyncFailed
+from raftly.testing.mem_inode import SECTOR_BYTES
+from raftly.testing.memfs import MemFs
 
 
 def outcomes(fs: MemFs, path: str = "f", count_max: int = 1000) -> set[bytes | None]:
@@ -126,6 +127,69 @@ def test_a_sync_covers_what_was_written_before_it_and_nothing_later() -> None:
         await pending
         assert {(left or b"")[0] for left in outcomes(fs)} == {ord("1")}
         assert fs.outcome_count() == 2
+
+    asyncio.run(run())
+
+
+def failing(fs: MemFs) -> None:
+    """The next sync fails."""
+
+    async def fail(path: str) -> None:
+        fs.on_sync = None
+        raise SyncFailed(path)
+
+    fs.on_sync = fail
+
+
+def test_after_a_sync_that_failed_the_bytes_are_read_and_no_sync_saves_them() -> None:
+    async def run() -> None:
+        fs = durable(b"old")
+        file = fs.open("f")
+        file.write(0, b"new and longer")
+        failing(fs)
+        with pytest.raises(SyncFailed):
+            await file.sync()
+        await file.sync()
+        fs.open("f").sync_now()
+        assert fs.open("f").read(0, 99) == b"new and longer"
+        assert outcomes(fs) == {b"old"}
+
+    asyncio.run(run())
+
+
+def test_a_write_takes_the_sector_along_that_a_failed_sync_left_and_no_other() -> None:
+    async def run() -> None:
+        fs = durable(b"o" * 2 * SECTOR_BYTES)
+        file = fs.open("f")
+        file.write(0, b"n" * 2 * SECTOR_BYTES)
+        failing(fs)
+        with pytest.raises(SyncFailed):
+            await file.sync()
+        file.write(10, b"!")
+        file.sync_now()
+        rest = b"o" * SECTOR_BYTES
+        assert outcomes(fs) == {b"n" * 10 + b"!" + b"n" * (SECTOR_BYTES - 11) + rest}
+        file.write(SECTOR_BYTES, b"s" * SECTOR_BYTES)
+        file.sync_now()
+        assert {(left or b"")[SECTOR_BYTES:] for left in outcomes(fs)} == {b"s" * SECTOR_BYTES}
+
+    asyncio.run(run())
+
+
+def test_what_is_written_while_a_sync_fails_is_saved_by_the_next() -> None:
+    async def run() -> None:
+        fs = durable(b"o" * 3 * SECTOR_BYTES)
+        file = fs.open("f")
+        file.truncate(3 * SECTOR_BYTES - 1)  # no page: it is saved too
+        file.write(0, b"1" * 2 * SECTOR_BYTES)
+        failing(fs)
+        pending = file.sync()
+        file.write(2 * SECTOR_BYTES - 1, b"22")  # the second sector is written again, whole
+        with pytest.raises(SyncFailed):
+            await pending
+        file.sync_now()
+        second = b"1" * (SECTOR_BYTES - 1) + b"2"
+        assert outcomes(fs) == {b"o" * SECTOR_BYTES + second + b"2" + b"o" * (SECTOR_BYTES - 2)}
 
     asyncio.run(run())
 

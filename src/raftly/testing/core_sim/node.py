@@ -99,6 +99,7 @@ class Node:
         self._fs.on_step = self._on_step
         self._fs.on_sync = self._on_sync
         self._recovering = True
+        self._found_log = ("", b"")  # what recovery writes over
         try:
             self._store = self._open()
         except PowerLost:
@@ -109,6 +110,8 @@ class Node:
             self._fail("the disk is full")
             return
         self._recovering = False
+        path, content = self._found_log
+        world.rare["torn ends cut"] += path != "" and self._fs.content(path) != content
         self.log: GroupLog = self._store.group(GROUP)
         self._items: list[Item] = []
         self._answers: list[Message] = []
@@ -168,7 +171,7 @@ class Node:
 
     def _on_step(self, operation: str, path: str) -> None:
         if self._recovering and operation == "write" and not path.endswith(".tmp"):
-            self._world.rare["torn ends cut"] += 1  # nothing else is written over by recovery
+            self._found_log = path, self._fs.content(path)
         if self.fuse:
             self.fuse -= 1
             if not self.fuse:
