@@ -28,7 +28,6 @@ The payload of an entry, little-endian, version 1:
 from __future__ import annotations
 
 import inspect
-import typing
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -40,7 +39,7 @@ from raftly.base.limits import PAYLOAD_BYTES_MAX
 from raftly.base.types import Index, NodeId
 from raftly.errors import ConfigError, DecodeError, LimitExceeded
 from raftly.node.errors import ValueTypeError
-from raftly.node.shapes import SCALARS, Check, TypeArguments, checker, exact_type, substitute
+from raftly.node.shapes import SCALARS, Check, TypeArguments, checker, exact_type, hints_of, settle, substitute
 from raftly.node.values import decode_raw, decode_scalars, encode_scalars, encode_value
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -145,10 +144,9 @@ class Method:
         signature: inspect.Signature,
         arguments: TypeArguments,
     ) -> None:
-        hints = {
-            parameter: substitute(hint, arguments)
-            for parameter, hint in typing.get_type_hints(function, include_extras=True).items()
-        }
+        hints = {parameter: substitute(hint, arguments) for parameter, hint in hints_of(function).items()}
+        for hint in hints.values():
+            settle(hint)
         wanted = [hints.get(parameter, object) for parameter in signature.parameters]
         self.name = name
         self.function = function

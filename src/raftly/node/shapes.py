@@ -48,6 +48,43 @@ def checker(annotation: object, *, keeps: bool = False) -> Check:
     return known
 
 
+def settle(annotation: object, seen: set[type] | None = None) -> None:
+    """Look at the fields of all dataclasses in an annotation, which a check leaves until the first value comes.
+
+    Raises:
+        ConfigError: no value can travel as one of them.
+    """
+    seen = set() if seen is None else seen
+    annotation = _unwrapped(annotation)
+    for argument in typing.get_args(annotation):
+        settle(argument, seen)
+    if _names(annotation) is None:
+        return
+    cls: Any = typing.get_origin(annotation) or annotation
+    hints = _field_hints(cls, type_arguments(annotation))
+    for name, hint in hints.items():
+        try:
+            checker(hint)
+        except ConfigError as error:
+            raise ConfigError(f"{cls.__qualname__}.{name}", f"is what nothing can travel as: {error}") from error
+    if cls not in seen:  # it may contain itself
+        seen.add(cls)
+        for hint in hints.values():
+            settle(hint, seen)
+
+
+def hints_of(owner: Any) -> dict[str, object]:
+    """The annotations of a class or a function.
+
+    Raises:
+        ConfigError: one names what is not there when the class runs.
+    """
+    try:
+        return typing.get_type_hints(owner, include_extras=True)
+    except (NameError, AttributeError) as error:
+        raise ConfigError(owner.__qualname__, f"has an annotation that cannot be resolved: {error}") from error
+
+
 def exact_type(annotation: object) -> type | None:
     """The class of a scalar annotation that needs no conversion: a value of exactly that class needs no check."""
     if annotation is None:
@@ -331,7 +368,7 @@ def _tuple(annotation: object, arguments: tuple[object, ...], keeps: bool) -> Ch
 
 
 def _dataclass(cls: type, arguments: TypeArguments, keeps: bool) -> Check:
-    """Fields are looked at when the first value comes, so that a class may contain itself."""
+    """Fields are looked at when the first value comes, so that a class may contain itself; see `settle`."""
     for field in dataclasses.fields(cls):
         if not field.init:
             raise ConfigError(f"{cls.__qualname__}.{field.name}", "is no argument of its class, so it cannot travel")
@@ -344,14 +381,10 @@ def _dataclass(cls: type, arguments: TypeArguments, keeps: bool) -> Check:
             raise ConfigError(cls.__qualname__, f"is not made of its fields, so it cannot travel: {error}") from error
     fields: dict[str, Check] = {}
 
-    def look() -> None:
-        hints = typing.get_type_hints(cls)
-        wanted = {field.name: substitute(hints[field.name], arguments) for field in dataclasses.fields(cls)}
-        fields.update({name: checker(annotation, keeps=keeps) for name, annotation in wanted.items()})
-
     def check(value: Any) -> Any:
         if not fields:
-            look()
+            hints = _field_hints(cls, arguments)
+            fields.update({name: checker(hint, keeps=keeps) for name, hint in hints.items()})
         if type(value) is cls:
             for name, attempt in fields.items():
                 attempt(getattr(value, name))
@@ -361,6 +394,11 @@ def _dataclass(cls: type, arguments: TypeArguments, keeps: bool) -> Check:
         raise _refuse(value, cls)
 
     return check
+
+
+def _field_hints(cls: type, arguments: TypeArguments) -> dict[str, object]:
+    hints = hints_of(cls)
+    return {field.name: substitute(hints[field.name], arguments) for field in dataclasses.fields(cls)}
 
 
 def _build(record: Record, cls: type, fields: dict[str, Check]) -> Any:

@@ -24,7 +24,7 @@ from raftly.base.membership import ConfState
 from raftly.base.types import Index, NodeId, Term
 from raftly.errors import ConfigError, DecodeError, LimitExceeded, RaftlyError
 from raftly.node.errors import MachineFailed, SnapshotFailed, ValueTypeError
-from raftly.node.shapes import Check, TypeArguments, checker, substitute
+from raftly.node.shapes import Check, TypeArguments, checker, hints_of, settle, substitute
 from raftly.node.values import VALUE_BYTES_MAX, decode_raw, encode_value
 from raftly.storage.items import decode_membership, encode_membership
 
@@ -137,9 +137,11 @@ class StateCodec(Generic[T]):
         if self.on_disk and not self.closes:
             raise ConfigError(self._name, "keeps its state on disk and needs `close` too")
         hints = {} if self.streams else _field_types(cls)
-        self._fields: dict[str, Check] = {
-            name: checker(substitute(hint, arguments), keeps=True) for name, hint in hints.items()
-        }
+        self._fields: dict[str, Check] = {}
+        for name, hint in hints.items():
+            wanted = substitute(hint, arguments)
+            self._fields[name] = checker(wanted, keeps=True)
+            settle(wanted)
 
     # --- to bytes ---
 
@@ -437,13 +439,8 @@ def _field_types(cls: type) -> dict[str, object]:
     Raises:
         ConfigError: one names what is not there when the class runs.
     """
-    try:
-        hints = typing.get_type_hints(cls)
-    except NameError as error:
-        raise ConfigError(cls.__qualname__, f"has an annotation that cannot be resolved: {error}") from error
-    return {
-        name: hint for name, hint in hints.items() if hint is not ClassVar and typing.get_origin(hint) is not ClassVar
-    }
+    hints = hints_of(cls).items()
+    return {name: hint for name, hint in hints if hint is not ClassVar and typing.get_origin(hint) is not ClassVar}
 
 
 def _state_of(instance: object) -> dict[str, object]:

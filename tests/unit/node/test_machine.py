@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NewType, TypeVar
 
 import pytest
 
@@ -435,6 +435,54 @@ def test_a_class_with_a_field_that_cannot_travel_is_refused() -> None:
 
     with pytest.raises(ConfigError):
         StateMachine(Bad)
+
+
+@dataclass
+class Untravelled:
+    at: complex
+    again: "Untravelled | None" = None
+
+
+@dataclass
+class Unresolved:
+    at: "Missing"  # type: ignore[name-defined]  # noqa: F821
+
+
+@dataclass
+class Around(Generic[T]):
+    inside: list[T]
+
+
+class Contained(Around[Untravelled]):
+    pass
+
+
+@pytest.mark.parametrize(
+    "inner, why", [(Untravelled, "Untravelled.at"), (Unresolved, "Missing"), (Contained, "Untravelled.at")]
+)
+@pytest.mark.parametrize("named", [lambda cls: cls, lambda cls: NewType("Named", dict[str, Around[cls]])])  # type: ignore[valid-type]
+def test_a_dataclass_with_a_field_that_cannot_travel_is_refused_wherever_it_is_named(
+    inner: type, why: str, named: Callable[[type], Any]
+) -> None:
+    annotation = named(inner)
+
+    class Argument:
+        @command
+        def do(self, what: annotation) -> None: ...  # type: ignore[valid-type]
+
+    class Result:
+        @query
+        def get(self) -> annotation: ...  # type: ignore[valid-type]
+
+    class Field:
+        field: annotation  # type: ignore[valid-type]
+
+        @command
+        def do(self) -> None: ...
+
+    for cls in (Argument, Result, Field):
+        with pytest.raises(ConfigError, match=why):
+            StateMachine(cls)
 
 
 # --- what restoring must not change ---
