@@ -144,13 +144,15 @@ class PdServer:
             self._joining = asyncio.get_running_loop().create_task(self._join())
 
     async def stop(self) -> None:
-        """Take no new calls, hand leadership over, finish, leave."""
+        """Hand leadership over, take no new calls, finish, leave."""
         if self._joining is not None:
             self._joining.cancel()
             await asyncio.gather(self._joining, return_exceptions=True)
-        await self.server.stop(GRACE_S)
-        await self.member.close()
-        await self.node.stop()
+        try:
+            await self.node.stop()  # others lead, and clients are told who, before this place is closed to them
+        finally:
+            await self.server.stop(GRACE_S)
+            await self.member.close()
 
     def state(self) -> dict[str, object]:
         """See `pd_state`."""
