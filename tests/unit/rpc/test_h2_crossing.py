@@ -118,6 +118,20 @@ def test_nothing_follows_a_reset_that_crossed_ours() -> None:
     assert goaway_code(reset_site().feed(rst(1) + data(1, b"x"))) == CLOSED
 
 
+def test_a_stream_that_crossed_the_last_goaway_is_passed_over_and_no_later_one_names_it() -> None:
+    site = Site()
+    encoder = Encoder()
+    site.feed(headers(1, end=False, encoder=encoder))
+    site.core.begin_drain()
+    site.core.finish_drain()
+    site.output()
+    assert site.feed(headers(3, end=False, encoder=encoder) + data(3, SMALL) * 2000 + rst(3)) == []
+    assert set(site.core.streams) == {1}
+    site.core.close(ErrorCode.NO_ERROR)
+    (goodbye,) = site.output()
+    assert int.from_bytes(goodbye.payload[:4], "big") == 1
+
+
 # --- on the client ---------------------------------------------------------------------------------------------------
 
 

@@ -247,4 +247,5 @@ class Control(SendHalf):
             self._ready.clear()
             for stream in self.streams.values():
                 stream.aborted = True
-            self._emit(goaway_frame(self._last_remote, code, debug.encode()))
+            last = min(self._last_remote, self._refuse_above)  # a later GOAWAY must not name a later stream
+            self._emit(goaway_frame(last, code, debug.encode()))
