@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from raftly.core.messages import MsgHeartbeat
+from raftly.core.messages import Message, MsgHeartbeat, MsgHeartbeatResp
 from raftly.errors import DecodeError
 from raftly.testing.core_sim import inject
 from raftly.testing.core_sim.faults import CLIENT_KINDS, KINDS, PROFILES, Fault, from_line, plan, to_line
@@ -91,6 +91,20 @@ def test_plans_are_drawn_from_the_seed_and_survive_a_file() -> None:
 def test_a_line_that_is_no_fault_is_refused(line: str) -> None:
     with pytest.raises(DecodeError):
         from_line(line)
+
+
+def test_the_digest_tells_who_was_sent_what() -> None:
+    """As many events at the same times are another run if others took part."""
+
+    def digest(*messages: Message) -> str:
+        world = World(1, Options("calm"))
+        for message in messages:
+            world.send(message.from_, message)
+        return world.final_digest()
+
+    one, other = MsgHeartbeat(2, 1, 1), MsgHeartbeatResp(3, 1, 1)
+    sent = [(one, other), (other, one), (one, one), (one, MsgHeartbeat(3, 1, 1)), (one, MsgHeartbeatResp(3, 1, 2))]
+    assert len({digest(*messages) for messages in sent}) == len(sent)
 
 
 def test_a_run_that_never_ends_is_ended_by_its_budget() -> None:

@@ -19,7 +19,7 @@ CLIENT_KINDS: Final[Mapping[str, str]] = {
 }
 _OF_WHOLE_NODES: Final = frozenset(
     {"reset", "wall_jump", "snapshot", "grow", "stop", "rolling", "wipe", "bit_rot", "bad_write", "replace"}
-    | {"suspend", "narrow_link", "write_error", "read_error"}
+    | {"suspend", "narrow_link", "write_error", "read_error", "crash_at_callback"}
 )
 _OF_THE_CORE: Final = {
     "late": "of what nodes[0] sends, half arrives up to amount seconds late",

@@ -50,6 +50,7 @@ class World:
         self.now = 0
         self.events = 0
         self.digest = 0
+        self._carried = 0  # the digest of all that went over the network
         self.lines: deque[str] = deque(maxlen=keep)
         self.struck: Counter[str] = Counter()
         self.coverage: dict[tuple[str, str], int] = {}
@@ -121,6 +122,8 @@ class World:
         def deliver(when: int, message: Message) -> None:
             self._pushed += 1
             heapq.heappush(self._heap, (when, self._pushed, receive, message))
+            who_and_what = when << 24 ^ sender << 16 ^ message.to << 8 ^ message.type
+            self._carried = ((self._carried ^ who_and_what) * 0x5851F42D4C957F2D + message.term) & _MASK
             if recorder is not None:
                 recorder.sent(self.now, sender, message, when)
 
@@ -157,7 +160,7 @@ class World:
 
     def final_digest(self) -> str:
         """Of all events so far, and of where the nodes stand."""
-        digest = self.digest
+        digest = self.digest ^ self._carried
         for node in self.nodes.values():
             stand = (node.raft.term, node.raft.log.committed, node.state) if node.alive else (0, 0, 0)
             for value in (*stand, node.starts):

@@ -11,7 +11,7 @@ shrinker needs. `to_line` and `from_line` are its form in files.
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Final, final
@@ -42,6 +42,7 @@ KINDS: Final[Mapping[str, str]] = {
     "crash": "power of nodes[0] is off; what was not synced is lost, in part or whole",
     "exit": "the process of nodes[0] is killed; its machine, and what it wrote, stay",
     "crash_at_write": "nodes[0] loses power before the amount-th change of its disk from now",
+    "crash_at_callback": "nodes[0] loses power after the amount-th callback from now, in the middle of a turn",
     "crash_all": "power of all nodes fails at once",
     "pause": "the process of nodes[0] stands still",
     "suspend": "the machine of nodes[0] sleeps, reached by nobody; its monotonic clock does not count that time",
@@ -84,12 +85,11 @@ _REPLACE: Final = NEWCOMERS - {"grow"}
 Profile = Mapping[str, float]
 
 _ORDINARY: Final[Profile] = {
-    "crash": 4, "exit": 2, "crash_at_write": 2, "crash_all": 0.5, "pause": 2, "isolate": 3, "deaf": 1, "mute": 1,
-    "split": 2, "bridge": 1, "cut": 2, "flap": 1, "reset": 2, "slow_link": 1, "loss": 1, "slow_disk": 1,
-    "stall_disk": 1, "full_disk": 0.5, "sync_error": 0.5, "write_error": 0.5, "read_error": 0.5, "narrow_link": 1,
-    "suspend": 1, "clock_rate": 1, "wall_jump": 1, "transfer": 1,
-    "snapshot": 1, "grow": 0.5, "replace": 0.5, "stop": 1, "rolling": 0.2, "wipe": 0.2, "bit_rot": 0.2,
-    "bad_write": 0.2,
+    "crash": 4, "exit": 2, "crash_at_write": 2, "crash_at_callback": 2, "crash_all": 0.5, "pause": 2, "suspend": 1,
+    "isolate": 3, "deaf": 1, "mute": 1, "split": 2, "bridge": 1, "cut": 2, "flap": 1, "reset": 2, "slow_link": 1,
+    "narrow_link": 1, "loss": 1, "slow_disk": 1, "stall_disk": 1, "full_disk": 0.5, "sync_error": 0.5,
+    "write_error": 0.5, "read_error": 0.5, "clock_rate": 1, "wall_jump": 1, "transfer": 1, "snapshot": 1, "grow": 0.5,
+    "replace": 0.5, "stop": 1, "rolling": 0.2, "wipe": 0.2, "bit_rot": 0.2, "bad_write": 0.2,
 }  # fmt: skip
 
 
@@ -107,7 +107,12 @@ class Tempo:
 PROFILES: Final[Mapping[str, Tempo]] = {
     "calm": Tempo({}, 1.0, 0.1, 0.1),
     "uniform": Tempo(_ORDINARY, 1.0, 0.05, 3.0),
-    "storm": Tempo({"crash": 8, "exit": 4, "crash_at_write": 4, "reset": 2, "isolate": 1}, 0.15, 0.001, 0.015),
+    "storm": Tempo(
+        {"crash": 8, "exit": 4, "crash_at_write": 4, "crash_at_callback": 4, "reset": 2, "isolate": 1},
+        0.15,
+        0.001,
+        0.015,
+    ),
     "disk": Tempo(
         {
             "crash": 3,
@@ -217,37 +222,33 @@ def _span(random: Random, tempo: Tempo) -> float:
     return float(low * (high / low) ** random.random())
 
 
+_AMOUNTS: Final[Mapping[str, Callable[[Random], float]]] = {
+    "crash_at_write": lambda random: float(random.randrange(1, 30)),
+    "crash_at_callback": lambda random: float(random.randrange(1, 200)),
+    "flap": lambda random: random.uniform(0.02, 0.5),
+    "slow_link": lambda random: random.choice((10.0, 100.0, 1000.0)),
+    "slow_disk": lambda random: random.choice((10.0, 100.0, 1000.0)),
+    "narrow_link": lambda random: random.choice((5e4, 2e5, 1e6)),
+    "loss": lambda random: random.uniform(0.01, 0.3),
+    "full_disk": lambda random: float(random.choice((0, 100, 5000))),
+    "write_error": lambda random: float(random.randrange(10)),
+    "read_error": lambda random: random.choice((1.0, 3.0, 30.0)),
+    "bad_write": lambda random: float(random.randrange(2)),
+    "clock_rate": lambda random: random.uniform(0.9, 1.1),
+    "wall_jump": lambda random: float(random.choice((-1, 1)) * 10 ** random.uniform(-1, 5)),
+}
+
+
 def _draw(random: Random, kind: str, ids: Sequence[NodeId], at: float, span: float) -> Fault:
     nodes = random.sample(list(ids), len(ids))
-    count, amount = 1, 0.0
+    count = 1
     if kind in {"cut", "flap", "reset"}:
         count = min(2, len(nodes))
     elif kind == "split":
         count = random.randrange(1, max(len(nodes), 2))
     elif kind in {"crash_all", "rolling"}:
         count = 0
-    if kind == "crash_at_write":
-        amount = float(random.randrange(1, 30))
-    elif kind == "flap":
-        amount = random.uniform(0.02, 0.5)
-    elif kind in {"slow_link", "slow_disk"}:
-        amount = random.choice((10.0, 100.0, 1000.0))
-    elif kind == "loss":
-        amount = random.uniform(0.01, 0.3)
-    elif kind == "full_disk":
-        amount = float(random.choice((0, 100, 5000)))
-    elif kind == "bad_write":
-        amount = float(random.randrange(2))
-    elif kind == "narrow_link":
-        amount = random.choice((5e4, 2e5, 1e6))
-    elif kind == "write_error":
-        amount = float(random.randrange(10))
-    elif kind == "read_error":
-        amount = random.choice((1.0, 3.0, 30.0))
-    elif kind == "clock_rate":
-        amount = random.uniform(0.9, 1.1)
-    elif kind == "wall_jump":
-        amount = random.choice((-1, 1)) * 10 ** random.uniform(-1, 5)
+    amount = _AMOUNTS[kind](random) if kind in _AMOUNTS else 0.0
     return Fault(at, kind, tuple(nodes[:count]), span, amount)
 
 

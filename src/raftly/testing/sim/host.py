@@ -27,9 +27,9 @@ class HostDown(Exception):
 class Host:
     """Made by `World.host`, switched off.
 
-    After `start` there is a process; `kill` ends it between two callbacks, or inside one when the disk's fuse burns
-    down. Nothing of a dead process reaches the world: its callbacks and tasks are dropped, and what its `finally`
-    blocks do meets a dead loop, dead sockets and a dead disk.
+    After `start` there is a process; `kill` ends it between two callbacks (`kill_after`: in the middle of a turn), or
+    inside one when the disk's fuse burns down. Nothing of a dead process reaches the world: its callbacks and tasks are
+    dropped, and what its `finally` blocks do meets a dead loop, dead sockets and a dead disk.
     """
 
     def __init__(self, world: World, name: str, address: str) -> None:
@@ -42,6 +42,7 @@ class Host:
         self.free_at = 0.0  # the process does nothing before this time of the world's
         self.fuse = 0  # the process dies after so many callbacks; 0: it does not
         self.incarnation = 0
+        self.burnt_in = 0  # the incarnation that died of its fuse last
         self.on_death: Callable[[Host], None] | None = None
         self.streams: dict[Stream, None] = {}
         self.listeners: dict[int, Listener] = {}
@@ -119,6 +120,7 @@ class Host:
         """A callback was run while the fuse is lit; is the host dead?"""
         self.fuse -= 1
         if self.fuse == 0:
+            self.burnt_in = self.incarnation
             self.kill(power=self._fuse_power)
             return True
         return False

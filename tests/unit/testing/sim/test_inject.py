@@ -32,7 +32,9 @@ def injected(faults: Sequence[Fault]) -> tuple[SimCluster[Register], Counter[str
     return cluster, struck
 
 
-@pytest.mark.parametrize("kind", ["crash", "exit", "pause", "stop", "snapshot", "crash_at_write"])
+@pytest.mark.parametrize(
+    "kind", ["crash", "exit", "pause", "suspend", "stop", "snapshot", "crash_at_write", "crash_at_callback"]
+)
 def test_what_is_down_is_not_struck(kind: str) -> None:
     assert injected([Fault(0.1, "crash", (1,), 1.0), Fault(0.5, kind, (1,), 0.1, 3.0)])[1] == {"crash": 1}
 
@@ -51,6 +53,12 @@ def test_a_link_needs_two_ends_and_a_reset_a_connection() -> None:
     assert not injected([Fault(0.1, kind, (1,), 0.1, 0.01) for kind in ("cut", "flap", "reset")])[1]
     faults = [Fault(0.1, "crash", (1,), 0.5), Fault(0.3, "reset", (1, 2))]
     assert injected(faults)[1] == {"crash": 1}
+
+
+def test_a_callback_that_never_comes_is_no_crash() -> None:
+    assert injected([Fault(0.1, "crash_at_callback", (2,), 0.1, 1e9)])[1] == {}
+    cut_short = [Fault(0.1, "crash_at_callback", (2,), 0.1, 1e9), Fault(0.2, "exit", (2,), 0.1)]
+    assert injected(cut_short)[1] == {"exit": 1}
 
 
 def test_power_that_is_lost_once_is_counted_once() -> None:

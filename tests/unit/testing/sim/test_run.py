@@ -157,7 +157,15 @@ def test_each_kind_of_fault_strikes_and_is_undone(kind: str) -> None:
     assert all(not link.cuts and link.slow == pytest.approx(1) for link in run.world.net._links.values())
     assert all(link.options is run.world.net.options for link in run.world.net._links.values())
     assert run.cluster.retired == ({1} if replaces else {"grow": {4}}.get(kind, set()))
-    lives = {"rolling": 2, "stop": 2, "crash": 2, "crash_all": 2, "exit": 2, "crash_at_write": 2}
+    lives = {
+        "rolling": 2,
+        "stop": 2,
+        "crash": 2,
+        "crash_all": 2,
+        "exit": 2,
+        "crash_at_write": 2,
+        "crash_at_callback": 2,
+    }
     assert run.cluster.hosts[1].incarnation >= lives.get(kind, 2 if kind in {"wipe", "bit_rot", "bad_write"} else 1)
     for host in run.cluster.hosts.values():
         assert host.disk.slow == 1.0

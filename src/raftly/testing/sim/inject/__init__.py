@@ -62,7 +62,7 @@ def heal(cluster: Cluster) -> None:
     for id_, host in cluster.hosts.items():
         host.disk.slow = 1.0
         host.disk.stalled_until = 0.0
-        host.disk.fuse = 0
+        host.fuse = host.disk.fuse = 0
         host.disk.fs.faults.clear()
         host.disk.free()
         if host.clock.rate != 1.0:
@@ -75,6 +75,7 @@ _ACTIONS: Final[dict[str, Action]] = {
     "crash": processes.crash,
     "exit": processes.exit_,
     "crash_at_write": processes.crash_at_write,
+    "crash_at_callback": processes.crash_at_callback,
     "crash_all": processes.crash_all,
     "pause": processes.pause,
     "suspend": processes.suspend,

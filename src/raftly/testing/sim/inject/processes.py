@@ -50,6 +50,22 @@ async def crash_at_write(by: Injection, fault: Fault) -> None:
         await by.boot(id_, fault.seconds)
 
 
+async def crash_at_callback(by: Injection, fault: Fault) -> None:
+    """Given up when so many do not come."""
+    host = by.host(fault)
+    if not host.alive or host.fuse > 0:
+        return
+    life, until = host.incarnation, by.cluster.world.now + _PATIENCE_S
+    host.kill_after(int(fault.amount))
+    while host.fuse > 0 and host.incarnation == life and by.cluster.world.now < until:  # noqa: ASYNC110 - as disks
+        await asyncio.sleep(0.01)
+    if host.incarnation == life:
+        host.fuse = 0
+    by.hit(fault, host.burnt_in == life)
+    if not by.host(fault).alive:  # else somebody has started it again
+        await by.boot(fault.nodes[0], fault.seconds)
+
+
 async def crash_all(by: Injection, fault: Fault) -> None:
     """A whole data centre."""
     by.hit(fault, any(by.cluster.hosts[id_].up for id_ in by.cluster.ids))
