@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from raftly.cli import sim as command
 from raftly.cli.sim import sim
-from raftly.testing.core_sim import kinds
+from raftly.testing.core_sim import healing, kinds
 from raftly.testing.core_sim.faults import Fault
 from raftly.testing.core_sim.fleet import PROFILE_NAMES, size_of
 from raftly.testing.core_sim.options import Options
@@ -70,7 +70,35 @@ def test_a_replay_is_a_timeline_until_a_time() -> None:
     assert any(" leader in term " in line for line in lines)
     assert all(float(line.split()[0]) <= 1 for line in lines)
     assert summary.startswith("1.000 virtual seconds, ")
-    assert verdict == "passed"
+    assert verdict == "stopped at 1 s, not judged to its end"
+    assert CliRunner().invoke(sim, arguments).output == done.output
+
+
+def test_a_replay_shows_the_healing_too_until_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a run that does not get on when all is healed, that is what one wants to see."""
+    monkeypatch.setattr(healing, "_is_converged", lambda *_: False)
+    arguments = ["replay", "4", "--profile", "storm", "--size", "3", "--seconds", "1"]
+    whole = CliRunner().invoke(sim, arguments)
+    assert whole.exit_code == 1
+    lines = whole.output.splitlines()
+    healed = next(number for number, line in enumerate(lines) if line.endswith("heal"))
+    first = next(line for line in lines[healed:] if " leader in term " in line)
+    assert float(first.split()[0]) > 1
+    until = float(first.split()[0]) + 0.001
+    part = CliRunner().invoke(sim, [*arguments, "--until", f"{until:f}"])
+    assert part.exit_code == 0
+    *shown, summary, verdict = part.output.splitlines()
+    assert shown == [line for line in lines if line in shown]
+    assert shown == lines[: len(shown)]
+    assert shown[-1] == first
+    assert summary.startswith(f"{until:.3f} virtual seconds, ")
+    assert verdict == f"stopped at {until:g} s, not judged to its end"
+
+
+def test_a_run_that_ends_before_that_time_is_judged() -> None:
+    arguments = ["replay", "3", "--profile", "storm", "--seconds", "1", "--quiet"]
+    done = CliRunner().invoke(sim, [*arguments, "--until", "30"])
+    assert done.output.splitlines()[-1] == "passed"
     assert CliRunner().invoke(sim, arguments).output == done.output
 
 

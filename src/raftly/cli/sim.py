@@ -229,7 +229,11 @@ def replay_command(
     *,
     quiet: bool,
 ) -> None:
-    """Show one run as a timeline: of a seed, or of a file that `shrink` wrote. Exit code 1: it fails."""
+    """Show one run as a timeline: of a seed, or of a file that `shrink` wrote. Exit code 1: it fails.
+
+    With --until a run of the core ends there, be it in the healing, and is judged so far. One of whole nodes is made,
+    and judged, to its end all the same.
+    """
     from raftly.testing.core_sim.modelled import WRITES_PER_S
     from raftly.testing.core_sim.options import Options
 
@@ -320,7 +324,9 @@ def _show_full(
 
 
 def _verdict(outcome: Outcome) -> str:
-    return f"FAILED: {outcome.problem}" if outcome.problem else "passed"
+    if outcome.problem:
+        return f"FAILED: {outcome.problem}"
+    return f"stopped at {outcome.seconds:g} s, not judged to its end" if outcome.stopped else "passed"
 
 
 @sim.command("shrink")

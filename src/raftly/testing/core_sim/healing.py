@@ -17,6 +17,8 @@ _STEP_US: Final = 100_000
 _OPERATOR_US: Final = 500_000
 _HIDDEN_US: Final = 6_000_000
 _TOLD_US: Final = 3_000_000
+NEVER: Final = 1 << 62
+"""A time in microseconds."""
 
 
 class NotLive(AssertionError):
@@ -38,8 +40,10 @@ def heal(world: World) -> None:
             node.acted()
 
 
-def converge(world: World, within_us: int) -> int:
+def converge(world: World, within_us: int, stop_us: int = NEVER) -> int:
     """Let time pass until all members are equal and at rest, and a write was acknowledged; how long that took.
+
+    At `stop_us` it gives up, and no harm: a run that is looked at only so far.
 
     Raises:
         NotLive: it took too long.
@@ -49,7 +53,9 @@ def converge(world: World, within_us: int) -> int:
     next_look = world.now + _OPERATOR_US
     switched_off = told = False
     while True:
-        world.run_until(world.now + _STEP_US)
+        world.run_until(min(world.now + _STEP_US, stop_us))
+        if world.now >= stop_us:
+            return world.now - healed
         leader = _leader(world)
         if leader is not None and world.acknowledged == acknowledged:
             write(world, leader, [b"after healing"])

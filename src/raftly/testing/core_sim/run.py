@@ -14,7 +14,7 @@ from raftly.core.raft import Raft
 from raftly.core.trace import RoleChanged, TraceEvent, Tracer
 from raftly.errors import RaftlyError
 from raftly.testing.core_sim.faults import Fault, plan
-from raftly.testing.core_sim.healing import converge, heal
+from raftly.testing.core_sim.healing import NEVER, converge, heal
 from raftly.testing.core_sim.inject import Injector
 from raftly.testing.core_sim.modelled import modelled_script
 from raftly.testing.core_sim.options import Options
@@ -33,6 +33,8 @@ class Outcome:
     seed: int
     problem: str = ""
     """What failed; empty when nothing did."""
+    stopped: bool = False
+    """It was looked at only so far: what would have come later is not judged."""
     digest: str = ""
     seconds: float = 0.0
     """Virtual, all of it."""
@@ -87,7 +89,8 @@ def run(
 ) -> Outcome:
     """Run a seed with its script, or another; raises nothing. `keep` so many lines of what happened, None: all.
 
-    With `until` it stops there, in virtual seconds, and does not heal. `recorder` takes all of it down for a page.
+    With `until` it stops there, in virtual seconds, be it before the healing or in it. `recorder` takes all of it
+    down for a page.
     """
     options = options or Options()
     outcome = Outcome(seed)
@@ -102,11 +105,13 @@ def run(
                 script = modelled_script(script)
         outcome.script = list(script)
         Injector(world, script)
-        stop = options.seconds if until is None else min(until, options.seconds)
-        world.run_until(int(stop * 1e6))
-        if until is None:
+        heal_us = int(options.seconds * 1e6)
+        stop_us = NEVER if until is None else int(until * 1e6)
+        world.run_until(min(heal_us, stop_us))
+        if heal_us < stop_us:
             heal(world)
-            outcome.recovery_s = converge(world, int(LIVENESS_S * 1e6)) / 1e6
+            outcome.recovery_s = converge(world, int(LIVENESS_S * 1e6), stop_us) / 1e6
+        outcome.stopped = world.now >= stop_us
     except Exception as error:  # noqa: BLE001 - whatever it is, it is a failure of this seed
         outcome.problem = problem_of(error)
     if world is not None:
