@@ -80,7 +80,7 @@ class StateMachine(Generic[T]):
         self._errors: dict[str, type[Exception]] = {
             error.__qualname__: error for error in getattr(cls, "errors", ()) if issubclass(error, Exception)
         }
-        self.codec: StateCodec[T] = StateCodec(factory, cls, self._methods, arguments)
+        self.codec: StateCodec[T] = StateCodec(factory, self.instance, self._methods, arguments)
         self._timed = issubclass(cls, Timed)
         self.applied: Index = 0
         self.now_us = 0  # log time
@@ -360,13 +360,13 @@ class StateMachine(Generic[T]):
         return self.codec.streams
 
     def digest(self) -> int:
-        """CRC-32 of `stream`: equal on replicas that applied the same entries. Reads all of it at once, piece by piece.
+        """CRC-32 of all that is there: equal on replicas that applied the same entries. Made at once, piece by piece.
 
         Raises:
             RaftlyError: as `stream`.
         """
         crc = 0
-        for piece in self.stream():
+        for piece in self.codec.stream(self._state(), restorable=False):
             crc = zlib.crc32(piece, crc)
         return crc
 

@@ -4,7 +4,8 @@
     head  a value (`values`): (version, own, applied, log time, sessions, members)
             sessions   [(id, time to live, active, done below, [(number, class of exception or "", reply), ...]), ...]
             members    [(id, host, port), ...]
-    then  own = 0: the fields of the instance, one value; own = 1: what the class's `snapshot` gave
+    then  own = 0: the fields of the instance, one value: {name: value}, and {"": [names]} for those that `__init__`
+          sets and a command deleted; own = 1: what the class's `snapshot` gave
 
 A class may bring its own streams (`Streams`), and may keep its state on disk itself (`OnDisk`); otherwise its fields
 are encoded whole. The stream is made of what was there when `StateCodec.stream` was called, however late it is read.
@@ -33,6 +34,7 @@ T = TypeVar("T")
 VERSION: Final = 2
 _WHAT: Final = "snapshot"
 _SIZE: Final = Struct("<I")
+_GONE: Final = ""  # the name of no field
 _PIECE_BYTES: Final = 256 << 10  # of fields that were encoded whole
 _OUR_ERRORS: Final[dict[str, type[Exception]]] = {
     error.__qualname__: error for error in (ValueTypeError, DecodeError, LimitExceeded)
@@ -118,12 +120,13 @@ class StateCodec(Generic[T]):
 
     VERSION: ClassVar[int] = VERSION
 
-    def __init__(self, factory: Callable[[], T], cls: type, marked: Collection[str], arguments: TypeArguments) -> None:
-        """Look at the class.
+    def __init__(self, factory: Callable[[], T], first: T, marked: Collection[str], arguments: TypeArguments) -> None:
+        """Look at the class, and at an instance as `factory` makes it.
 
         Raises:
             ConfigError: it has only a part of what streams or a state on disk need, or a field that cannot travel.
         """
+        cls = type(first)
         self._factory = factory
         self._name = cls.__qualname__
         self._errors: Mapping[str, type[Exception]] = {
@@ -137,6 +140,7 @@ class StateCodec(Generic[T]):
         if self.on_disk and not self.closes:
             raise ConfigError(self._name, "keeps its state on disk and needs `close` too")
         hints = {} if self.streams else _field_types(cls)
+        self._born = frozenset() if self.streams else frozenset(_state_of(first))
         self._fields: dict[str, Check] = {}
         for name, hint in hints.items():
             wanted = substitute(hint, arguments)
@@ -145,8 +149,8 @@ class StateCodec(Generic[T]):
 
     # --- to bytes ---
 
-    def stream(self, state: State[T]) -> Iterator[bytes]:
-        """The state of now, to be read whenever.
+    def stream(self, state: State[T], *, restorable: bool = True) -> Iterator[bytes]:
+        """The state of now, to be read whenever; if not `restorable`, only what is there, not what is gone.
 
         Raises:
             ValueTypeError: a field cannot travel, so it could not be restored.
@@ -154,7 +158,14 @@ class StateCodec(Generic[T]):
             SnapshotFailed: the class's own `snapshot` failed; also while it is read.
         """
         head = self.head(state)
-        rest = self._own(state.instance) if self.streams else _pieces(encode_value(self._checked(state.instance)))
+        if self.streams:
+            rest = self._own(state.instance)
+        else:
+            fields = self._checked(state.instance)
+            gone = sorted(self._born - fields.keys())
+            if gone and restorable:
+                fields = {_GONE: gone, **fields}
+            rest = _pieces(encode_value(fields))
         return chain([_SIZE.pack(len(head)) + head], rest)
 
     def head(self, state: State[T]) -> bytes:
@@ -247,10 +258,12 @@ class StateCodec(Generic[T]):
 
     def _fill(self, instance: T, data: bytes) -> None:
         fields = decode_raw(data)
-        if type(fields) is not dict:
+        gone = fields.pop(_GONE, []) if type(fields) is dict else None
+        if type(gone) is not list:
             raise DecodeError(_WHAT, 0, "it is not of the form of a snapshot")
-        for name in _state_of(instance).keys() - fields.keys():
-            delattr(instance, name)
+        for name in _state_of(instance):  # one that it lacks otherwise is new, and as `__init__` made it
+            if name in gone:
+                delattr(instance, name)
         for name, value in fields.items():
             setattr(instance, name, self._check_of(name)(value))
 

@@ -391,6 +391,7 @@ def test_a_state_too_large_is_refused() -> None:
         stream((2, 0, "0", 0, [], []), {}),
         stream((2, 0, 0, 0, [], []), {"items": 3}),
         stream((2, 0, 0, 0, [], []), []),
+        stream((2, 0, 0, 0, [], []), {"": "items"}),
         stream((2, 0, 0, 0, [(1, 2)], []), {}),
         stream((2, 0, 0, 0, [], [(1, "host")]), {}),
         stream((2, 0, 0, 0, 5, []), {}),

@@ -3,9 +3,10 @@
 import pytest
 
 from raftly.base.types import Entry
-from raftly.node.commands import call_payload, command, schema
+from raftly.node.commands import call_payload, clock_payload, command, schema
 from raftly.node.errors import MachineFailed, ValueTypeError
 from raftly.node.machine import StateMachine
+from tests.support.states import restore, saved
 
 
 class Account:
@@ -50,6 +51,35 @@ class Unplaced:
     @command
     def add(self, amount: int, account: str = object()) -> int:  # type: ignore[assignment]
         return 0
+
+
+class Seen(Account):
+    def __init__(self) -> None:
+        self.seen = {"a": 1}
+
+    @command
+    def forget(self) -> None:
+        del self.seen
+
+
+def test_a_field_that_an_older_state_lacks_is_as_the_newer_class_makes_it() -> None:
+    older = StateMachine(Account)
+    older.apply(Entry(1, 1, data=old_call(5)))
+    newer = StateMachine(Seen)
+    restore(newer, saved(older))
+    assert (newer.instance.value, newer.instance.seen) == (5, {"a": 1})
+
+
+def test_one_that_a_command_deleted_stays_deleted_and_is_not_compared() -> None:
+    older, newer = StateMachine(Account), StateMachine(Seen)
+    call = call_payload(1, 0, 0, 0, newer.encode("forget", (), {}))
+    newer.apply(Entry(1, 1, data=call))
+    older.apply(Entry(1, 1, data=clock_payload(1)))
+    assert newer.digest() == older.digest()
+    restored = StateMachine(Seen)
+    restore(restored, saved(newer))
+    assert not hasattr(restored.instance, "seen")
+    assert saved(restored) == saved(newer)
 
 
 def old_call(amount: int = 5, session: int = 0, number: int = 0) -> bytes:
