@@ -137,7 +137,7 @@ def texts(default: tuple[str, ...], about: str, *, address: bool = False) -> Any
     def read(value: object) -> tuple[str, ...]:
         if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
             raise ValueError("a list of strings")
-        return tuple(_address(one) if address else one for one in value)
+        return tuple(_url(one) if address else one for one in value)
 
     return _field(_Option("list of addresses" if address else "list", list(default), about, read))
 
@@ -198,9 +198,14 @@ def _said(at_least: object, at_most: object) -> str:
 
 
 def _address(value: str) -> str:
-    host, colon, port = value.split("://", 1)[-1].rpartition(":")
-    if not colon or not host or not port.isdecimal() or not int(port) < 65536:
+    host, colon, port = value.rpartition(":")
+    if not colon or not host or "/" in host or not port.isdecimal() or not int(port) < 65536:
         raise ValueError("host:port")
+    return value
+
+
+def _url(value: str) -> str:
+    _address(value.split("://", 1)[-1])
     return value
 
 

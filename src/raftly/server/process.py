@@ -111,7 +111,8 @@ def bound_address(option: str, address: str, advertise: str = "") -> Bound:
     """
     host, colon, number = address.rpartition(":")
     if number == "0" and colon:
-        with socket.create_server((host.removeprefix("[").removesuffix("]"), 0)) as held:
+        bare = host.removeprefix("[").removesuffix("]")
+        with socket.create_server((bare, 0), family=socket.AF_INET6 if ":" in bare else socket.AF_INET) as held:
             address = f"{host}:{held.getsockname()[1]}"
     try:
         host, port = split_address(address)

@@ -63,6 +63,8 @@ def test_flags_count_more_than_the_file(tmp_path: Path) -> None:
         ("[storage]\nengine = 'rock'", "storage.engine must be one of 'rocks', 'memory', and is 'rock'"),
         ("[storage]\nttl = 'yes'", "storage.ttl must be true or false, and is 'yes'"),
         ("address = 'here'", "address must be host:port, and is 'here'"),
+        ("advertise_address = 'http://h:1'", "advertise_address must be host:port, and is 'http://h:1'"),
+        ("pd = ['http://h:1/']", "pd must be host:port"),
         ("pd = []", "pd must name a member of the placement driver"),
         ("pd = 'a:1'", "pd must be a list of strings, and is 'a:1'"),
         ("pd = ['a']", "pd must be host:port"),
@@ -84,6 +86,8 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, sentence: str) -> Non
     [
         ("[members]\na = 'h:1'", "members.a must be a member's id: a whole number above 0"),
         ("[members]\n2 = 'h:1'", "members lack this member, 1"),
+        ("[members]\n1 = 'http://h:1'", "members must be host:port"),
+        ("address = 'http://h:1'", "address must be host:port, and is 'http://h:1'"),
         ("[schedule]\nlow_space_ratio = 1.5", "schedule.low_space_ratio must be a number above 0 and at most 1"),
         ("[schedule]\nmax_replicas = 0", "schedule.max_replicas must be at least 1, at most 15, and is 0"),
     ],
@@ -92,6 +96,11 @@ def test_what_is_wrong_of_a_placement_driver(tmp_path: Path, text: str, sentence
     with pytest.raises(ConfigError) as caught:
         read_config(PdConfig, written(tmp_path, text))
     assert sentence in str(caught.value)
+
+
+def test_members_of_a_placement_driver_may_be_told_as_urls(tmp_path: Path) -> None:
+    config = read_config(StoreConfig, written(tmp_path, "pd = ['http://h:1', '[::1]:2']"))
+    assert config.pd == ("http://h:1", "[::1]:2")
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
