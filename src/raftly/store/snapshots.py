@@ -321,6 +321,9 @@ class Snapshots:
             await begun
         finally:
             files.remove(meta.index)  # the engine has its keys, durably
+        # The core has it already, and tells the leader so, whatever became of the transfer: else all would come again.
+        if peer.group is not None:
+            peer.group.act(lambda raw: raw.step(message))
 
     def _is_free(self, other: RegionPeer, takers: Collection[RegionId]) -> bool:
         """May its keys be taken from it? Its region is part of another one, which does not need them any more."""

@@ -43,6 +43,7 @@ class IncomingSnapshot:
         "_window",
         "begin",
         "from_",
+        "is_over",
         "resumable",
     )
 
@@ -50,6 +51,7 @@ class IncomingSnapshot:
         self.from_ = from_  # the node
         self.begin = begin  # group, size, id, message
         self.resumable = resumable  # may `chunks` start anywhere but at 0?
+        self.is_over = False  # has the taker ended, one way or the other?
         self._connection = connection
         self._window = window
         self._chunks: deque[bytes] = deque()
@@ -83,6 +85,11 @@ class IncomingSnapshot:
     def _say_taken(self, offset: int) -> None:
         self._taken = offset
         self._connection.write(encode_taken(offset, self._window))
+
+    def say_at_work(self) -> None:
+        """Have the sender wait on while the taker does something with what it has all of, however long that lasts."""
+        if not self.is_over and self._taken == self._expected == self.begin.size:
+            self._say_taken(self._taken)
 
     def on_chunk(self, offset: int, data: bytes) -> None:
         """A chunk came.
@@ -160,6 +167,8 @@ class SnapshotReceiver:
         else:
             stats.snapshots_taken += 1
             connection.write(encode_done())
+        finally:
+            incoming.is_over = True
 
     async def _take_inline(self, incoming: Incoming) -> None:
         begin = incoming.begin
@@ -220,6 +229,8 @@ class Taking(Session):
     def check(self, now: float) -> None:
         """See `Session.check`."""
         self.connection.expect_signs(now)
+        if self._incoming is not None and self.connection.writable:
+            self._incoming.say_at_work()
 
     def on_lost(self, problem: str) -> None:
         """See `Session.on_lost`."""

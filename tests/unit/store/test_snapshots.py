@@ -24,7 +24,7 @@ from raftly.testing.memfs import MemFs
 from raftly.transport.memory import MemoryTransport
 from raftly.transport.transfer import Begin, SnapshotSource
 from tests.support.virtual import run
-from tests.unit.store.cluster import Cluster, soon
+from tests.unit.store.cluster import OPTIONS, Cluster, soon
 
 
 @dataclass(slots=True)
@@ -134,7 +134,7 @@ def test_two_members_that_need_a_snapshot_at_once_both_get_a_whole_one(monkeypat
     async def send_snapshot(_: MemoryTransport, to: int, group: int, message: MsgSnap, source: SnapshotSource) -> None:
         disk = MemFs()
         disk.put("it", b"".join([chunk async for chunk in source.chunks(0, 1 << 20)]))
-        _, size = await check_region(SnapshotReader("it", disk.open("it")).chunks())
+        _region, size = await check_region(SnapshotReader("it", disk.open("it")).chunks())
         sent.append((to, size.keys))
 
     async def main() -> None:
@@ -172,6 +172,59 @@ def test_what_a_crash_left_goes_at_the_start_but_what_a_peer_may_get_the_rest_of
         assert disk.list(f"{SNAPSHOT_DIR}/{region_id}") == [f"{name}.part"]
         store._peers._take_message(2, StoreMessage(Kind.GONE, region_id, peer.peer_id))
         await cluster.until(lambda: disk.list(f"{SNAPSHOT_DIR}/{region_id}") == [])
+        await cluster.stop()
+
+    run(main())
+
+
+def test_a_leader_hears_that_a_snapshot_is_taken_in_although_it_gave_up_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken: list[object] = []
+    send = MemoryTransport.send_snapshot
+    under_way: set[asyncio.Future[None]] = set()
+
+    async def send_snapshot(
+        transport: MemoryTransport, to: int, group: int, message: MsgSnap, source: SnapshotSource
+    ) -> None:
+        sending = asyncio.ensure_future(send(transport, to, group, message, source))
+        under_way.add(sending)
+        sending.add_done_callback(lambda done: taken.append(done.exception()))
+        async with asyncio.timeout(0.2):
+            await asyncio.shield(sending)
+
+    async def main() -> None:
+        cluster = Cluster(options=replace(OPTIONS, log_entries_max=20, log_entries_keep=5, log_check_interval=0.1))
+        await cluster.start()
+        store, peer = await cluster.leader()
+        away = next(number for number, other in enumerate(cluster.stores) if other is not store)
+        absent = cluster.stores[away]
+        assert absent is not None
+        await absent.stop()
+        cluster.stores[away] = None
+
+        async def write(count: int) -> None:
+            for _ in range(count):
+                await store.write(cluster.context(peer), [Put(CF_DEFAULT, b"k", b"v")], soon())
+
+        await write(100)
+        group = peer.group
+        assert group is not None
+        await cluster.until(lambda: group.log.first_index() > 50)
+        monkeypatch.setattr(MemoryTransport, "send_snapshot", send_snapshot)
+
+        async def on_sync(path: str) -> None:
+            await asyncio.sleep(0.5 if "engine" in path else 0.0)
+
+        cluster.disks[away].on_sync = on_sync
+        back = await cluster.boot(away)
+        replica = back.peer_of(peer.region.id)
+        assert replica is not None
+        for _ in range(60):
+            await write(1)
+            await asyncio.sleep(0.1)
+        assert 1 <= taken.count(None) <= 2
+        assert replica.applied > peer.applied - 5
         await cluster.stop()
 
     run(main())

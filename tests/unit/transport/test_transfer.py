@@ -210,6 +210,25 @@ def test_a_taker_that_never_goes_on_fails_the_transfer_in_the_end() -> None:
     run(main)
 
 
+def test_a_taker_that_has_all_of_it_may_work_on_it_for_as_long_as_it_likes() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        keeper = Keeper()
+
+        async def take(incoming: Incoming) -> None:
+            await keeper.take(incoming)
+            await asyncio.sleep(200)
+
+        two = await Node(2, 4002, {1: 4001}, options=OPTIONS, take_snapshot=take).start()
+        one = await Node(1, 4001, {2: 4002}, options=OPTIONS).start()
+        began = loop.time()
+        await one.transport.send_snapshot(2, 5, BARE, Source(10_000))
+        assert 200 <= loop.time() - began < 201
+        assert keeper.starts == [0]
+        await close(one, two)
+
+    run(main)
+
+
 def test_a_transfer_goes_on_where_its_connection_broke() -> None:
     async def main(loop: VirtualLoop) -> None:
         one, two, keeper = await keeper_pair()
