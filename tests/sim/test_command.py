@@ -13,7 +13,7 @@ from raftly.cli import sim as command
 from raftly.cli.sim import sim
 from raftly.testing.core_sim import healing, kinds
 from raftly.testing.core_sim.faults import Fault
-from raftly.testing.core_sim.fleet import PROFILE_NAMES, size_of
+from raftly.testing.core_sim.fleet import PROFILE_NAMES, jobs_of, size_of
 from raftly.testing.core_sim.options import Options
 from raftly.testing.core_sim.run import Outcome
 
@@ -100,6 +100,21 @@ def test_a_run_that_ends_before_that_time_is_judged() -> None:
     done = CliRunner().invoke(sim, [*arguments, "--until", "30"])
     assert done.output.splitlines()[-1] == "passed"
     assert CliRunner().invoke(sim, arguments).output == done.output
+
+
+@pytest.mark.parametrize(("kind", "seed", "profile"), [("core", 17, "membership"), ("full", 20, "disk")])
+def test_a_seed_alone_is_replayed_as_it_was_run(kind: str, seed: int, profile: str) -> None:
+    [job] = jobs_of([seed], Options(size=0, seconds=0.5), "", float(kind == "full"))
+    assert (job.options.profile, job.options.size) == (profile, 5)
+    done = CliRunner().invoke(sim, ["replay", str(seed), "--kind", kind, "--seconds", "0.5", "--quiet"])
+    assert f"digest {job.run().digest}" in done.output
+
+
+def test_a_seed_alone_is_shrunk_as_it_was_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(kinds.RUNNERS, "core", fail)
+    done = CliRunner().invoke(sim, ["shrink", "17", "--to", str(tmp_path / "small.script")])
+    assert "planted in membership" in done.output
+    assert kinds.load(tmp_path / "small.script").options.size == 5
 
 
 @pytest.mark.parametrize("kind", ["core", "full"])

@@ -26,6 +26,7 @@ __all__ = ["sim"]
 _CORE_PROFILES: Final = ("calm", "uniform", "storm", "disk", "partitions", "membership", "clocks", "overload")
 _PROFILES: Final = (*_CORE_PROFILES, "upgrade")
 _FAILURES_SHOWN: Final = 10
+_KIND: Final = click.Choice(("core", "full"))
 _FILE: Final = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -87,7 +88,7 @@ def run_command(
 
     options = Options(size=size, seconds=seconds)
     if tla is not None:
-        _check_profile("core", profile or "uniform")
+        _check_profile("core", profile or "")
         options, full_share = replace(options, rate=WRITES_PER_S, modelled=True), 0.0
     begun = time.monotonic()
     until = None if minutes is None else begun + 60 * minutes
@@ -209,9 +210,9 @@ def _report(totals: Totals) -> Iterator[str]:
 
 @sim.command("replay")
 @click.argument("what", metavar="SEED|FILE")
-@click.option("--kind", type=click.Choice(("core", "full")), default="core", show_default=True)
-@click.option("--profile", type=click.Choice(_PROFILES), default="uniform", show_default=True)
-@click.option("--size", type=int, default=3, show_default=True, metavar="N", help="Nodes.")
+@click.option("--kind", type=_KIND, default="core", show_default=True, help="Of a seed; `run` draws it too.")
+@click.option("--profile", type=click.Choice(_PROFILES), default=None, help="The one that `run` draws, by default.")
+@click.option("--size", type=int, default=0, metavar="N", help="Nodes; 0: as many as `run` draws.")
 @click.option("--seconds", type=float, default=20.0, show_default=True, metavar="S", help="Virtual, with faults.")
 @click.option("--until", type=float, default=None, metavar="T", help="Show what happened before T seconds only.")
 @click.option("--trace", type=_FILE, metavar="FILE", help="Write an HTML page to scrub through its time.")
@@ -220,7 +221,7 @@ def _report(totals: Totals) -> Iterator[str]:
 def replay_command(
     what: str,
     kind: str,
-    profile: str,
+    profile: str | None,
     size: int,
     seconds: float,
     until: float | None,
@@ -237,7 +238,7 @@ def replay_command(
     from raftly.testing.core_sim.modelled import WRITES_PER_S
     from raftly.testing.core_sim.options import Options
 
-    job = _job(what, kind, Options(profile, size, seconds))
+    job = _job(what, kind, profile or "", Options(size=size, seconds=seconds))
     if tla is not None:
         if job.kind != "core":
             raise click.BadParameter("is for runs of the core", param_hint="--tla")
@@ -248,12 +249,14 @@ def replay_command(
     sys.exit(1 if outcome.problem else 0)
 
 
-def _job(what: str, kind: str, options: Options) -> Job:
-    from raftly.testing.core_sim.kinds import Job, load
+def _job(what: str, kind: str, profile: str, options: Options) -> Job:
+    """The run of a file; or of a seed, which is that of `run` when this has the seed make one of this kind."""
+    from raftly.testing.core_sim.fleet import jobs_of
+    from raftly.testing.core_sim.kinds import load
 
     if what.isdecimal():
-        _check_profile(kind, options.profile)
-        return Job(kind, int(what), options)
+        _check_profile(kind, profile)
+        return next(jobs_of([int(what)], options, profile, 1.0 if kind == "full" else 0.0))
     path = Path(what)
     if not path.is_file():
         raise click.BadParameter(f"{what} is neither a seed nor a file", param_hint="SEED|FILE")
@@ -261,7 +264,7 @@ def _job(what: str, kind: str, options: Options) -> Job:
 
 
 def _check_profile(kind: str, profile: str) -> None:
-    if kind == "core" and profile not in _CORE_PROFILES:
+    if kind == "core" and profile not in ("", *_CORE_PROFILES):
         raise click.BadParameter(f"{profile} is for whole nodes (--kind full)", param_hint="--profile")
 
 
@@ -331,20 +334,20 @@ def _verdict(outcome: Outcome) -> str:
 
 @sim.command("shrink")
 @click.argument("what", metavar="SEED|FILE")
-@click.option("--kind", type=click.Choice(("core", "full")), default="core", show_default=True)
-@click.option("--profile", type=click.Choice(_PROFILES), default="uniform", show_default=True)
-@click.option("--size", type=int, default=3, show_default=True, metavar="N", help="Nodes.")
+@click.option("--kind", type=_KIND, default="core", show_default=True, help="Of a seed; `run` draws it too.")
+@click.option("--profile", type=click.Choice(_PROFILES), default=None, help="The one that `run` draws, by default.")
+@click.option("--size", type=int, default=0, metavar="N", help="Nodes; 0: as many as `run` draws.")
 @click.option("--seconds", type=float, default=20.0, show_default=True, metavar="S", help="Virtual, with faults.")
 @click.option("--within", type=float, default=300.0, show_default=True, metavar="S", help="Real seconds for it.")
 @click.option("--to", type=_FILE, metavar="FILE", help="The file to write.")
 def shrink_command(
-    what: str, kind: str, profile: str, size: int, seconds: float, within: float, to: Path | None
+    what: str, kind: str, profile: str | None, size: int, seconds: float, within: float, to: Path | None
 ) -> None:
     """Make a failing run small: a file with the few events that still make it fail."""
     from raftly.testing.core_sim.options import Options
     from raftly.testing.core_sim.shrink import NothingFails, shrink
 
-    job = _job(what, kind, Options(profile, size, seconds))
+    job = _job(what, kind, profile or "", Options(size=size, seconds=seconds))
     try:
         shrunk = shrink(job, within)
     except NothingFails as error:
