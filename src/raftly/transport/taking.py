@@ -229,7 +229,9 @@ class Taking(Session):
     def check(self, now: float) -> None:
         """See `Session.check`."""
         self.connection.expect_signs(now)
-        if self._incoming is not None and self.connection.writable:
+        if (
+            self._incoming is not None and self.connection.heard_at == now
+        ):  # it pings, and as long as it hears nothing else
             self._incoming.say_at_work()
 
     def on_lost(self, problem: str) -> None:
