@@ -21,6 +21,7 @@ from raftly.store.region_state import (
     PeerState,
     RegionState,
     StoreIdent,
+    all_region_states,
     get_ident,
     put_apply_state,
     put_ident,
@@ -55,6 +56,7 @@ async def found(engine: Engine, placement: PlacementClient, meta: StoreMeta) -> 
     """Begin the cluster, unless it has begun.
 
     Raises:
+        StorageError: it has not, and still this store has regions.
         RaftlyError: the placement driver cannot be reached.
     """
     prepared = engine.get(CF_RAFT, PREPARED_KEY)
@@ -62,6 +64,12 @@ async def found(engine: Engine, placement: PlacementClient, meta: StoreMeta) -> 
         return
     if prepared is not None:
         region, _ = decode_region(prepared)
+    elif known := all_region_states(engine):
+        raise StorageError(
+            f"this store has {len(known)} regions of cluster {await placement.cluster_id()}, and its placement driver "
+            f"says that the cluster has not begun: the driver has lost what it knew, and a new first region would lie "
+            f"over the keys that are here"
+        )
     else:
         region = await _prepare(engine, placement, meta)
     batch = WriteBatch()
