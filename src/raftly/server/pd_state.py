@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
 
@@ -16,10 +17,12 @@ from raftly.pd.stuck import why_stuck
 
 REGIONS_MAX: Final = 4096
 """In one answer: no message is above 4 MiB, and nobody else is served while it is made."""
+REGIONS_BYTES_MAX: Final = 3 << 20
+"""The same where their keys are long; stores and plans are beside them."""
 
 
 def pd_state(member: Member) -> dict[str, object]:
-    """What a member knows; regions (the first `REGIONS_MAX`), loads and plans only while it leads."""
+    """What a member knows; regions (the first of them, as many as fit), loads and plans only while it leads."""
     state = member.state
     leadership = member.node.leadership().value
     told: dict[str, object] = {
@@ -42,7 +45,7 @@ def pd_state(member: Member) -> dict[str, object]:
     told["tso"] = {"bound_ms": state.tso_bound_ms, "physical_ms": last.physical_ms, "logical": last.logical}
     told["stores"] = {str(info.id): _row(info.id, state) | _store(info, leader) for info in leader.cluster.stores}
     told["region_count"] = len(leader.cluster.regions)
-    told["regions"] = [_region(report) for report in islice(leader.cluster.regions, REGIONS_MAX)]
+    told["regions"] = [_region(report) for report in _fitting(leader.cluster.regions)]
     told["operators"] = [_plan(plan, leader) for _, plan in sorted(leader.coordinator.plans.items())]
     told["operators_ended"] = len(leader.coordinator.ended)
     return told
@@ -99,6 +102,16 @@ def _store(info: StoreInfo, leader: Leader) -> dict[str, object]:
         "is_busy": info.stats.is_busy,
         "stuck": why_stuck(cluster, info.id) if info.meta.state is StoreState.OFFLINE else "",
     }
+
+
+def _fitting(regions: Iterable[RegionReport]) -> Iterator[RegionReport]:
+    left = REGIONS_BYTES_MAX
+    for report in islice(regions, REGIONS_MAX):
+        region = report.region
+        left -= 2 * (len(region.start_key) + len(region.end_key)) + 100 * len(region.peers) + 256  # about
+        if left < 0:
+            return
+        yield report
 
 
 def _region(report: RegionReport) -> dict[str, object]:
