@@ -333,7 +333,7 @@ def _region_row(placed: PlacedRegion) -> Sequence[object]:
 @click.argument("key", type=BYTES)
 @click.pass_context
 def split(ctx: click.Context, key: bytes) -> None:
-    """Let a region begin at KEY. Waits until one does, 10 seconds at most."""
+    """Let a region begin at KEY. Waits until one does, 8 seconds at most."""
 
     async def work(pd: PdClient, as_json: bool) -> None:
         ids = await pd.split_regions([key])

@@ -29,7 +29,7 @@ from raftly.rpc import Channel, ClientCall, ClientTls, Method, RpcError, StatusC
 __all__ = ["Member", "Members", "PdClient", "PlacedRegion", "RegionOperator"]
 
 CALL_S: Final = 2.0  # of one attempt; past it another member is asked who leads
-SPLIT_S: Final = 12.0  # the driver answers when it is done, or gives up after 10 s
+SPLIT_S: Final = 12.0  # the driver answers when it is done, or gives up after 8 s
 TIMEOUT_S: Final = 10.0
 REFUSALS: Final = frozenset(
     {
@@ -125,14 +125,14 @@ class PdClient:
             )
         self.timeout_s = timeout_s
         self.cluster_id = 0  # until a member has told it
-        self._channels = Channels(tls=tls)
+        self._rng = rng or Random()  # noqa: S311 - jitter is no secret
+        self._channels = Channels(tls=tls, rng=self._rng)
         for endpoint in endpoints:
             self._channels.to(endpoint)  # one that cannot be dialled is told here
         self._endpoints = list(dict.fromkeys(endpoints))
         self._known: Members | None = None
         self._leader = ""
         self._finding: asyncio.Task[Members] | None = None
-        self._rng = rng or Random()  # noqa: S311 - jitter is no secret
         self._timestamps = Timestamps(self._open_tso, self.forget_leader, self._rng)
         self._closed = False
 

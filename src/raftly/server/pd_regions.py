@@ -32,7 +32,8 @@ SCAN_BYTES_MAX: Final = 3 << 20
 ASKED_MAX: Final = 16_384
 """Keys, ids or ranges in one request."""
 SPLIT_KEYS_MAX: Final = 1024
-SPLIT_PATIENCE_S: Final = 10.0
+SPLIT_PATIENCE_S: Final = 8.0
+"""Below the 10 s of a client: it is to hear what was done."""
 
 
 @final

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from raftly.base.heartbeats import RegionReport
 from raftly.base.region import Peer, Region, RegionEpoch
+from raftly.base.store_meta import StoreMeta
+from raftly.client.pd import SPLIT_S, TIMEOUT_S, PdClient
 from raftly.pd.region_tree import RegionTree
 from raftly.proto import pdpb_pb2
+from raftly.server import pd_regions
+from raftly.server.pd_main import PdOptions, PdServer
 from raftly.server.pd_regions import RegionHandlers
+from raftly.server.placement_client import GrpcPlacement
 
 
 def test_an_answer_is_no_larger_than_clients_take_and_the_next_goes_on() -> None:
@@ -33,3 +41,21 @@ def test_an_answer_is_no_larger_than_clients_take_and_the_next_goes_on() -> None
         answers += 1
     assert told == list(range(1, 1001))
     assert answers == 6
+
+
+def test_a_split_that_does_not_come_is_told_before_the_client_gives_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert min(SPLIT_S, TIMEOUT_S) > pd_regions.SPLIT_PATIENCE_S + 1
+    monkeypatch.setattr(pd_regions, "SPLIT_PATIENCE_S", 0.1)
+
+    async def main() -> None:
+        options = PdOptions(directory=str(tmp_path), listen=("127.0.0.1", 0), peer_listen=("127.0.0.1", 0))
+        pd = await PdServer.start(options)
+        async with asyncio.timeout(60.0), PdClient([pd.address]) as client:
+            region = Region(2, b"", b"", RegionEpoch(1, 1), (Peer(3, 1),))
+            assert await GrpcPlacement(client).bootstrap(StoreMeta(1, "127.0.0.1:1", "127.0.0.1:2"), region)
+            assert await client.split_regions([b"m"]) == [], "no store is there to do it"
+        await pd.stop()
+
+    asyncio.run(main())
