@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from raftly.cli import sim as command
+from raftly.cli.form import core_form
 from raftly.cli.sim import sim
 from raftly.testing.core_sim import healing, kinds
 from raftly.testing.core_sim.faults import Fault
@@ -39,14 +40,15 @@ def test_seeds_are_run_and_counted(tmp_path: Path) -> None:
     assert lines[-1] == "5 passed, 0 failed"
     assert lines[0].startswith("core: 5 seeds, 0.00 virtual hours, ")
     assert "events/s" in lines[0]
-    assert "5 passed, 0 failed" in report.read_text()
+    assert f"raftly core: {core_form()}" in lines
+    assert re.search(rf"\n5 passed, 0 failed, in \d\.\d minutes; raftly core: {core_form()}\.\n", report.read_text())
 
 
 def test_json_is_one_object() -> None:
     done = CliRunner().invoke(sim, ["run", "--seeds", "0..3", *SMALL, "--full-share", "0.4", "--json"])
     assert done.exit_code == 0, done.output
     told = json.loads(done.output)
-    assert (told["passed"], told["failed"]) == (3, [])
+    assert (told["passed"], told["failed"], told["core_form"]) == (3, [], core_form())
     assert sum(kind["seeds"] for kind in told["kinds"].values()) == 3
     assert told["kinds"]["full"]["seeds"] >= 1
     assert any(pair.endswith("MsgApp") for pair in told["reached"])

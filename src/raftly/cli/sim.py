@@ -82,6 +82,7 @@ def run_command(
     What --trace and --tla write is of the failing run with the lowest seed; when none fails, of the run with the
     highest. With --tla all runs are of the core, and made of what the specification knows; 500 steps are written.
     """
+    from raftly.cli.sim_report import as_dict, report_lines, summary_lines
     from raftly.testing.core_sim.fleet import Totals, jobs_of, make_all
     from raftly.testing.core_sim.modelled import WRITES_PER_S
     from raftly.testing.core_sim.options import Options
@@ -105,12 +106,12 @@ def run_command(
             click.echo(f"    {job.command()}", err=True)
     totals.wall_s = time.monotonic() - begun
     if as_json:
-        click.echo(json.dumps(_as_dict(totals), separators=(",", ":")))
+        click.echo(json.dumps(as_dict(totals), separators=(",", ":")))
     else:
-        for line in _summary(totals):
+        for line in summary_lines(totals):
             click.echo(line)
     if report is not None:
-        report.write_text("\n".join(_report(totals)) + "\n", encoding="utf-8")
+        report.write_text("\n".join(report_lines(totals)) + "\n", encoding="utf-8")
     shown = min((job for job, _ in totals.failures), key=lambda job: job.seed, default=last)
     if shown is not None and (trace or tla):
         _show(shown, trace=trace, tla=tla)
@@ -135,74 +136,6 @@ def _with_progress(
             hours = sum(totals.seconds.values()) / 3600
             failed = f"[red]{len(totals.failures)} failed" if totals.failures else "none failed"
             progress.update(bar, advance=1, description=f"{hours:.2f} virtual hours, {failed}")
-
-
-def _summary(totals: Totals) -> Iterator[str]:
-    """What there is to say, for people; the verdict last."""
-    for kind in sorted(totals.seeds):
-        events_s, times = totals.rates(kind)
-        yield (
-            f"{kind}: {totals.seeds[kind]} seeds, {totals.seconds[kind] / 3600:.2f} virtual hours, "
-            f"{totals.events[kind]:,} events; a core does {events_s:,.0f} events/s, {times:.1f} times real time"
-        )
-    yield "faults: " + (", ".join(f"{kind} {number}" for kind, number in totals.faults().items()) or "none")
-    yield "judged: " + ", ".join(f"{number} {what}" for what, number in sorted(totals.counts.items()))
-    yield "rare: " + (", ".join(f"{number} {what}" for what, number in sorted(totals.rare.items())) or "nothing")
-    yield f"reached: {len(totals.coverage)} pairs of role and message; slowest recovery {totals.recovery_s_max:.1f} s"
-    yield f"{totals.passed} passed, {len(totals.failures)} failed"
-
-
-def _as_dict(totals: Totals) -> dict[str, object]:
-    return {
-        "passed": totals.passed,
-        "failed": [
-            {"seed": job.seed, "kind": job.kind, "problem": problem, "replay": job.command()}
-            for job, problem in totals.failures
-        ],
-        "wall_s": round(totals.wall_s, 1),
-        "kinds": {
-            kind: {
-                "seeds": totals.seeds[kind],
-                "virtual_s": totals.seconds[kind],
-                "events": totals.events[kind],
-                "events_per_cpu_s": round(totals.rates(kind)[0]),
-                "times_real_time": round(totals.rates(kind)[1], 1),
-            }
-            for kind in sorted(totals.seeds)
-        },
-        "faults": totals.faults(),
-        "judged": dict(sorted(totals.counts.items())),
-        "rare": dict(sorted(totals.rare.items())),
-        "reached": {f"{role} {message}": number for (role, message), number in sorted(totals.coverage.items())},
-        "recovery_s_max": round(totals.recovery_s_max, 1),
-    }
-
-
-def _report(totals: Totals) -> Iterator[str]:
-    """The same for a page of the documentation."""
-    yield "| runs | seeds | virtual hours | events | events/s of a core | times real time |"
-    yield "|---|---:|---:|---:|---:|---:|"
-    for kind in sorted(totals.seeds):
-        events_s, times = totals.rates(kind)
-        hours = totals.seconds[kind] / 3600
-        events = totals.events[kind]
-        yield f"| {kind} | {totals.seeds[kind]:,} | {hours:.2f} | {events:,} | {events_s:,.0f} | {times:.1f} |"
-    yield ""
-    yield f"{totals.passed} passed, {len(totals.failures)} failed, in {totals.wall_s / 60:.1f} minutes."
-    for job, problem in totals.failures:
-        yield f"\n    {job.command()}\n    {problem.splitlines()[0]}"
-    yield "\n| fault | times |\n|---|---:|"
-    for fault, number in totals.faults().items():
-        yield f"| {fault} | {number:,} |"
-    yield "\n| judged | times |\n|---|---:|"
-    for what, number in sorted(totals.counts.items()):
-        yield f"| {what} | {number:,} |"
-    yield "\n| rare | times |\n|---|---:|"
-    for what, number in sorted(totals.rare.items()):
-        yield f"| {what} | {number:,} |"
-    yield "\n| role | message | handled |\n|---|---|---:|"
-    for (role, message), number in sorted(totals.coverage.items()):
-        yield f"| {role} | {message} | {number:,} |"
 
 
 # --- one run ---
