@@ -156,10 +156,9 @@ def test_what_a_failed_sync_left_to_be_read_counts_only_when_it_was_written_agai
     async def work(failing: int) -> None:
         fs = MemFs()
         store = open_store(fs)
-        model: Model = {}
-        for items in ([EntriesItem(1, entries(1, 1))], [HardStateItem(1, HardState(1, 2, 0))]):
-            await store.commit(items)
-            model = apply(model, items)
+        items: list[Item] = [EntriesItem(1, entries(1, 1)), HardStateItem(1, HardState(1, 2, 0))]
+        await store.commit(items)
+        model = apply({}, items)
         passing = failing - 1
 
         async def sync(path: str) -> None:
