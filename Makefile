@@ -134,9 +134,9 @@ bench-rpc: $(READY) $(FASTEST) ## CPU a call of raftly.rpc beside grpcio
 	@PYTHONPATH=$(dir $(FASTEST)) $(BIN)/python -m bench.rpc $(ARGS)
 
 soak: $(READY) $(FASTEST) ## an hour of fresh seeds of the simulator (SOAK_SEEDS, SOAK_MINUTES); report to build/soak.md
-	@mkdir -p build
+	@mkdir -p build && rm -f build/soak-history.html
 	@PYTHONPATH=$(dir $(FASTEST)) $(BIN)/raftly sim run --seeds $(SOAK_SEEDS) --minutes $(SOAK_MINUTES) \
-	  --full-share 0.21 --report build/soak.md $(ARGS)
+	  --full-share 0.21 --report build/soak.md --history build/soak-history.html $(ARGS)
 
 behaviours: $(READY) ## write docs/behaviours.md from the tests; fails when a behaviour has none
 	@$(BIN)/python -m tools.behaviours --write

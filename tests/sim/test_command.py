@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from raftly.cli import sim as command
 from raftly.cli.form import core_form
 from raftly.cli.sim import sim
+from raftly.node.structures import Dict
 from raftly.testing.core_sim import healing, kinds
 from raftly.testing.core_sim.faults import Fault
 from raftly.testing.core_sim.fleet import PROFILE_NAMES, jobs_of, size_of
@@ -149,6 +150,27 @@ def test_the_page_of_many_runs_is_of_the_first_that_failed_or_of_the_last(
     assert "<title>Seed 4, core, calm: " in page.read_text()
 
 
+def test_the_history_that_nothing_explains_is_on_a_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Registers lose what is written: of seeds 0 (a queue) to 3 the runs of 1 and 3 fail."""
+    monkeypatch.setattr(Dict, "_put", lambda self, *_: self.revision)
+    page = tmp_path / "history.html"
+    shape = ["--profile", "calm", "--size", "3", "--seconds", "0.5", "--history", str(page)]
+    done = CliRunner().invoke(sim, ["run", "--seeds", "0..4", "--jobs", "1", "--full-share", "1", *shape])
+    assert done.output.splitlines()[-1] == "2 passed, 2 failed"
+    told = page.read_text()
+    assert "<title>Seed 1, calm: not linearizable</title>" in told
+    page.unlink()
+    assert CliRunner().invoke(sim, ["replay", "1", "--kind", "full", "--quiet", *shape]).exit_code == 1
+    assert page.read_text() == told
+
+
+def test_a_history_that_is_linearizable_is_on_no_page(tmp_path: Path) -> None:
+    page = tmp_path / "history.html"
+    shape = ["--kind", "full", "--profile", "calm", "--seconds", "0.5", "--history", str(page)]
+    assert CliRunner().invoke(sim, ["replay", "1", "--quiet", *shape]).exit_code == 0
+    assert not page.exists()
+
+
 def test_the_steps_of_the_core_are_written_for_tla(tmp_path: Path) -> None:
     path = tmp_path / "trace.ndjson"
     arguments = ["--profile", "storm", "--size", "3", "--seconds", "2", "--tla", str(path)]
@@ -205,6 +227,7 @@ def test_a_profile_of_whole_nodes_only_makes_full_runs() -> None:
         ["replay", "1", "--profile", "upgrade"],
         ["shrink", "1", "--profile", "upgrade"],
         ["run", "--profile", "upgrade", "--tla", "x"],
+        ["replay", "1", "--history", "x"],
     ],
 )
 def test_bad_arguments_are_refused(arguments: list[str]) -> None:

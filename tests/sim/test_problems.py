@@ -1,9 +1,11 @@
 """Whatever a run ends with is a failure of its seed, with all that replays it: no exception ends the others."""
 
+import pickle
 import re
 
 import pytest
 
+from raftly.node.structures import Dict
 from raftly.testing.core_sim.faults import Fault
 from raftly.testing.core_sim.fleet import Totals, make_all
 from raftly.testing.core_sim.kinds import Job
@@ -38,6 +40,17 @@ def test_any_exception_is_a_failure_of_its_seed(kind: str, where: str, monkeypat
 def test_a_run_that_cannot_even_begin_is_a_failure_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Run, "_plan", fall)
     assert Job("full", 3, Options("calm", seconds=0.5)).run().problem.startswith("KeyError: 'planted' (test_problems")
+
+
+def test_what_nothing_explains_comes_home_from_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Dict, "_put", lambda self, *_: self.revision)  # what is written is lost
+    job = Job("full", 1, Options("calm", seconds=0.5))
+    outcome = pickle.loads(pickle.dumps(job.run()))
+    assert outcome.problem.startswith("NotLinearizable: ")
+    assert outcome.violation.operation.name in {"read", "cas"}
+    totals = Totals()
+    totals.add(job, outcome, 0.0)
+    assert totals.violations == [(job, outcome.violation)]
 
 
 def test_a_check_that_says_what_is_wrong_needs_no_place() -> None:

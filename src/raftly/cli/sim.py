@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from raftly.testing.core_sim.options import Options
     from raftly.testing.core_sim.run import Outcome
     from raftly.testing.html import TraceEvent
+    from raftly.testing.linearizability import Violation
 
 __all__ = ["sim"]
 
@@ -61,6 +62,7 @@ def sim() -> None:
 @click.option("--size", type=int, default=0, metavar="N", help="Nodes; 0: three mostly, also others.")
 @click.option("--report", type=_FILE, metavar="FILE", help="Also write a Markdown report here.")
 @click.option("--trace", type=_FILE, metavar="FILE", help="Write a page to scrub through the time of a run.")
+@click.option("--history", type=_FILE, metavar="FILE", help="Write a page of a history that is not linearizable.")
 @click.option("--tla", type=_FILE, metavar="FILE", help="Write the steps of a run for the TLA+ specification of etcd.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def run_command(
@@ -73,6 +75,7 @@ def run_command(
     size: int,
     report: Path | None,
     trace: Path | None,
+    history: Path | None,
     tla: Path | None,
     *,
     as_json: bool,
@@ -81,6 +84,7 @@ def run_command(
 
     What --trace and --tla write is of the failing run with the lowest seed; when none fails, of the run with the
     highest. With --tla all runs are of the core, and made of what the specification knows; 500 steps are written.
+    What --history writes is of the lowest seed whose history is not linearizable; without one, nothing.
     """
     from raftly.cli.sim_report import as_dict, report_lines, summary_lines
     from raftly.testing.core_sim.fleet import Totals, jobs_of, make_all
@@ -112,6 +116,8 @@ def run_command(
             click.echo(line)
     if report is not None:
         report.write_text("\n".join(report_lines(totals)) + "\n", encoding="utf-8")
+    if history is not None and totals.violations:
+        _write_history(history, *min(totals.violations, key=lambda found: found[0].seed))
     shown = min((job for job, _ in totals.failures), key=lambda job: job.seed, default=last)
     if shown is not None and (trace or tla):
         _show(shown, trace=trace, tla=tla)
@@ -149,6 +155,7 @@ def _with_progress(
 @click.option("--seconds", type=float, default=20.0, show_default=True, metavar="S", help="Virtual, with faults.")
 @click.option("--until", type=float, default=None, metavar="T", help="Show what happened before T seconds only.")
 @click.option("--trace", type=_FILE, metavar="FILE", help="Write an HTML page to scrub through its time.")
+@click.option("--history", type=_FILE, metavar="FILE", help="Write a page of a history that is not linearizable.")
 @click.option("--tla", type=_FILE, metavar="FILE", help="Make it of what etcd's TLA+ specification knows; write it.")
 @click.option("--quiet", is_flag=True, help="Show the verdict only.")
 def replay_command(
@@ -159,6 +166,7 @@ def replay_command(
     seconds: float,
     until: float | None,
     trace: Path | None,
+    history: Path | None,
     tla: Path | None,
     *,
     quiet: bool,
@@ -176,7 +184,11 @@ def replay_command(
         if job.kind != "core":
             raise click.BadParameter("is for runs of the core", param_hint="--tla")
         job = replace(job, options=replace(job.options, rate=WRITES_PER_S, modelled=True))
+    if history is not None and job.kind != "full":
+        raise click.BadParameter("is for runs of whole nodes", param_hint="--history")
     outcome = _show(job, None if quiet else click.echo, until, trace, tla)
+    if history is not None and outcome.violation is not None:
+        _write_history(history, job, outcome.violation)
     click.echo(f"{outcome.seconds:.3f} virtual seconds, {outcome.events} events, digest {outcome.digest}")
     click.echo(_verdict(outcome))
     sys.exit(1 if outcome.problem else 0)
@@ -218,6 +230,13 @@ def _show(
     if trace is not None:
         write_trace_page(trace, events, f"Seed {job.seed}, {job.kind}, {job.options.profile}: {_verdict(outcome)}")
     return outcome
+
+
+def _write_history(path: Path, job: Job, violation: Violation) -> None:
+    """The calls around the one that nothing explains."""
+    from raftly.testing.html import write_counterexample
+
+    write_counterexample(path, violation, f"Seed {job.seed}, {job.options.profile}: not linearizable")
 
 
 def _show_core(

@@ -16,6 +16,7 @@ from raftly.testing.core_sim.faults import CLIENT_KINDS, PROFILES
 from raftly.testing.core_sim.kinds import Job
 from raftly.testing.core_sim.options import Options
 from raftly.testing.core_sim.run import Outcome
+from raftly.testing.linearizability import Violation
 from raftly.testing.sim import PROFILES as FULL_PROFILES
 
 PROFILE_NAMES: Final = {"core": tuple(PROFILES), "full": tuple(FULL_PROFILES)}
@@ -53,6 +54,7 @@ class Totals:
 
     passed: int = 0
     failures: list[tuple[Job, str]] = field(default_factory=list)
+    violations: list[tuple[Job, Violation]] = field(default_factory=list)  # of those whose history is not linearizable
     seeds: Counter[str] = field(default_factory=Counter)  # by kind of run
     seconds: Counter[str] = field(default_factory=Counter)  # virtual ones, by kind, rounded
     events: Counter[str] = field(default_factory=Counter)
@@ -71,6 +73,8 @@ class Totals:
             self.failures.append((job, outcome.problem))
         else:
             self.passed += 1
+        if outcome.violation is not None:
+            self.violations.append((job, outcome.violation))
         self.seeds[kind] += 1
         self.seconds[kind] += round(outcome.seconds)
         self.events[kind] += outcome.events

@@ -23,7 +23,7 @@ from raftly.testing.core_sim.options import Options
 from raftly.testing.core_sim.run import Outcome, problem_of
 from raftly.testing.core_sim.run import run as run_core
 from raftly.testing.html import TraceEvent
-from raftly.testing.sim import Recorder, RunOptions, Trace, run_of, scenario_of
+from raftly.testing.sim import NotLinearizable, Recorder, RunOptions, Trace, run_of, scenario_of
 from raftly.testing.sim import from_line as from_full_line
 
 Runner: TypeAlias = Callable[[int, Options, Sequence[Fault] | None], Outcome]
@@ -63,6 +63,8 @@ def run_full(
         outcome.counts = report.judged
     except Exception as error:  # noqa: BLE001 - likewise
         outcome.problem = problem_of(error)
+        if isinstance(error, NotLinearizable):
+            outcome.violation = error.verdict.violations[0]
     outcome.digest = whole.world.trace.digest()
     outcome.seconds, outcome.events, outcome.struck = whole.world.now, whole.world.events, whole.struck
     outcome.rare = +whole.world.rare

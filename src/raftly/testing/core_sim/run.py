@@ -20,6 +20,7 @@ from raftly.testing.core_sim.modelled import modelled_script
 from raftly.testing.core_sim.options import Options
 from raftly.testing.core_sim.record import CoreRecorder
 from raftly.testing.core_sim.world import World
+from raftly.testing.linearizability import Violation
 
 LIVENESS_S: Final = 20.0
 """When all is healed the cluster has come to rest, and done some work, within so many virtual seconds."""
@@ -50,6 +51,8 @@ class Outcome:
     rare: Counter[str] = field(default_factory=Counter)
     """What seldom happens, and is worth knowing that it did."""
     lines: list[str] = field(default_factory=list)
+    violation: Violation | None = None
+    """Where the history stops being linearizable, if that is the problem."""
 
 
 @final
