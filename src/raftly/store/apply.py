@@ -9,11 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol, final
 
 from raftly.base.region import Region, RegionId
-from raftly.base.region_errors import EpochNotMatch
-from raftly.base.types import Index, Term
+from raftly.base.region_errors import EpochNotMatch, ProposalInMergingMode
+from raftly.base.types import Entry, Index, Term
 from raftly.engine.base import Engine, WriteBatch
-from raftly.store.changes import split_region
-from raftly.store.command import Split, Write
+from raftly.errors import ConfChangeError
+from raftly.node.roster import change_of
+from raftly.store.changes import split_region, with_members
+from raftly.store.command import Split, Write, decode_change
 from raftly.store.keys import DATA_PREFIX, data_end_key, data_key
 from raftly.store.ops import Cas, Delete, DeleteRange, Expire, Op, Put, compare, has_expired
 from raftly.store.region_snapshot import clear_region
@@ -165,6 +167,32 @@ def apply_split(peer: RegionPeer, command: Split) -> list[object] | EpochNotMatc
             shared.tombstones[part.id] = own.id
     shared.splits.append((peer, born))
     return list(parts)
+
+
+def apply_change(peer: RegionPeer, entry: Entry) -> object:
+    """Change the region's members; the region as it is then, or why it is not changed: the same on every replica."""
+    group = peer.group
+    assert group is not None
+    change = change_of(entry)
+    conf_ver, stores = decode_change(change.context)
+    region, shared = peer.region, peer.shared
+    if peer.merging is not None:
+        return ProposalInMergingMode(region.id)
+    if change.changes and conf_ver != region.epoch.conf_ver:
+        return EpochNotMatch((region,))
+    try:
+        conf = group.raw.apply_conf_change(change)
+    except ConfChangeError as error:
+        return error
+    after = with_members(region, conf, len(change.changes), stores)
+    nodes = group.nodes
+    assert nodes is not None
+    nodes.update({member.id: member.store_id for member in after.peers})
+    peer.take_region(after)
+    shared.member_changes += 1
+    if peer.is_leader:
+        shared.expelled += [(region.id, member) for member in region.peers if after.peer(member.id) is None]
+    return [after]
 
 
 def delete_range(batch: WriteBatch, region: Region, cf: str, lo: bytes, hi: bytes) -> None:

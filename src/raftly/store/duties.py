@@ -94,6 +94,8 @@ class Duties:
         self._wanted = asyncio.Event()
         self._slots = asyncio.Semaphore(_HEARTBEATS_MAX)
         self._working: set[asyncio.Task[None]] = set()
+        self._settled = 0  # as many changes of members are on disk: see `Shared`
+        self._settling = asyncio.Lock()
         self._heard: dict[RegionId, tuple[Term, dict[PeerId, float]]] = {}  # when a leader of a term heard its peers
         self._weighed: dict[RegionId, tuple[int, int, int]] = {}  # written, version, and bytes as of them
         self._flowed: dict[RegionId, tuple[float, int, int]] = {}  # when it was told, written and read until then
@@ -257,6 +259,7 @@ class Duties:
     async def _report(self, peer: RegionPeer) -> None:
         region_id = peer.region.id
         try:
+            await self._settle_members()
             if peer.is_leader:
                 report = self._make_report(peer)
                 operator = await self._placement.region_heartbeat(report)
@@ -270,6 +273,19 @@ class Duties:
         finally:
             self._reporting.discard(region_id)
             self._slots.release()
+
+    async def _settle_members(self) -> None:
+        """What the placement driver hears of members is on disk.
+
+        On its word a peer that was removed ends, and one that forgot the removal in a crash would need its vote.
+        """
+        shared = self._shared
+        while self._settled < shared.member_changes:
+            async with self._settling:
+                changes = shared.member_changes
+                if self._settled < changes:
+                    await self._engine.sync()
+                    self._settled = changes
 
     def _make_report(self, peer: RegionPeer) -> RegionReport:
         now = asyncio.get_running_loop().time()

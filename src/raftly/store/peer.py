@@ -14,7 +14,6 @@ from raftly.base.membership import ConfChangeTransition, ConfChangeV2
 from raftly.base.operators import ChangeKind, PeerChange
 from raftly.base.region import Peer, PeerId, Region, RegionId
 from raftly.base.region_errors import (
-    EpochNotMatch,
     NotRegionLeader,
     ProposalInMergingMode,
     RaftEntryTooLarge,
@@ -32,10 +31,9 @@ from raftly.errors import ConfChangeError, NotLeader, OutcomeUnknown, RaftlyErro
 from raftly.node.errors import ChangePending
 from raftly.node.group import Group, Proposal, Waiter
 from raftly.node.reads import FOLLOWER, STRONG, Reads
-from raftly.node.roster import change_of
 from raftly.node.waiting import Waiting
-from raftly.store.apply import apply_split, apply_write
-from raftly.store.changes import problem_with_changes, singles_of, with_members
+from raftly.store.apply import apply_change, apply_split, apply_write
+from raftly.store.changes import problem_with_changes, singles_of
 from raftly.store.checks import Standing, check_epoch, check_keys, check_request
 from raftly.store.command import (
     Commit,
@@ -43,7 +41,6 @@ from raftly.store.command import (
     Prepare,
     Rollback,
     Write,
-    decode_change,
     decode_command,
     encode_change,
     encode_split,
@@ -364,7 +361,7 @@ class RegionPeer:
                 break  # what follows its removal does not concern it
             result: object = None
             if entry.type is not _NORMAL:
-                result = self._apply_change(entry)
+                result = apply_change(self, entry)
             elif data := entry.data:
                 try:
                     result = self._apply(data, entry.index)
@@ -409,29 +406,6 @@ class RegionPeer:
         self.shared.regions.put(region)
         put_region_state(self.shared.round.batch, RegionState(PeerState.NORMAL, self.peer_id, region))
         self.shared.changed.append(self)
-
-    def _apply_change(self, entry: Entry) -> object:
-        group = self.group
-        assert group is not None
-        change = change_of(entry)
-        conf_ver, stores = decode_change(change.context)
-        region = self.region
-        if self.merging is not None:
-            return ProposalInMergingMode(region.id)
-        if change.changes and conf_ver != region.epoch.conf_ver:
-            return EpochNotMatch((region,))
-        try:
-            conf = group.raw.apply_conf_change(change)
-        except ConfChangeError as error:
-            return error  # on every replica alike
-        after = with_members(region, conf, len(change.changes), stores)
-        nodes = group.nodes
-        assert nodes is not None
-        nodes.update({peer.id: peer.store_id for peer in after.peers})
-        self.take_region(after)
-        if self.is_leader:
-            self.shared.expelled += [(region.id, peer) for peer in region.peers if after.peer(peer.id) is None]
-        return [after]
 
     def on_snapshot(self, snapshot: Snapshot) -> None:
         """See `GroupHandler.on_snapshot`: snapshots come as streams, and a peer begins anew behind one."""

@@ -77,6 +77,8 @@ class Shared:
     """Peers that have met a commit whose source is not here."""
     splits: list[tuple[RegionPeer, list[Region]]] = field(default_factory=list)
     """A peer, and the regions that were cut off its own whose peers here come to life."""
+    member_changes: int = 1
+    """Grows when members of a region change here: what is in the engine may not be on its disk."""
     changed: list[RegionPeer] = field(default_factory=list)
     """Peers whose region is another one now, or that began to lead: the placement driver is to hear of it."""
     removed: list[RegionPeer] = field(default_factory=list)

@@ -225,6 +225,46 @@ def test_a_step_that_the_driver_sends_by_itself_is_done_once_and_reported_as_any
     run(main())
 
 
+def test_the_driver_hears_that_a_member_is_removed_when_no_crash_can_undo_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[RegionReport] = []
+    take = LocalPlacement.region_heartbeat
+
+    async def note(placement: LocalPlacement, report: RegionReport) -> Operator | None:
+        told.append(report)
+        return await take(placement, report)
+
+    async def main() -> None:
+        cluster = Cluster(2, options=replace(OPTIONS, hibernate_ticks=0))
+        await cluster.start()
+        store, peer = await cluster.leader()
+        other = next(member for member in peer.region.peers if member.id != peer.peer_id)
+        goes_on = asyncio.Event()
+
+        async def on_sync(path: str) -> None:
+            if "engine" in path:
+                await goes_on.wait()
+
+        await asyncio.sleep(5.0)
+        cluster.disks[cluster.stores.index(store)].on_sync = on_sync
+        monkeypatch.setattr(LocalPlacement, "region_heartbeat", note)
+        await asyncio.sleep(2.0)
+        assert told, "nothing has changed that would have to be on disk first"
+        told.clear()
+        removal = peer.change_peers([PeerChange(ChangeKind.REMOVE, other)], soon())
+        assert removal is not None
+        await removal
+        alone = peer.region
+        assert alone.peers == (peer.own(),)
+        await asyncio.sleep(5.0)
+        assert told == []
+        goes_on.set()
+        await cluster.until(lambda: bool(told), within=1.0)
+        assert told[0].region == alone
+        await cluster.stop()
+
+    run(main())
+
+
 def test_a_peer_is_silent_since_its_leader_led_and_not_since_it_led_before() -> None:
     """What another leader heard in between is not known here: told as down for an hour it would be replaced."""
 
