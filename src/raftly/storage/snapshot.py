@@ -219,8 +219,14 @@ async def _publish(fs: FileSystem, file: File, unfinished: str, path: str) -> No
         await file.sync()
     finally:
         file.close()
+    is_new = not fs.exists(path)
     fs.rename(unfinished, path)
-    await fs.sync_dir(path.rpartition("/")[0])
+    try:
+        await fs.sync_dir(path.rpartition("/")[0])
+    except BaseException:
+        if is_new:
+            fs.remove(path)  # or the log might be cut behind a name that the disk does not have
+        raise
 
 
 @final
@@ -399,7 +405,7 @@ class SnapshotReceiver:
 
         Raises:
             DecodeError: not the bytes wanted next, or damaged; what was taken before stays good.
-            StorageError: the disk could not.
+            StorageError: the disk could not; after a SyncFailed nothing is left of it.
         """
         if offset != self.offset or self.is_complete:
             raise DecodeError("snapshot", offset, f"bytes from {offset} on came, {self.offset} is next")
@@ -411,16 +417,24 @@ class SnapshotReceiver:
             raise
         if self._frames.offset - self._synced >= _SYNC_BYTES:
             self._synced = self._frames.offset
-            await self._file.sync()
+            try:
+                await self._file.sync()
+            except BaseException:
+                self.abort()  # what this sync was for is read back well, and no later one writes it
+                raise
 
     async def commit(self) -> None:
         """Make it durable, then visible.
 
         Raises:
-            StorageError: the disk could not; whether it is there is unknown.
+            StorageError: the disk could not; nothing is left of it.
         """
         assert self.is_complete, "some of it is missing"
-        await _publish(self._fs, self._file, self._part, self._path)
+        try:
+            await _publish(self._fs, self._file, self._part, self._path)
+        except BaseException:
+            self.abort()  # as above
+            raise
 
     def close(self) -> None:
         """Stop for now; what is here waits for the next connection."""

@@ -9,7 +9,16 @@ import pytest
 from raftly.base.membership import ConfState
 from raftly.base.rand import SplitMix64
 from raftly.base.types import SnapshotMeta
-from raftly.errors import ConfigError, Corruption, DecodeError, DiskFull, SnapshotOutOfDate, StorageError
+from raftly.errors import (
+    ConfigError,
+    Corruption,
+    DecodeError,
+    DiskFull,
+    SnapshotOutOfDate,
+    StorageError,
+    SyncFailed,
+)
+from raftly.storage import snapshot
 from raftly.storage.osfs import OsFs
 from raftly.storage.snapshot import RateLimit, SnapshotName, SnapshotStore
 from raftly.storage.snapshot_file import SnapshotHeader
@@ -480,6 +489,73 @@ def test_a_failed_sync_publishes_nothing() -> None:
         assert store.names() == []
 
     asyncio.run(work())
+
+
+SYNCS = pytest.mark.parametrize(
+    "operation,sync_bytes", [("sync", 300), ("sync", 8 << 20), ("sync_dir", 8 << 20)], ids=["write", "commit", "name"]
+)
+
+
+@SYNCS
+def test_what_a_failed_sync_was_for_is_not_gone_on_with(
+    operation: str, sync_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot, "_SYNC_BYTES", sync_bytes)
+
+    async def work() -> None:
+        disk = MemFs()
+        fs = FaultFs(disk)
+        sender, to = opened(MemFs()), opened(fs)
+        await put(sender, STATE)
+        fs.add(Fault(operation, Effect.IO_ERROR))
+        with pytest.raises(SyncFailed):
+            await send(sender, to, 10_000, 150)
+        assert to.names() == []
+        header = sender.open(50).header_bytes
+        receiver = await to.receive(header)
+        assert receiver.offset == len(header)
+        receiver.close()
+        assert await send(sender, to, 10_000, 150)
+        for after in disk.outcomes(SplitMix64(1), 20):
+            assert state_of(opened(after)) == STATE
+
+    run(work())
+
+
+@SYNCS
+def test_a_sync_that_was_not_waited_for_is_taken_for_failed(
+    operation: str, sync_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot, "_SYNC_BYTES", sync_bytes)
+
+    async def work() -> None:
+        fs = FaultFs(MemFs())
+        sender, to = opened(MemFs()), opened(fs)
+        await put(sender, STATE)
+        fs.add(Fault(operation, Effect.STALL))
+        sending = asyncio.ensure_future(send(sender, to, 10_000, 150))
+        await asyncio.sleep(0.01)
+        sending.cancel()
+        await asyncio.wait([sending])
+        assert sending.cancelled()
+        assert fs.list("snapshots/7") == []
+
+    run(work())
+
+
+@pytest.mark.parametrize("before", [b"", b"before"])
+def test_a_name_that_is_not_durable_is_taken_back_unless_another_file_had_it(before: bytes) -> None:
+    async def work() -> None:
+        fs = FaultFs(MemFs())
+        store = opened(fs)
+        if before:
+            await put(store, before)
+        fs.add(Fault("sync_dir", Effect.IO_ERROR))
+        with pytest.raises(SyncFailed):
+            await put(store, STATE)
+        assert store.names() == ([SnapshotName(META.index, META.term)] if before else [])
+
+    run(work())
 
 
 def test_the_rate_limit_lets_a_burst_pass_and_then_spreads() -> None:
