@@ -64,9 +64,9 @@ async def found(engine: Engine, placement: PlacementClient, meta: StoreMeta) -> 
         return
     if prepared is not None:
         region, _ = decode_region(prepared)
-    elif known := all_region_states(engine):
+    elif held := all_region_states(engine):
         raise StorageError(
-            f"this store has {len(known)} regions of cluster {await placement.cluster_id()}, and its placement driver "
+            f"this store has {len(held)} regions of cluster {await placement.cluster_id()}, and its placement driver "
             f"says that the cluster has not begun: the driver has lost what it knew, and a new first region would lie "
             f"over the keys that are here"
         )
