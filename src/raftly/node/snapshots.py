@@ -157,7 +157,7 @@ class Snapshots(Generic[T]):
                     continue
                 reader.close()
                 self._newest = self._pending = reader.header.meta
-                self._tried = name.index
+                self._tried = self._counted = name.index
                 return
 
     def _term_of(self, index: Index) -> Term | None:
