@@ -47,10 +47,10 @@ def test_what_is_down_is_replaced_only_after_long() -> None:
     hear(cluster, 101.0, 3)
     assert check(cluster, report(THREE)) == Move(report(THREE), THREE.peers[2], 4), "the store is silent"
     hear(cluster, 50.0)
+    almost = report(THREE, down_peers=(DownPeer(THREE.peers[2], 100),))
+    assert check(cluster, almost) is None
     dead = report(THREE, down_peers=(DownPeer(THREE.peers[2], 101),))
-    assert check(cluster, dead) is None, "the store is well, so the peer is given time"
-    hear(cluster, 90.0, 3)
-    assert check(cluster, dead) == Move(dead, THREE.peers[2], 4)
+    assert check(cluster, dead) == Move(dead, THREE.peers[2], 4), "the store is well, and the peer on it is not"
     hear(cluster, 300.0, 3, 4)
     assert check(cluster, dead) is None, "there is nowhere to go"
 

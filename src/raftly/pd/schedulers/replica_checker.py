@@ -29,13 +29,13 @@ def check(cluster: Cluster, report: RegionReport) -> Proposal | None:
 
 
 def _replace_down(cluster: Cluster, report: RegionReport) -> Proposal | None:
+    """A store may be well, and a peer on it not: one that failed, or waits for keys, never comes back by itself."""
     limit_s = cluster.config.down_after_s
     down = {peer.peer.id for peer in report.down_peers if peer.down_s > limit_s}
     for peer in report.region.peers:
         if peer.id == report.leader.id:
             continue  # it has just spoken
-        heard = cluster.liveness(peer.store_id)
-        if (peer.id in down and heard is not Liveness.UP) or cluster.is_gone(peer.store_id):
+        if peer.id in down or cluster.is_gone(peer.store_id):
             return _replace(cluster, report, peer)
     return None
 
