@@ -226,7 +226,7 @@ class Cluster:
     def _config(self, process: Process) -> str:
         clients, peers, status = (f"{HOST}:{port}" for port in self._ports[process.name])
         lines = [
-            f"data_dir = {json.dumps(str(self.root / process.name))}",
+            f"data_dir = {_toml(str(self.root / process.name))}",
             f'address = "{clients}"',
             f'peer_address = "{peers}"',
             f'status_address = "{status}"',
@@ -235,7 +235,7 @@ class Cluster:
             names = [name for name in self._ports if name.startswith("pd-")]
             told = ", ".join(f'{name.partition("-")[2]} = "{HOST}:{self._ports[name][1]}"' for name in names)
             return "\n".join([*lines, f"id = {process.number}", f"members = {{ {told} }}", PD_OPTIONS])
-        return "\n".join([*lines, f"pd = {json.dumps(self.pd_addresses())}", STORE_OPTIONS])
+        return "\n".join([*lines, f"pd = {_toml(self.pd_addresses())}", STORE_OPTIONS])
 
     def _choose_ports(self, base: int) -> list[int]:
         """From `base` on, or any that are free.
@@ -354,3 +354,8 @@ class Cluster:
     def running_stores(self) -> list[Process]:
         """Those that serve."""
         return [process for process in self.stores() if process.state is State.RUNNING]
+
+
+def _toml(value: str | list[str]) -> str:
+    """As JSON has it, but for halves of characters, which TOML does not take."""
+    return json.dumps(value, ensure_ascii=False)

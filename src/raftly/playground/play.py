@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, final
 
 from raftly.demo.live import prompt
-from raftly.demo.live.frame import GREETING, ignore_signals, root_of, signals_end_it
+from raftly.demo.live.frame import GREETING, given_up, ignore_signals, root_of, signals_end_it
 from raftly.demo.live.render import Teller
 from raftly.demo.live.step import Step
 from raftly.errors import ConfigError
@@ -75,13 +75,8 @@ class Player:
                 break
             if echo:
                 self._teller.begin(line, "")
-            if command.name == "tour":
-                fine &= self.tour()
-                continue
-            try:
-                fine &= self._do(line, command).ok
-            except KeyboardInterrupt:
-                self._teller.note("given up; what was done of it stays done")
+            with given_up(self._teller, quietly=not echo):
+                fine &= self.tour() if command.name == "tour" else self._do(line, command).ok
         return fine and not self.lost
 
     def tour(self) -> bool:
@@ -208,6 +203,6 @@ def _serve(cluster: Cluster) -> int:
     addresses = [cluster.address(process) for process in cluster.stores()]
     sys.stdout.write(json.dumps({"pd": cluster.pd_addresses(), "stores": addresses}) + "\n")
     sys.stdout.flush()
-    while sys.stdin.buffer.read(4096):
+    while sys.stdin is not None and sys.stdin.buffer.read(4096):
         pass
     return 0

@@ -1,4 +1,4 @@
-"""Frame: what surrounds a cluster of real processes: signals, and the directory of their files."""
+"""Frame: what surrounds a cluster of real processes: signals, Ctrl-C, and the directory of their files."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
+
+from raftly.demo.live.render import Teller
+from raftly.errors import OutcomeUnknown
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 GREETING: Final = "`help` lists the commands, `tour` shows them all, Ctrl-D or `quit` ends it."
@@ -35,6 +38,17 @@ def ignore_signals() -> None:
     """What is left to do takes a moment, and an impatient second signal would leave traces."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def given_up(teller: Teller, *, quietly: bool) -> Iterator[None]:
+    """At a prompt, Ctrl-C ends the command, not everything; a script ends with it."""
+    try:
+        yield
+    except (KeyboardInterrupt, OutcomeUnknown):
+        if not quietly:
+            raise
+        teller.note("given up; what was done of it stays done")
 
 
 @contextmanager

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
@@ -13,13 +12,12 @@ from raftly.demo.live import prompt
 from raftly.demo.live.acts import SETTLE_S, Acts
 from raftly.demo.live.cluster import Cluster
 from raftly.demo.live.commands import Command, Refused, parse
-from raftly.demo.live.frame import GREETING, ignore_signals, root_of, signals_end_it
+from raftly.demo.live.frame import GREETING, given_up, ignore_signals, root_of, signals_end_it
 from raftly.demo.live.render import Teller
 from raftly.demo.live.report import State
 from raftly.demo.live.step import Step
 from raftly.demo.live.tour import TOUR, Scene, verdict
 from raftly.demo.live.words import who_leads
-from raftly.errors import OutcomeUnknown
 from raftly.loop_thread import LoopThread
 
 READ_S: Final = 2.0  # to read what a scene is about
@@ -79,11 +77,11 @@ class Player:
                 break
             if echo:
                 self._teller.begin(line, "")
-            if command.name == "tour":
-                self.tour()
-                continue
-            with _given_up(self._teller, quietly=not echo):
-                self._do(line, command)
+            with given_up(self._teller, quietly=not echo):
+                if command.name == "tour":
+                    self.tour()
+                else:
+                    self._do(line, command)
         return self.understood and not self.lost
 
     def tour(self) -> bool:
@@ -141,14 +139,3 @@ def play(options: Options, teller: Teller, script: Iterable[str] | None, *, ask:
         finally:
             ignore_signals()
             thread.stop(cluster.close())
-
-
-@contextmanager
-def _given_up(teller: Teller, *, quietly: bool) -> Iterator[None]:
-    """At a prompt, Ctrl-C ends the command, not the demonstration."""
-    try:
-        yield
-    except (KeyboardInterrupt, OutcomeUnknown):
-        if not quietly:
-            raise
-        teller.note("given up; what was done of it stays done")
