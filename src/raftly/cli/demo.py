@@ -11,6 +11,7 @@ from typing import Final, TextIO
 
 import click
 
+from raftly.cli.output import in_terminal
 from raftly.demo.five_nodes import FiveNodes, Options
 from raftly.errors import ConfigError
 
@@ -65,12 +66,12 @@ def cluster(
     from raftly.demo.live.play import play
     from raftly.demo.live.render import Colours, Lines, Objects
 
-    in_terminal = sys.stdin.isatty() and sys.stdout.isatty() and not as_json and script is None
+    is_asked = in_terminal() and not as_json and script is None
     if speed is None:
-        speed = 1.0 if in_terminal else 0.0
+        speed = 1.0 if is_asked else 0.0
     console = Console(highlight=False)
     teller = Objects() if as_json else Colours(console) if console.is_terminal else Lines()
-    sys.exit(play(Wanted(nodes, port or 0, data, speed), teller, script, ask=in_terminal))
+    sys.exit(play(Wanted(nodes, port or 0, data, speed), teller, script, ask=is_asked))
 
 
 @demo.command("five-nodes")

@@ -6,7 +6,12 @@ import json
 import sys
 from collections.abc import Sequence
 
-__all__ = ["print_json", "print_table"]
+__all__ = ["in_terminal", "print_json", "print_table"]
+
+
+def in_terminal() -> bool:
+    """Is there somebody to ask? A stream that was closed before the process began is None."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
 
 
 def print_json(value: object) -> None:

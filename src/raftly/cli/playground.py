@@ -8,6 +8,8 @@ from typing import TextIO
 
 import click
 
+from raftly.cli.output import in_terminal
+
 __all__ = ["playground"]
 
 
@@ -61,13 +63,13 @@ def playground(
     from raftly.errors import ConfigError
     from raftly.playground.play import Mode, Options, play
 
-    in_terminal = sys.stdin.isatty() and sys.stdout.isatty() and not as_json and script is None
+    is_asked = in_terminal() and not as_json and script is None
     if speed is None:
-        speed = 1.0 if in_terminal else 0.0
+        speed = 1.0 if is_asked else 0.0
     try:
         options = Options(members, stores, port or 0, data, speed)
     except ConfigError as error:
         raise click.BadParameter(error.problem, param_hint=f"--{error.option}") from error
     console = Console(highlight=False)
     teller = Colours(console) if console.is_terminal else Lines()
-    sys.exit(play(options, teller, Mode(script, in_terminal, as_json)))
+    sys.exit(play(options, teller, Mode(script, is_asked, as_json)))

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from raftly.cli.output import print_json, print_table
+from raftly.cli.output import in_terminal, print_json, print_table
 
 
 class Terminal(io.StringIO):
@@ -37,3 +37,21 @@ def test_a_terminal_gets_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_json_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     print_json({"a": [1, None]})
     assert capsys.readouterr().out == '{"a": [1, null]}\n'
+
+
+@pytest.mark.parametrize(
+    ("stdin", "stdout", "is_asked"),
+    [
+        (Terminal(), Terminal(), True),
+        (io.StringIO(), Terminal(), False),
+        (Terminal(), io.StringIO(), False),
+        (None, Terminal(), False),
+        (Terminal(), None, False),
+    ],
+)
+def test_nobody_is_asked_who_has_closed_a_stream(
+    monkeypatch: pytest.MonkeyPatch, stdin: io.StringIO | None, stdout: io.StringIO | None, is_asked: bool
+) -> None:
+    monkeypatch.setattr(sys, "stdin", stdin)
+    monkeypatch.setattr(sys, "stdout", stdout)
+    assert in_terminal() is is_asked
