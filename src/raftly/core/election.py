@@ -181,8 +181,9 @@ def tick_leader(raft: Raft) -> None:
         raft.election_elapsed = 0
         if raft.check_quorum:
             raft.step(MsgCheckQuorum(raft.id, raft.id))
-        if raft.role is Role.LEADER:
+        if raft.role is Role.LEADER and raft.lead_transferee != NO_NODE:
             raft.lead_transferee = NO_NODE  # a transfer has one election time-out
+            raft.auto_leave()  # the transfer may have prevented it
     if raft.role is Role.LEADER and raft.heartbeat_elapsed >= raft.config.heartbeat_tick:
         raft.heartbeat_elapsed = 0
         raft.step(MsgBeat(raft.id, raft.id))
@@ -387,6 +388,8 @@ def on_transfer_leader(raft: Raft, message: MsgTransferLeader) -> None:
     if target == raft.id:
         if raft.trace is not None:
             raft.trace.emit(TransferIgnored(to_self=True))
+        if previous != NO_NODE:
+            raft.auto_leave()
         return
     if raft.trace is not None:
         raft.trace.emit(TransferStarted(target))

@@ -372,14 +372,18 @@ class Raft:
 
     def applied_to(self, index: Index, applied_bytes: int) -> None:
         """Everything up to `index` is applied; a leader then leaves a joint configuration that asks for it."""
-        index = max(index, self.log.applied)
-        self.log.applied_to(index, applied_bytes)
-        if self.tracker.config.auto_leave and index >= self.pending_conf_index and self.role is _LEADER:
+        self.log.applied_to(max(index, self.log.applied), applied_bytes)
+        self.auto_leave()
+
+    def auto_leave(self) -> None:
+        """A leader leaves a joint configuration that asks for it, once the change that made it is applied."""
+        applied = self.log.applied
+        if self.tracker.config.auto_leave and applied >= self.pending_conf_index and self.role is _LEADER:
             # An empty payload decodes to the change that leaves, and no size limit refuses it.
             try:
                 proposals.propose(self, [Entry(type=EntryType.CONF_CHANGE_V2)])
             except ProposalDropped:
-                # A transfer is pending; if it fails, the next applied entry brings us here again.
+                # A transfer is pending; when it is given up, we come here again.
                 if self.trace is not None:
                     self.trace.emit(AutoLeaveFailed())
             else:

@@ -212,7 +212,8 @@ def test_a_new_leader_leaves_a_joint_state_only_after_it_applied_all_it_inherite
     assert host.log()[-1] == Entry(2, 7, EntryType.CONF_CHANGE_V2)
 
 
-def test_a_leave_that_a_transfer_prevented_is_proposed_with_the_next_applied_entry() -> None:
+def leave_prevented() -> Host:
+    """Joint, with a leave that is due and a transfer under way: entry 2 is applied, entry 3 is not committed."""
     host = leader(voters=(1, 2), followed_by=[2])
     host.node.propose_conf_change(v2("l3", IMPLICIT))
     take(host)
@@ -224,11 +225,39 @@ def test_a_leave_that_a_transfer_prevented_is_proposed_with_the_next_applied_ent
     assert (host.conf_state.auto_leave, host.raft.log.last_index) == (True, 3)
     with pytest.raises(ProposalDropped):
         host.node.propose_conf_change(None)
+    return host
+
+
+def test_a_leave_that_a_transfer_prevented_is_proposed_when_that_is_given_up() -> None:
+    host = leave_prevented()
     for _ in range(DEFAULTS.election_tick):
-        host.node.tick()  # the transfer is given up
+        assert host.raft.log.last_index == 3
+        host.node.tick()
     take(host)
+    assert host.log()[3:] == [Entry(1, 4, EntryType.CONF_CHANGE_V2)]
     receive(host, acked(host, 2, 3))
-    assert host.log()[-1] == Entry(1, 4, EntryType.CONF_CHANGE_V2)
+    assert host.raft.log.last_index == 4, "once"
+
+
+def test_a_leave_that_a_transfer_prevented_is_proposed_when_leadership_is_to_stay() -> None:
+    host = leave_prevented()
+    host.node.step(MsgTransferLeader(1, 1))
+    take(host)
+    assert host.log()[3:] == [Entry(1, 4, EntryType.CONF_CHANGE_V2)]
+    host.node.step(MsgTransferLeader(1, 1))
+    take(host)
+    assert host.raft.log.last_index == 4
+
+
+def test_a_leave_is_not_proposed_while_a_transfer_is_under_way_whatever_is_applied() -> None:
+    host = leave_prevented()
+    for _ in range(DEFAULTS.election_tick - 1):
+        host.node.tick()
+    receive(host, acked(host, 2, 3))
+    assert host.raft.log.last_index == 3, "the transfer is still under way"
+    host.node.tick()
+    take(host)
+    assert host.log()[3:] == [Entry(1, 4, EntryType.CONF_CHANGE_V2)]
 
 
 def test_while_joint_both_halves_must_hold_an_entry() -> None:
