@@ -19,7 +19,7 @@ class ReadOnlyOption(Enum):
     """How a leader convinces itself that it still leads before it answers a read."""
 
     SAFE = "safe"  # a round of heartbeats to a quorum (thesis §6.4)
-    LEASE_BASED = "lease-based"  # its clock: only as good as the bound on clock drift; needs check_quorum
+    LEASE_BASED = "lease-based"  # its clock, which is not enough in a transfer (docs/core.md); needs check_quorum
 
 
 def check_priority(priority: int) -> None:
