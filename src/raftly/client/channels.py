@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from random import Random
 from typing import Final, final
 
 from raftly.client.errors import ClientClosed
@@ -26,11 +27,14 @@ def split_address(address: str) -> tuple[str, int]:
 
 @final
 class Channels:
-    """Calls by address. `close` it."""
+    """Calls by address. `close` it. `rng` is for the jitter of attempts to connect."""
 
-    def __init__(self, *, tls: ClientTls | None = None, limits: Limits | None = None) -> None:
+    def __init__(
+        self, *, tls: ClientTls | None = None, limits: Limits | None = None, rng: Random | None = None
+    ) -> None:
         self._tls = tls
         self._limits = limits
+        self._rng = rng
         self._channels: dict[tuple[str, int], Channel] = {}
         self._closed = False
 
@@ -48,7 +52,7 @@ class Channels:
         if channel is None:
             host, port = place
             channel = self._channels[place] = Channel(
-                host, port, tls=self._tls, limits=self._limits, backoff=_RECONNECT
+                host, port, tls=self._tls, limits=self._limits, backoff=_RECONNECT, rng=self._rng
             )
         return channel
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import Any, Final, Self, TypeVar, final
 
 from raftly.client.batching import batches, pieces
@@ -57,12 +58,14 @@ class RawClient:
         RequestRefused: the cluster does not do this.
         RaftEntryTooLarge: a value, or a batch for one region, that no log takes.
         PlacementRefused, ClientClosed.
+
+    `rng` is for jitter.
     """
 
-    def __init__(self, pd: PdClient, options: ClientOptions | None = None) -> None:
+    def __init__(self, pd: PdClient, options: ClientOptions | None = None, *, rng: Random | None = None) -> None:
         self.options: Final = options or ClientOptions()
         self.pd: Final = pd
-        self.regions: Final = Regions(pd, self.options)
+        self.regions: Final = Regions(pd, self.options, rng)
 
     @classmethod
     async def connect(cls, endpoints: Sequence[str], options: ClientOptions | None = None) -> Self:

@@ -162,7 +162,8 @@ class Regions:
         self.options: Final = options
         self.cache: Final = RegionCache()
         self._rng: Final = rng or Random()  # noqa: S311 - jitter is no secret
-        self._channels = Channels(tls=options.tls, limits=Limits(message_bytes_max=ANSWER_BYTES_MAX))
+        limits = Limits(message_bytes_max=ANSWER_BYTES_MAX)
+        self._channels = Channels(tls=options.tls, limits=limits, rng=self._rng)
         self._addresses: dict[StoreId, str] = {}
         self._doubted: set[StoreId] = set()  # those of them that may be old
         self._closed = False

@@ -1,0 +1,107 @@
+"""Clients at the edge, under resets and crashes: what they were told is linearizable, and comes again with the seed."""
+
+import asyncio
+from collections import Counter
+from random import Random
+
+import pytest
+
+from raftly.testing.history import History
+from raftly.testing.linearizability import check
+from raftly.testing.sim import Host
+from tests.sim_edge.clients import SHARED, Client
+from tests.sim_edge.world import EdgeWorld
+from tests.support.hash_seeds import digests_elsewhere
+
+
+class Play:
+    """A run from a seed: two clients, and one trouble after the other."""
+
+    def __init__(self, seed: int, troubles: int) -> None:
+        self.world = EdgeWorld(seed)
+        self.history = History(lambda: self.world.world.now)
+        keys = [*SHARED]
+        self.clients = [Client(self.world, number, self.history, keys) for number in range(2)]
+        self.troubles: Counter[str] = Counter()
+        self.over = False
+        self.world.run(self._script(troubles), within=200.0)
+        verdict = check(self.history.operations)
+        assert verdict.holds, verdict
+
+    @property
+    def digest(self) -> str:
+        """The same for the same run."""
+        return self.world.world.trace.digest()
+
+    @property
+    def ended(self) -> Counter[str]:
+        """All calls of clients, by how they ended."""
+        return sum((client.ended for client in self.clients), Counter[str]())
+
+    async def _script(self, troubles: int) -> None:
+        await self.world.start()
+        for client in self.clients:
+            client.host.start()
+        working = [client.host.run(client.work(lambda: self.over)) for client in self.clients]
+        random = self.world.world.stream("trouble")
+        for _ in range(troubles):
+            await asyncio.sleep(random.uniform(0.2, 0.8))
+            act = random.choice((self._reset, self._crash, self._crash_driver, self._cut, self._pause))
+            await act(random)
+        self.over = True
+        await asyncio.gather(*working)
+        assert all(store.failure is None for store in self.world.running.values())
+
+    async def _reset(self, random: Random) -> None:
+        """Connections of a client to somebody it has some to."""
+        host = random.choice(self.clients).host
+        others = list(dict.fromkeys(stream.peer_host for stream in host.streams))
+        if others:
+            self.troubles["resets"] += self.world.world.net.reset(host, random.choice(others))
+
+    async def _crash(self, random: Random) -> None:
+        number = random.choice(sorted(self.world.running))
+        self.world.stores[number].kill(power=random.random() < 0.5)
+        self.troubles["crashes"] += 1
+        await asyncio.sleep(random.uniform(0.1, 1.5))
+        await self.world.boot(number)
+
+    async def _crash_driver(self, random: Random) -> None:
+        self.world.driver.kill(power=random.random() < 0.5)
+        self.troubles["crashes of the driver"] += 1
+        await asyncio.sleep(random.uniform(0.1, 1.5))
+        await self.world.boot_driver()
+
+    async def _cut(self, random: Random) -> None:
+        """Somebody from all others, in one direction or both."""
+        hosts = self._hosts()
+        alone = random.choice(hosts)
+        edges = [(alone, host) for host in hosts if host is not alone] * random.choice((0, 1))
+        edges += [(host, alone) for host in hosts if host is not alone]
+        self.world.world.net.cut_edges(edges)
+        self.troubles["cuts"] += 1
+        await asyncio.sleep(random.uniform(0.2, 2.5))
+        self.world.world.net.mend_edges(edges)
+
+    async def _pause(self, random: Random) -> None:
+        random.choice(self._hosts()).pause(random.uniform(0.2, 2.5))
+        self.troubles["pauses"] += 1
+
+    def _hosts(self) -> list[Host]:
+        return [self.world.driver, *self.world.stores.values(), *(client.host for client in self.clients)]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_what_clients_are_told_is_linearizable(seed: int) -> None:
+    play = Play(seed, troubles=12)
+    assert sum(play.ended[name] for name in ("read", "write", "delete", "cas")) > 500
+
+
+def digests() -> list[str]:
+    """Of a short run."""
+    return [Play(3, troubles=5).digest]
+
+
+def test_the_same_seed_gives_the_same_run_in_any_process() -> None:
+    first, second = digests_elsewhere(__name__, "digests")
+    assert first == second
