@@ -37,6 +37,7 @@ from raftly.storage.vfs import FileSystem
 from raftly.transport.base import Transport
 
 _log: Final = logging.getLogger("raftly.node")
+_PATIENCE_S: Final = 5.0
 FOUNDING_TERM: Final = 1  # no leader is of it
 
 
@@ -111,7 +112,7 @@ class Directory:
 
     def on_tick(self) -> None:
         """Keep the origin, once it was learned, and the directories that others came with."""
-        if self._task is not None and not self._task.done():
+        if self.is_writing:
             return
         learned = 0 if self.identity.origin else self._transport.origin
         directories = self._transport.directories
@@ -129,6 +130,12 @@ class Directory:
             _log.warning("node %d could not keep what it learned of its peers: %s", self.identity.node_id, error)
 
     async def close(self) -> None:
-        """Wait for what is being written."""
+        """Wait for what is being written, not for a disk that never answers."""
         if self._task is not None:
-            await asyncio.wait([self._task])
+            await asyncio.wait([self._task], timeout=_PATIENCE_S)
+            self._task.cancel()
+
+    @property
+    def is_writing(self) -> bool:
+        """Is the disk asked for something?"""
+        return self._task is not None and not self._task.done()

@@ -212,7 +212,8 @@ class Replicated(Observed[T], Changing, HandingOver):
             self._give_up("the node was stopped")
             self._store.close()
             waits_s = self._driver.writing_s(asyncio.get_running_loop().time())
-            if self._own_fs is not None and (not waits_s or self._driver.failure is not None):
+            waits = self._directory.is_writing or (waits_s > 0 and self._driver.failure is None)
+            if self._own_fs is not None and not waits:
                 self._own_fs.close()  # it waits for what is under way: not for a disk that never answers
 
     async def _wait_idle(self, patience: float) -> None:

@@ -556,6 +556,25 @@ def test_stopping_does_not_wait_for_a_disk_that_never_answers() -> None:
     run(main())
 
 
+def test_nor_for_one_that_does_not_answer_with_what_was_learned_of_a_peer() -> None:
+    async def main() -> None:
+        async with Nodes() as nodes:
+            leader = await nodes.leader()
+            stall = nodes.faults[leader.config.id].add(Fault("sync", Effect.STALL, path="PEERS"))
+            leader._directory._transport.directories[9] = 9
+            await asyncio.sleep(1)
+            assert stall.struck
+            assert leader._directory.is_writing
+            stopping = asyncio.ensure_future(leader.stop())
+            await asyncio.sleep(20)
+            ended = stopping.done()
+            stall.go_on.set()
+            await stopping
+            assert ended
+
+    run(main())
+
+
 def test_log_time_is_the_leaders_clock_and_never_goes_back() -> None:
     async def main() -> None:
         async with Nodes() as nodes:
