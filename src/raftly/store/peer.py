@@ -7,6 +7,7 @@ own removal, it leaves in `Shared` for the store, which carries it out when the 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from typing import Any, Final, final
 
@@ -61,6 +62,7 @@ from raftly.store.reader import EngineReader, Meter
 from raftly.store.region_state import PeerState, RegionState, put_region_state
 from raftly.store.shared import OVERTAKEN, Answer, Shared, explain
 
+_log: Final = logging.getLogger("raftly.store")
 _NORMAL: Final = EntryType.NORMAL
 _LEADER: Final = Role.LEADER
 
@@ -456,6 +458,7 @@ class RegionPeer:
 
     def on_failed(self, error: Exception) -> None:
         """See `GroupHandler.on_failed`."""
+        _log.error("peer %d of region %d stopped: %s", self.peer_id, self.region.id, error)
         self.close(error)
 
     def close(self, error: Exception) -> None:

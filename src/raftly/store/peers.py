@@ -126,7 +126,7 @@ class Peers:
 
     def start_loaded(self) -> None:
         """Take all that were found under way."""
-        for peer in self.all.values():
+        for peer in [peer for peer in self.all.values() if peer.failure is None]:
             group = self.start(peer)
             if len(self.all) <= _FEW:
                 group.hasten_alone(FIRST_TERM)

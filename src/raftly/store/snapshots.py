@@ -10,7 +10,8 @@
 
 A peer behind a snapshot begins as after a restart: with the promises that its log knows, and the members of that index.
 A crash at any point leaves the file, and so does a stop or an error while keys are replaced: what was begun is done
-again at the next start (`resume`).
+again at the next start (`resume`). Behind an error the peer has failed until then, as with a damaged log: it is asked
+after, and replaced.
 
 What a file holds is in `region_snapshot`.
 """
@@ -110,8 +111,10 @@ class Snapshots:
         """At the start, when all that was begun is done again: a crash may have left files that nobody needs."""
         names = self._fs.list(SNAPSHOT_DIR) if self._fs.exists(SNAPSHOT_DIR) else []
         for region_id in map(int, filter(str.isdecimal, names)):
-            files = SnapshotStore(self._fs, self._cluster_id, region_id, self._random)
-            files.clear(parts=region_id not in self._peers.all)  # a peer may be sent the rest of one
+            peer = self._peers.all.get(region_id)
+            if peer is None or peer.failure is None:  # else it may be read another time
+                files = SnapshotStore(self._fs, self._cluster_id, region_id, self._random)
+                files.clear(parts=peer is None)  # a peer may be sent the rest of one
 
     def forget(self, region_id: RegionId) -> None:
         """See `SnapshotSender.forget`."""
@@ -285,7 +288,11 @@ class Snapshots:
         files: SnapshotStore,
         reader: SnapshotReader,
     ) -> None:
-        """Have a peer begin anew with what the file holds. When that is broken off, `resume` wants the file."""
+        """Have a peer begin anew with what the file holds. When that is broken off, `resume` wants the file.
+
+        Raises:
+            RaftlyError: the file cannot be read, or the engine broke: the peer has failed.
+        """
         from_, message = incoming.from_, incoming.begin.message
         meta = message.snapshot.meta
         group = peer.group
@@ -303,7 +310,12 @@ class Snapshots:
         self._shared.merging.pop(region_id, None)
         applied = ApplyState(meta.index, meta.term)
         state = RegionState(PeerState.APPLYING, peer.peer_id, region)
-        await self._ingest(state, old, applied, reader, merged)
+        try:
+            await self._ingest(state, old, applied, reader, merged)
+        except RaftlyError as error:
+            peer.on_failed(error)
+            self._peers.busy.discard(region_id)
+            raise
         begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def begin() -> None:
@@ -374,23 +386,30 @@ class Snapshots:
     async def resume(self, state: RegionState, applied: ApplyState) -> list[Item]:
         """Do again what a crash interrupted; what the log needs before the peer can start.
 
-        Raises:
-            Corruption: the file is damaged or missing: remove the peer, and add another one.
-            StorageError: the disk could not read or write.
+        A peer whose file cannot be read has failed: it is to be replaced, and the store goes on with the others.
         """
         region = state.region
+        peer = self._peers.take(region, state.peer_id, applied)
+        peer.began = region.epoch
         log = self._logs.group(region.id)
-        files = await self._files(region.id)
         try:
-            reader = files.open(applied.index)
-        except SnapshotOutOfDate as error:
-            path = files.path_of(meta_of(region, applied))
-            raise Corruption(path, 0, "the snapshot that was being applied is missing") from error
-        try:
-            await self._ingest(state, Region(region.id), applied, reader)
-        finally:
-            reader.close()
-        files.remove(applied.index)
-        self._peers.take(region, state.peer_id, applied).began = region.epoch
+            files = await self._files(region.id)
+            reader = self._open_again(files, meta_of(region, applied))
+            try:
+                await self._ingest(state, Region(region.id), applied, reader)
+            finally:
+                reader.close()
+            files.remove(applied.index)
+        except RaftlyError as error:
+            peer.on_failed(error)
+            return []
         hard = log.hard_state
         return restart_items(log, region, applied, hard.term, hard.vote)
+
+    @staticmethod
+    def _open_again(files: SnapshotStore, meta: SnapshotMeta) -> SnapshotReader:
+        try:
+            return files.open(meta.index)
+        except SnapshotOutOfDate as error:
+            problem = "the snapshot that was being applied is missing"
+            raise Corruption(files.path_of(meta), 0, problem) from error

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from raftly.base.heartbeats import NewRegionIds
-from raftly.base.region import PeerId, Region, RegionId
+from raftly.base.region import PeerId, PeerRole, Region, RegionId
 from raftly.core.messages import MsgHeartbeat
 from raftly.engine.base import CF_DEFAULT, WriteBatch
 from raftly.engine.memory import MemoryEngine
+from raftly.errors import Corruption
+from raftly.pd.config import ScheduleConfig
 from raftly.store.messages import Kind, StoreMessage
 from raftly.store.ops import Put
 from raftly.store.region_state import PeerState, get_region_state
@@ -99,6 +101,26 @@ def test_a_newer_peer_of_a_region_stays_when_a_split_makes_an_older_one(monkeypa
         again = await cluster.boot(0)
         assert named(again, FIRST) == 0
         assert named(again, NEWER) == NEWER
+        await cluster.stop()
+
+    run(main())
+
+
+def test_a_peer_that_failed_on_a_store_that_is_well_is_replaced_in_the_end() -> None:
+    async def main() -> None:
+        cluster = Cluster(4)
+        await cluster.start()
+        cluster.placement.placement.configure(ScheduleConfig(down_after_s=30.0))
+        cluster.placement.leader.on_placement(cluster.placement.placement, 0.0)
+        _, leader = await cluster.leader()
+        store, peer = next((home, peer) for home, peer in cluster.peers(b"") if not peer.is_leader)
+        spare = next(other for other in cluster.running() if other.peer_of(leader.region.id) is None)
+        assert peer.group is not None
+        store._driver._stop_group(peer.group, Corruption("the log", 0, "it was damaged"))
+        await cluster.until(lambda: not store.regions(), within=120.0)
+        heir = spare.peer_of(leader.region.id)
+        assert heir is not None
+        assert heir.own().role is PeerRole.VOTER
         await cluster.stop()
 
     run(main())

@@ -13,6 +13,7 @@ from raftly.base.region import Peer, Region, RegionEpoch
 from raftly.base.types import Snapshot
 from raftly.core.messages import MsgSnap
 from raftly.engine.base import CF_DEFAULT
+from raftly.errors import StorageError
 from raftly.storage.snapshot import SNAPSHOT_DIR, SnapshotReader, SnapshotStore
 from raftly.store.messages import Kind, StoreMessage
 from raftly.store.ops import Put
@@ -65,6 +66,11 @@ async def with_a_key(cluster: Cluster) -> tuple[RegionStore, RegionPeer, Offer]:
 
     cluster.disks[0].on_sync = on_sync
     return store, peer, offer
+
+
+async def cannot_read(*_: object) -> None:
+    """In place of `ingest_region`."""
+    raise StorageError("the disk did not give it")
 
 
 async def is_gone_for_good(cluster: Cluster, store: RegionStore, peer: RegionPeer) -> bool:
@@ -124,6 +130,59 @@ def test_a_peer_that_the_driver_knows_no_more_is_gone_when_its_keys_are_taken_in
             await store._snapshots.take(offer)
             await asking
         assert await is_gone_for_good(cluster, store, peer)
+
+    run(main())
+
+
+def test_a_peer_whose_snapshot_cannot_be_read_has_failed_and_can_be_removed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        cluster = Cluster(1)
+        store, peer, offer = await with_a_key(cluster)
+        with monkeypatch.context() as patch:
+            patch.setattr("raftly.store.snapshots.ingest_region", cannot_read)
+            with pytest.raises(StorageError):
+                await store._snapshots.take(offer)
+        assert isinstance(peer.failure, StorageError)
+        assert f"peer {peer.peer_id} of region {peer.region.id} stopped" in caplog.text
+        assert store.failure is None
+        store._peers._take_message(2, StoreMessage(Kind.GONE, peer.region.id, peer.peer_id))
+        assert await is_gone_for_good(cluster, store, peer)
+
+    run(main())
+
+
+def test_a_store_starts_without_a_peer_whose_snapshot_is_damaged_and_with_it_when_it_can_be_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main() -> None:
+        cluster = Cluster(1)
+        await cluster.start()
+        store, peer = await cluster.leader()
+        parts = await store.split(cluster.context(peer), [b"m"], soon())
+        await cluster.leader(b"z")
+        offer = await offer_of(store, peer)
+        with monkeypatch.context() as patch:
+            patch.setattr("raftly.store.snapshots.ingest_region", cannot_read)
+            with pytest.raises(StorageError):
+                await store._snapshots.take(offer)
+        await store.stop()
+        disk, directory = cluster.disks[0], f"{SNAPSHOT_DIR}/{parts[0].id}"
+        (name,) = disk.list(directory)
+        file = disk.open(f"{directory}/{name}")
+        sound = file.read(0, file.size())
+        file.close()
+        for content in (sound[:-20] + bytes(1) + sound[-19:], b"no snapshot", sound):
+            disk.put(f"{directory}/{name}", content)
+            store = await cluster.boot(0)
+            found = store.peer_of(parts[0].id)
+            assert found is not None
+            assert (found.failure is None) == (content is sound)
+            assert disk.list(directory) == ([] if content is sound else [name])
+            _, other = await cluster.leader(b"z")
+            await store.write(cluster.context(other), [Put(CF_DEFAULT, b"z", b"v")], soon())
+            await store.stop()
 
     run(main())
 
