@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from raftly.base.types import Index
-from raftly.errors import ConfigError, Corruption, DecodeError
+from raftly.errors import ConfigError, Corruption, DecodeError, StorageError
 from raftly.storage.group_log import GroupLog
 from raftly.storage.items import (
     EntriesItem,
@@ -92,8 +92,8 @@ class LogStore:
         self._cached_bytes = 0
         self._written_bytes = 0  # since the start
         self._lock: Lock | None = None
-        self.damage: Corruption | None = None
-        """Damage to an entry, found while it was to be moved: reclaiming stopped there; repair the node from peers."""
+        self.damage: StorageError | None = None
+        """An entry to be moved is damaged, or cannot be read: reclaiming stopped there; repair the node from peers."""
 
     # --- opening and closing ---
 
@@ -342,7 +342,7 @@ class LogStore:
                     holders.discard(number)
                 if budget <= 0:
                     return moved
-        except Corruption as error:
+        except StorageError as error:
             self.damage = error
             self._victim = 0
             return []

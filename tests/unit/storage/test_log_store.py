@@ -428,6 +428,25 @@ def test_damage_to_an_entry_at_rest_is_told_with_its_place_when_read() -> None:
     run(work())
 
 
+def test_a_disk_that_cannot_read_stops_reclaiming_and_not_the_log() -> None:
+    async def work() -> None:
+        fs = FaultFs(MemFs())
+        store = open_store(fs, LogOptions(segment_bytes=4096, cache_bytes_max=0))
+        await store.commit([EntriesItem(1, entries(1, 3, 1, 200))])
+        fault = fs.add(Fault("read", Effect.IO_ERROR, path="wal/", times=None))
+        for first in range(1, 60, 3):
+            await store.commit([EntriesItem(2, entries(first, 3, 1, 200))])
+            await store.commit([SnapshotItem(2, snapshot(first + 2), keeps_entries=True)])
+        assert fault.struck == 1
+        assert "input/output error" in str(store.damage)
+        assert not store.reclaim_pending
+        assert not store.is_broken
+        fs.faults.remove(fault)
+        assert len(store.group(1).entries(1, 4, NO_LIMIT)) == 3
+
+    run(work())
+
+
 def test_an_entry_written_to_another_place_is_told_when_read() -> None:
     async def work() -> None:
         fs = MemFs()
