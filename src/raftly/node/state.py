@@ -35,6 +35,9 @@ VERSION: Final = 2
 _WHAT: Final = "snapshot"
 _SIZE: Final = Struct("<I")
 _GONE: Final = ""  # the name of no field
+# A head holds the replies of all sessions, each of them as large, and nested as deep, as a value may be.
+_HEAD_BYTES_MAX: Final = 1 << 30
+_AROUND_REPLY: Final = 6
 _PIECE_BYTES: Final = 256 << 10  # of fields that were encoded whole
 _OUR_ERRORS: Final[dict[str, type[Exception]]] = {
     error.__qualname__: error for error in (ValueTypeError, DecodeError, LimitExceeded)
@@ -154,7 +157,7 @@ class StateCodec(Generic[T]):
 
         Raises:
             ValueTypeError: a field cannot travel, so it could not be restored.
-            LimitExceeded: the fields, or the replies in the sessions, are larger than a value may be.
+            LimitExceeded: the fields are larger than a value may be, or the replies in the sessions than a head.
             SnapshotFailed: the class's own `snapshot` failed; also while it is read.
         """
         head = self.head(state)
@@ -172,7 +175,7 @@ class StateCodec(Generic[T]):
         """All but the instance.
 
         Raises:
-            LimitExceeded: larger than a value may be.
+            LimitExceeded: the replies in the sessions are larger than 1 GiB together.
         """
         sessions = [
             (
@@ -185,7 +188,8 @@ class StateCodec(Generic[T]):
             for id_, session in state.sessions.items()
         ]
         members = [(id_, *address) for id_, address in sorted(state.members.items())]
-        return encode_value((VERSION, int(self.streams), state.applied, state.now_us, sessions, members))
+        parts = (VERSION, int(self.streams), state.applied, state.now_us, sessions, members)
+        return encode_value(parts, around=_AROUND_REPLY, bytes_max=_HEAD_BYTES_MAX)
 
     def _checked(self, instance: T) -> dict[str, object]:
         fields = _state_of(instance)
@@ -226,8 +230,8 @@ class StateCodec(Generic[T]):
         """
         source = _Source(chunks)
         size: int = _SIZE.unpack(await source.exactly(_SIZE.size))[0]
-        if size > VALUE_BYTES_MAX:
-            raise DecodeError(_WHAT, 0, f"a head of {size} bytes, the limit is {VALUE_BYTES_MAX}")
+        if size > _HEAD_BYTES_MAX:
+            raise DecodeError(_WHAT, 0, f"a head of {size} bytes, the limit is {_HEAD_BYTES_MAX}")
         head = await source.exactly(size)
         instance = self._factory()
         try:
@@ -273,7 +277,7 @@ class StateCodec(Generic[T]):
         Raises:
             DecodeError: malformed, or of a newer version.
         """
-        parts = decode_raw(head)
+        parts = decode_raw(head, around=_AROUND_REPLY, bytes_max=_HEAD_BYTES_MAX)
         if type(parts) is not tuple or not parts or parts[0] != VERSION:
             found = parts[0] if type(parts) is tuple and parts else "none"
             raise DecodeError(_WHAT, 0, f"its head is of version {found}, this release knows {VERSION}")
@@ -370,7 +374,7 @@ def kept_head(state_on_disk: OnDisk) -> tuple[Index, bytes] | None:
 
 def encode_kept(term: Term, conf_state: ConfState, head: bytes) -> bytes:
     """What a state on disk keeps beside it: a value (term, membership, head)."""
-    return encode_value((term, encode_membership(conf_state), head))
+    return encode_value((term, encode_membership(conf_state), head), bytes_max=_HEAD_BYTES_MAX)
 
 
 def decode_kept(kept: tuple[Index, bytes]) -> tuple[Index, Term, ConfState, bytes]:
@@ -380,7 +384,7 @@ def decode_kept(kept: tuple[Index, bytes]) -> tuple[Index, Term, ConfState, byte
         DecodeError: it is not what was given to `save`.
     """
     index, data = kept
-    parts = decode_raw(data)
+    parts = decode_raw(data, bytes_max=_HEAD_BYTES_MAX)
     if type(parts) is not tuple or [type(part) for part in parts] != [int, bytes, bytes]:
         raise DecodeError("state on disk", 0, "what it kept is not of its form")
     term, membership, head = cast("tuple[int, bytes, bytes]", parts)
@@ -405,7 +409,9 @@ def plain_error(error: Exception) -> Exception:
 
 def same_error(error: Exception) -> Exception:
     """Another one like a result: whoever changes it, or its arguments, or keeps its traceback, has no part in that."""
-    return build_error(type(error), cast("tuple[object, ...]", decode_raw(encode_value(error.args))))
+    return build_error(
+        type(error), cast("tuple[object, ...]", decode_raw(encode_value(error.args, around=1), around=1))
+    )
 
 
 def build_error(cls: type[Exception], arguments: tuple[object, ...]) -> Exception:

@@ -50,18 +50,18 @@ class Record:
 # --- encoding --------------------------------------------------------------------------------------------------
 
 
-def encode_value(value: object) -> bytes:
-    """The bytes of a value.
+def encode_value(value: object, *, around: int = 0, bytes_max: int = VALUE_BYTES_MAX) -> bytes:
+    """The bytes of a value; one of ours that holds values of others may have so many levels `around` them.
 
     Raises:
         ValueTypeError: a type that has no form, or values nested too deep.
-        LimitExceeded: more than VALUE_BYTES_MAX bytes.
+        LimitExceeded: more than `bytes_max` bytes.
     """
     out: list[bytes] = []
-    _encode(value, out, 0)
+    _encode(value, out, -around)
     data = b"".join(out)
-    if len(data) > VALUE_BYTES_MAX:
-        raise LimitExceeded("value_bytes", len(data), VALUE_BYTES_MAX)
+    if len(data) > bytes_max:
+        raise LimitExceeded("value_bytes", len(data), bytes_max)
     return data
 
 
@@ -177,15 +177,15 @@ _ENCODERS: Final[dict[type, Callable[[Any, list[bytes], int], None]]] = {
 # --- decoding --------------------------------------------------------------------------------------------------
 
 
-def decode_raw(data: bytes) -> Any:
-    """The value in `data` as it arrived, dataclasses as records.
+def decode_raw(data: bytes, *, around: int = 0, bytes_max: int = VALUE_BYTES_MAX) -> Any:
+    """The value in `data` as it arrived, dataclasses as records; the bounds are those of `encode_value`.
 
     Raises:
         DecodeError: malformed.
     """
-    if len(data) > VALUE_BYTES_MAX:
+    if len(data) > bytes_max:
         raise DecodeError(_WHAT, 0, f"{len(data)} bytes are more than a value may have")
-    value, end = _decode(data, 0, 0)
+    value, end = _decode(data, 0, -around)
     if end != len(data):
         raise DecodeError(_WHAT, end, f"{len(data) - end} bytes are left over")
     return value

@@ -7,11 +7,13 @@ from typing import Any, Generic, NewType, TypeVar
 
 import pytest
 
+from raftly.base.membership import ConfState
 from raftly.base.types import Entry
 from raftly.errors import ConfigError, DecodeError, LimitExceeded
 from raftly.node.commands import call_payload, clock_payload, close_payload, command, open_payload, query, schema
 from raftly.node.errors import MachineFailed, SessionExpired, UnknownCommand, ValueTypeError
 from raftly.node.machine import StateMachine
+from raftly.node.state import decode_kept, encode_kept, same_error
 from raftly.node.values import VALUE_BYTES_MAX, encode_value
 from tests.support.states import restore, saved
 
@@ -484,6 +486,48 @@ def test_a_dataclass_with_a_field_that_cannot_travel_is_refused_wherever_it_is_n
     for cls in (Argument, Result, Field):
         with pytest.raises(ConfigError, match=why):
             StateMachine(cls)
+
+
+class Deep(Exception):
+    pass
+
+
+class Depths:
+    errors = (Deep,)
+
+    @command
+    def get(self, levels: int) -> object:
+        value: object = None
+        for _ in range(levels):
+            value = [value]
+        return value
+
+    @command
+    def refuse(self, levels: int) -> None:
+        raise Deep(self.get(levels))
+
+    @command
+    def fill(self, size: int) -> bytes:
+        return bytes(size)
+
+
+def test_whatever_is_a_result_is_part_of_a_snapshot() -> None:
+    machine = StateMachine(Depths)
+    machine.apply(Entry(1, 1, data=open_payload(1, 100, 7)))
+    calls = [("get", 64), ("refuse", 64), *[("fill", VALUE_BYTES_MAX // 3)] * 4]
+    for number, (name, size) in enumerate(calls, start=1):
+        data = call_payload(1, 1, number, 0, machine.encode(name, (size,), {}))
+        assert not isinstance(machine.apply(Entry(1, 1 + number, data=data)), ValueTypeError)
+    data = saved(machine)
+    assert len(data) > VALUE_BYTES_MAX
+    restored = StateMachine(Depths)
+    restore(restored, data)
+    assert restored.digest() == machine.digest()
+    index, _, _, head = decode_kept((7, encode_kept(1, ConfState(), machine.head())))
+    assert (index, head) == (7, machine.head())
+    kept = machine.sessions[1].replies[2]
+    assert isinstance(kept, Deep)
+    assert same_error(kept).args == kept.args != (list.__name__,)
 
 
 # --- what restoring must not change ---
