@@ -182,7 +182,7 @@ class RegionPeer:
         return Standing(self.region, self.peer_id, self.leader, self.term)
 
     def _check(self, ctx: RequestContext, *, needs_leader: bool) -> None:
-        if self.failure is not None:
+        if self.failure is not None or self.group is None:  # a snapshot may be taking the place of its keys
             raise RegionNotFound(self.region.id)
         check_request(ctx, self.standing(), needs_leader=needs_leader)
         if ctx.epoch.version != self.region.epoch.version:

@@ -10,10 +10,12 @@ import pytest
 
 from raftly.base.rand import SplitMix64
 from raftly.base.region import Peer, Region, RegionEpoch
+from raftly.base.region_errors import RegionNotFound
 from raftly.base.types import Snapshot
 from raftly.core.messages import MsgSnap
 from raftly.engine.base import CF_DEFAULT
 from raftly.errors import StorageError
+from raftly.node.reads import Freshness, Read, Reads
 from raftly.storage.snapshot import SNAPSHOT_DIR, SnapshotReader, SnapshotStore
 from raftly.store.messages import Kind, StoreMessage
 from raftly.store.ops import Put
@@ -284,6 +286,28 @@ def test_a_leader_hears_that_a_snapshot_is_taken_in_although_it_gave_up_waiting(
             await asyncio.sleep(0.1)
         assert 1 <= taken.count(None) <= 2
         assert replica.applied > peer.applied - 5
+        await cluster.stop()
+
+    run(main())
+
+
+def test_a_read_at_a_replica_whose_keys_are_being_replaced_finds_no_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        cluster = Cluster()
+        await cluster.start()
+        store, leader = await cluster.leader()
+        await store.write(cluster.context(leader), [Put(CF_DEFAULT, b"k", b"v")], soon())
+        home, replica = next((home, peer) for home, peer in cluster.peers(b"") if not peer.is_leader)
+        wait = Reads.wait
+
+        async def wait_and_leave(reads: Reads, read: Read, within: float) -> Freshness:
+            found = await wait(reads, read, within)
+            replica.rest("a snapshot takes the place of the entries")  # in the same turn of the loop
+            return found
+
+        monkeypatch.setattr(Reads, "wait", wait_and_leave)
+        with pytest.raises(RegionNotFound):
+            await home.read(cluster.context(replica, replica_read=True), soon())
         await cluster.stop()
 
     run(main())
