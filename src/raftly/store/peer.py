@@ -72,6 +72,8 @@ class RegionPeer:
     """See `GroupHandler`. `start` puts it into the driver; before, it has no group and serves nothing."""
 
     __slots__ = (
+        "_gone",
+        "_held",
         "_leading",
         "_reads",
         "_results",
@@ -127,6 +129,8 @@ class RegionPeer:
         self._reads: Reads | None = None
         self._results: list[tuple[Entry, object]] = []  # of entries applied and not written yet
         self._leading = False
+        self._held: list[Proposal] = []  # writes that wait at the brake
+        self._gone = 0  # how many have waited there and do no more
 
     def start(self, seed: int, *, new: bool = False) -> Group:
         """Take part, from what the log and the engine hold. `new`: this peer never took part before."""
@@ -236,17 +240,30 @@ class RegionPeer:
         proposal = Proposal(payload, Answer(self, waiter), deadline)
         if delay:
             brake.waiting += 1
-            asyncio.get_running_loop().call_later(delay, self._propose_late, proposal)
+            self._held.append(proposal)
+            asyncio.get_running_loop().call_later(delay, self._let_go, self._last_held)
         else:
+            if self._held:  # a write that is sent again must not come behind one that was sent after it
+                self._let_go(self._last_held)
             group.propose(proposal)
 
-    def _propose_late(self, proposal: Proposal) -> None:
-        """It has waited at the brake; meanwhile the peer may have left its group."""
-        self.shared.brake.waiting -= 1
-        if self.group is None:
-            proposal.refuse(NotRegionLeader(self.region.id))
-        elif not proposal.future.done():
-            self.group.propose(proposal)
+    @property
+    def _last_held(self) -> int:
+        return self._gone + len(self._held)
+
+    def _let_go(self, number: int) -> None:
+        """Propose what waited at the brake, in the order in which it came, up to this one of all that ever did."""
+        count = number - self._gone
+        if count <= 0:
+            return  # it went with one behind it
+        going, self._held = self._held[:count], self._held[count:]
+        self._gone = number
+        self.shared.brake.waiting -= count
+        for proposal in going:
+            if self.group is None or not self.is_leader:
+                proposal.refuse(NotRegionLeader(self.region.id, self.leader))
+            elif not proposal.future.done():
+                self.group.propose(proposal)
 
     def read_now(self, ctx: RequestContext) -> EngineReader | None:
         """See `KvBackend.read_now`."""
@@ -421,6 +438,7 @@ class RegionPeer:
         """See `GroupHandler.on_soft_state`."""
         self.idle_ticks = 0
         if state.role is not _LEADER:
+            self._let_go(self._last_held)  # should it lead again, others have led in between
             self.log_floor = None  # whoever leads now keeps the log, if the proposal is in it
         elif not self._leading:
             self.shared.changed.append(self)
@@ -471,6 +489,7 @@ class RegionPeer:
         """Leave the group; those who wait are told that nobody will answer. `start` begins anew."""
         self.group = None
         self._leading = False
+        self._let_go(self._last_held)
         self.waiting.give_up(OutcomeUnknown(f"the peer left its group before it knew whether this is applied: {why}"))
         reads, self._reads = self._reads, None
         if reads is not None:
