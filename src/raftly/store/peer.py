@@ -476,7 +476,8 @@ class RegionPeer:
 
     def on_failed(self, error: Exception) -> None:
         """See `GroupHandler.on_failed`."""
-        _log.error("peer %d of region %d stopped: %s", self.peer_id, self.region.id, error)
+        if self.shared.driver.failure is None:  # else the whole store has failed, and says so
+            _log.error("peer %d of region %d stopped: %s", self.peer_id, self.region.id, error)
         self.close(error)
 
     def close(self, error: Exception) -> None:

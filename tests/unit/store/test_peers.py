@@ -9,7 +9,7 @@ from raftly.base.region import PeerId, PeerRole, Region, RegionId
 from raftly.core.messages import MsgHeartbeat
 from raftly.engine.base import CF_DEFAULT, WriteBatch
 from raftly.engine.memory import MemoryEngine
-from raftly.errors import Corruption
+from raftly.errors import Corruption, StorageError
 from raftly.pd.config import ScheduleConfig
 from raftly.store.messages import Kind, StoreMessage
 from raftly.store.ops import Put
@@ -121,6 +121,25 @@ def test_a_peer_that_failed_on_a_store_that_is_well_is_replaced_in_the_end() -> 
         heir = spare.peer_of(leader.region.id)
         assert heir is not None
         assert heir.own().role is PeerRole.VOTER
+        await cluster.stop()
+
+    run(main())
+
+
+def test_the_log_has_a_line_for_a_peer_that_stops_but_not_one_for_each_when_all_do(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> None:
+        cluster = Cluster(1)
+        await cluster.start()
+        store, peer = await cluster.leader()
+        parts = await store.split(cluster.context(peer), [b"m"], soon())
+        _, other = await cluster.leader(b"z")
+        assert other.group is not None
+        store._driver._stop_group(other.group, Corruption("the log", 0, "it was damaged"))
+        store._driver.fail(StorageError("the disk is gone"))
+        assert isinstance(peer.failure, StorageError)
+        assert [f"region {parts[1].id} stopped" in line for line in caplog.messages] == [True]
         await cluster.stop()
 
     run(main())
