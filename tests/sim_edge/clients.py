@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from typing import Final, TypeVar, final
 
 from raftly.client.errors import NotDone
+from raftly.client.pd import PdClient
 from raftly.client.raw import RawClient, Swap
 from raftly.client.regions import ClientOptions
 from raftly.errors import OutcomeUnknown
@@ -20,6 +21,7 @@ OPTIONS: Final = ClientOptions(timeout_s=3.0, attempt_s=0.5)
 SHARED: Final = (b"all-0", b"all-1")
 _SLOTS: Final = 4
 _THINK_S: Final = 0.02
+_RECOVERY_S: Final = 15.0  # when nothing is wrong any more
 
 
 @final
@@ -33,6 +35,7 @@ class Client:
     def __init__(self, world: EdgeWorld, number: int, history: History, keys: list[bytes]) -> None:
         self.host = world.world.host(f"client{number}")
         self.ended: Counter[str] = Counter()  # calls, by how they ended
+        self.timestamps: list[tuple[float, float, int]] = []  # asked at, told at, which
         self._number = number
         self._world = world
         self._history = history
@@ -49,12 +52,14 @@ class Client:
                 await self._call(client)
                 await asyncio.sleep(self._random.expovariate(1 / _THINK_S))
             for key in list(self._keys):
-                assert await self._read(client, key), f"{key!r} cannot be read"
+                assert await self._read(client, key, _RECOVERY_S), f"{key!r} cannot be read"
 
     async def _call(self, client: RawClient) -> None:
         random = self._random
         kind = random.random()
-        if kind < 0.4:
+        if kind < 0.05:
+            await self._timestamp(client.pd)
+        elif kind < 0.4:
             await self._read(client, random.choice(self._keys))
         elif kind < 0.6:
             await self._swap(client, random.choice(SHARED))
@@ -69,16 +74,26 @@ class Client:
         self._values += 1
         return b"%d:%d" % (self._number, self._values)
 
-    async def _read(self, client: RawClient, key: bytes) -> bool:
-        return await self._record("read", key, None, client.get(key), lambda value: value)
+    async def _timestamp(self, pd: PdClient) -> None:
+        asked_at = self._history.clock()
+        try:
+            timestamp = await pd.timestamp(timeout_s=1.0)
+        except NotDone:
+            self.ended["not done"] += 1
+        else:
+            self.ended["timestamp"] += 1
+            self.timestamps.append((asked_at, self._history.clock(), timestamp))
+
+    async def _read(self, client: RawClient, key: bytes, timeout_s: float | None = None) -> bool:
+        return await self._record("read", key, None, client.get(key, timeout_s=timeout_s), lambda value: value)
 
     async def _write(self, client: RawClient, slot: int, *, is_put: bool) -> None:
         key, value = self._own[slot], self._value()
         if is_put:
-            is_known = await self._record("write", key, value, client.put(key, value), lambda _: None)
+            is_done = await self._record("write", key, value, client.put(key, value), lambda _: None)
         else:
-            is_known = await self._record("delete", key, None, client.delete(key), lambda _: None)
-        if not is_known:
+            is_done = await self._record("delete", key, None, client.delete(key), lambda _: None)
+        if not is_done:
             self._own[slot] = self._fresh_key()
 
     async def _swap(self, client: RawClient, key: bytes) -> None:
@@ -93,16 +108,16 @@ class Client:
     async def _record(
         self, name: str, key: bytes, argument: Hashable, call: Awaitable[T], shape: Callable[[T], Hashable]
     ) -> bool:
-        """Write a call down; is its outcome known?"""
+        """Write a call down; was it done, as far as is known?"""
         invocation = self._history.invoke(self._number, name, key, argument)
         try:
             invocation.returned(shape(await call))
         except OutcomeUnknown:
             self.ended["unknown"] += 1
-            return False
         except NotDone:
             self.ended["not done"] += 1
             invocation.refused()
         else:
             self.ended[name] += 1
-        return True
+            return True
+        return False

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import replace
 from functools import partial
 from random import Random
 from typing import Any, Final, TypeVar, final
@@ -24,6 +25,8 @@ from raftly.client.regions import ClientOptions
 from raftly.engine.memory import MemoryEngine
 from raftly.node import Replicated
 from raftly.node.config import NodeConfig
+from raftly.node.service import Service
+from raftly.pd.config import ScheduleConfig
 from raftly.pd.member import Member
 from raftly.pd.placement import MemberRow, Placement
 from raftly.rpc import Server
@@ -35,7 +38,7 @@ from raftly.store.store import RegionStore
 from raftly.testing.sim import Host, World
 from raftly.transport.options import TcpOptions
 from raftly.transport.tcp import TcpTransport
-from tests.sim_store.world import OPTIONS
+from tests.sim_store import world as store_world
 
 T = TypeVar("T")
 
@@ -43,26 +46,30 @@ CLUSTER: Final = 7
 PORT: Final = 20160  # for clients
 PEER_PORT: Final = 20180
 TCP: Final = TcpOptions(write_at_once=True, bind_senders=False)
+TCP_DRIVERS: Final = TcpOptions(write_at_once=True)
 STORES: Final = 3
+OPTIONS: Final = replace(store_world.OPTIONS, region_max_bytes=80, region_split_bytes=40)  # of few keys
+SCHEDULE: Final = ScheduleConfig(split_merge_interval_s=3.0)
 START_S: Final = 30.0
 
 
 @final
 class EdgeWorld:
-    """One placement driver, three stores, and hosts for clients."""
+    """Members of the placement driver, and three stores; clients are on hosts that a test makes."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, drivers: int = 1) -> None:
         self.world = World(seed)
-        self.driver = self.world.host("pd")
-        self.stores: dict[int, Host] = {number: self.world.host(f"store{number}") for number in range(1, STORES + 1)}
-        self.member: Member | None = None  # while the driver runs
+        self.drivers = {number: self.world.host(f"pd{number}") for number in range(1, drivers + 1)}
+        self.stores = {number: self.world.host(f"store{number}") for number in range(1, STORES + 1)}
+        self.members: dict[int, Member] = {}  # that run
         self.running: dict[int, RegionStore] = {}
-        self.driver.on_death = lambda _: setattr(self, "member", None)
+        for number, host in self.drivers.items():
+            host.on_death = partial(self._on_death, self.members, number)
         for number, host in self.stores.items():
-            host.on_death = partial(self._on_death, number)
+            host.on_death = partial(self._on_death, self.running, number)
 
-    def _on_death(self, number: int, _: Host) -> None:
-        self.running.pop(number, None)
+    def _on_death(self, running: dict[int, Any], number: int, _: Host) -> None:
+        running.pop(number, None)
 
     def run(self, script: Coroutine[Any, Any, T], within: float) -> T:
         """Run a script on the director's host."""
@@ -75,7 +82,8 @@ class EdgeWorld:
 
     async def start(self) -> None:
         """Start all, and wait until every region is on every store."""
-        await self.boot_driver()
+        for number in self.drivers:
+            await self.boot_driver(number)
         for number in self.stores:
             await self.boot(number)
         deadline = self.world.now + START_S
@@ -84,26 +92,29 @@ class EdgeWorld:
             await asyncio.sleep(0.1)
 
     def _is_replicated(self) -> bool:
-        member = self.member
-        if member is None or not member.leads:
-            return False
-        regions = [report.region for report in member.leader().cluster.regions]
+        leading = [member for member in self.members.values() if member.leads]
+        regions = [report.region for member in leading for report in member.leader().cluster.regions]
         voters = [sum(peer.role is PeerRole.VOTER for peer in region.peers) for region in regions]
         return bool(voters) and set(voters) == {STORES}
 
-    async def boot_driver(self) -> None:
-        """Switch on the placement driver's host."""
-        self.driver.start()
-        self.member = await self.driver.run(self._drive(self.driver))
+    async def boot_driver(self, number: int) -> None:
+        """Switch the host of a member of the placement driver on, with the member as its disk has it."""
+        host = self.drivers[number]
+        host.start()
+        self.members[number] = await host.run(self._drive(number, host))
 
-    async def _drive(self, host: Host) -> Member:
-        peer_address = (host.address, PEER_PORT)
-        tcp = TcpTransport(CLUSTER, 1, peer_address, {}, TCP, random=host.source("transport"))
-        config = NodeConfig(1, (1,), cluster_id=CLUSTER, seed=host.seed("node"), address=peer_address)
+    async def _drive(self, number: int, host: Host) -> Member:
+        addresses = {id_: (other.address, PEER_PORT) for id_, other in self.drivers.items() if other is not host}
+        own = (host.address, PEER_PORT)
+        tcp = TcpTransport(CLUSTER, number, own, addresses, TCP_DRIVERS, random=host.source("transport"))
+        config = NodeConfig(
+            number, tuple(self.drivers), cluster_id=CLUSTER, seed=host.seed("node"), addresses=addresses, address=own
+        )
         node = await Replicated.start(Placement, config, tcp, fs=host.disk.fs, clock=host.wall)
-        member = Member(node, CLUSTER, clock=host.wall)
+        tcp.serve(Service(node, address_of=node.address_of))
+        member = Member(node, CLUSTER, SCHEDULE, clock=host.wall)
         await Server([pd_service(member), admin_service(member)]).start(host.address, PORT)
-        member.announce(MemberRow(1, "pd-1", [_url(host)], [f"http://{host.address}:{PEER_PORT}"]))
+        member.announce(MemberRow(number, host.name, [_url(host)], [f"http://{host.address}:{PEER_PORT}"]))
         return member
 
     async def boot(self, number: int) -> None:
@@ -113,7 +124,7 @@ class EdgeWorld:
         self.running[number] = await host.run(self._serve(host))
 
     async def _serve(self, host: Host) -> RegionStore:
-        pd = PdClient([_url(self.driver)], rng=_random(host, "pd"))
+        pd = PdClient(self._endpoints(), rng=_random(host, "pd"))
         while True:
             try:
                 await pd.members()
@@ -140,8 +151,11 @@ class EdgeWorld:
 
     def client(self, host: Host, options: ClientOptions) -> RawClient:
         """A client on a host of its own; to be made there."""
-        pd = PdClient([_url(self.driver)], timeout_s=options.timeout_s, rng=_random(host, "pd"))
+        pd = PdClient(self._endpoints(), timeout_s=options.timeout_s, rng=_random(host, "pd"))
         return RawClient(pd, options, rng=_random(host, "client"))
+
+    def _endpoints(self) -> list[str]:
+        return [_url(host) for host in self.drivers.values()]
 
 
 def _url(host: Host) -> str:
