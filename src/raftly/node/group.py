@@ -11,6 +11,7 @@ from raftly.core.config import Config
 from raftly.core.messages import Message, MsgApp, MsgHeartbeat, MsgPreVote, MsgSnap, MsgVote
 from raftly.core.raw_node import RawNode
 from raftly.core.readindex import ReadState
+from raftly.core.role import Role
 from raftly.core.status import SoftState
 from raftly.core.trace import Tracer
 from raftly.errors import ProposalError
@@ -20,6 +21,7 @@ from raftly.storage.group_log import GroupLog
 if TYPE_CHECKING:
     from raftly.node.driver_options import GroupsOwner
 
+_LEADER: Final = Role.LEADER
 _REQUESTS: Final = frozenset((MsgApp, MsgHeartbeat, MsgPreVote, MsgVote))  # never passed on by another node
 _NONE: Final[list[Message]] = []
 
@@ -69,7 +71,7 @@ class GroupHandler(Protocol):
         ...
 
     def on_passed_on(self, payload: bytes) -> bytes | None:
-        """A proposal came from another node: what is to be proposed for it; None when it is not fit for the log."""
+        """A proposal was made at a node that did not lead: what this leader proposes for it; None: it is not fit."""
         ...
 
     def on_committed(self, entries: list[Entry]) -> None:
@@ -106,6 +108,7 @@ class Group:
     """One group of a driver."""
 
     __slots__ = (
+        "_led",
         "_wake",
         "asleep",
         "committed",
@@ -135,6 +138,7 @@ class Group:
         nodes: Mapping[NodeId, NodeId] | None = None,
     ) -> None:
         self._wake = wake
+        self._led: Term = 0  # the newest term in which offers were proposed here
         self.id = id_
         self.config = config
         self.log = log
@@ -207,9 +211,16 @@ class Group:
 
     def pass_on(self, offers: list[bytes]) -> None:
         """Propose them, here or at whoever leads."""
+        raft = self.raw.raft
+        begins = raft.role is _LEADER and raft.term != self._led
+        if begins:
+            self._led = raft.term
         for payload in offers:
-            with suppress(ProposalError):  # as if lost: its proposer asks again
-                self.raw.propose(payload)
+            # What was offered before this node led lacks what a leader puts in.
+            ready = self.handler.on_passed_on(payload) if begins else payload
+            if ready is not None:
+                with suppress(ProposalError):  # as if lost: its proposer asks again
+                    self.raw.propose(ready)
 
     def admit(self, entry: Entry) -> bool:
         """Ready an entry that another node passed on; False when it is not fit for the log."""

@@ -48,12 +48,13 @@ class Owner:
     def __init__(self) -> None:
         self.applied: list[bytes] = []
         self.failed: Exception | None = None
+        self.stamp = b""
         self.fit = True  # for the log, is what others pass on?
 
     def on_placed(self, first: Index, proposals: list[Proposal]) -> None: ...
 
     def on_passed_on(self, payload: bytes) -> bytes | None:
-        return payload if self.fit else None
+        return self.stamp + payload if self.fit else None
 
     def on_committed(self, entries: list[Entry]) -> None:
         self.applied += [entry.data for entry in entries if entry.data]
@@ -332,6 +333,27 @@ def test_what_another_node_passes_on_must_be_fit_for_the_log() -> None:
             await it.tell(MsgProp(1, 2, 0, [Entry(data=b"fit")]))
             await it.tell(MsgAppResp(1, 2, term, it.group.raw.raft.log.last_index))
             assert it.owner.applied == [b"fit"]
+
+    run(main())
+
+
+def test_what_was_offered_before_this_node_led_is_made_fit_for_the_log_too() -> None:
+    async def main() -> None:
+        async with OneOfThree() as it:
+            it.owner.stamp = b"stamped "
+            raft = it.group.raw.raft
+            for offers in ([b"a", b"b"], [b"c"]):
+                it.group.act(lambda raw: raw.campaign())
+                await settle()
+                it.driver._receive(2, [(1, [MsgVoteResp(1, 2, raft.term)])])
+                for payload in offers:
+                    it.group.offer(payload)
+                await settle()
+                it.group.offer(b"later")
+                await settle()
+                await it.tell(MsgAppResp(1, 2, raft.term, raft.log.last_index))
+                it.group.act(lambda raw: raw.step(MsgHeartbeat(1, 3, raft.term + 1)))
+            assert it.owner.applied == [b"stamped a", b"stamped b", b"later", b"stamped c", b"later"]
 
     run(main())
 
