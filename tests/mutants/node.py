@@ -42,9 +42,9 @@ _DRIVER: Final = [
         "votes and acknowledgements leave when a write begins",
         "ES DUR",
         "driver",
-        "            if not await self._commit(gathered.items):\n",
+        "            for items in gathered.batches():\n",
         "            self._deliver(gathered.answers)\n            gathered.answers = []\n"
-        "            if not await self._commit(gathered.items):\n",
+        "            for items in gathered.batches():\n",
         "driver_rules driver",
         4,
         26,

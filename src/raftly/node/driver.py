@@ -266,8 +266,7 @@ class Driver:
             if not write.is_done:
                 self._write = write
         elif self._gathered.answers:  # nothing to write, or being written: what is answered is durable already
-            answers, self._gathered.answers = self._gathered.answers, []
-            self._deliver(answers)
+            self._deliver(self._gathered.take_answers())
             self._visit()
 
     def _visit(self) -> None:
@@ -389,8 +388,9 @@ class Driver:
         """Write what has gathered and deliver its answers; what has gathered meanwhile is the next round's."""
         gathered, self._gathered = self._gathered, Gathered()
         try:
-            if not await self._commit(gathered.items):
-                return
+            for items in gathered.batches():
+                if not await self._commit(items):
+                    return
         finally:
             self._write = None
             if self._write_ended is not None and not self._write_ended.done():

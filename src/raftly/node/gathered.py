@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import final
+from typing import Final, final
 
 from raftly.base.types import HardState
 from raftly.core.messages import Message, MsgStorageAppend
+from raftly.core.sizes import entries_bytes
 from raftly.node.group import Group
 from raftly.storage.items import EntriesItem, HardStateItem, Item, SnapshotItem
+
+BATCH_BYTES: Final = 64 << 20
 
 
 @final
@@ -42,3 +45,24 @@ class Gathered:
             self.items.append(EntriesItem(group.id, message.entries))
         if message.responses:
             self.answers.append((group, message.responses))
+
+    def batches(self) -> list[list[Item]]:
+        """The items as they are committed: at once, unless a disk that stalled let much more gather.
+
+        Cut only behind entries, with which what one message wanted ends: the log has no state that the core never had.
+        """
+        batches: list[list[Item]] = [[]]
+        size = 0
+        for item in self.items:
+            if size >= BATCH_BYTES:
+                batches.append([])
+                size = 0
+            batches[-1].append(item)
+            if isinstance(item, EntriesItem):
+                size += entries_bytes(item.entries)
+        return batches
+
+    def take_answers(self) -> list[tuple[Group, list[Message]]]:
+        """Move the answers out."""
+        answers, self.answers = self.answers, []
+        return answers

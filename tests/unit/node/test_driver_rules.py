@@ -28,6 +28,7 @@ from raftly.core.role import Role
 from raftly.core.status import SoftState
 from raftly.errors import DiskFull, StorageError
 from raftly.node import Driver, DriverOptions
+from raftly.node.gathered import BATCH_BYTES
 from raftly.node.group import Proposal
 from raftly.storage.items import SnapshotItem
 from raftly.storage.log_store import LogStore
@@ -180,6 +181,34 @@ def test_term_and_vote_go_to_disk_in_one_write() -> None:
             it.disk.on_sync = None
             seen.append(it.promised()[:2])
             assert seen == [(0, 0), (5, 3), (6, 2), (7, 3), (8, 2)]
+
+    run(main())
+
+
+def test_what_a_stalled_disk_let_gather_is_written_in_batches_and_then_answered() -> None:
+    async def main() -> None:
+        async with OneOfThree() as it:
+            stall = it.faults.add(Fault("sync", Effect.STALL))
+            large = b"x" * (BATCH_BYTES // 2)
+            for index in range(1, 5):  # the first is being written, the others gather
+                await it.tell(MsgApp(1, 2, 5, 5 * (index > 1), index - 1, [Entry(5, index, data=large)], 0))
+            assert it.heard(MsgAppResp) == []
+            written = it.driver.counts.writes
+            seen: set[tuple[int, int]] = set()
+
+            async def on_sync(_: str) -> None:
+                await asyncio.sleep(0.001)
+                answered = max((answer.index for answer in it.heard(MsgAppResp)), default=0)
+                seen.add((it.driver.counts.writes - written, answered))
+
+            it.disk.on_sync = on_sync
+            stall.go_on.set()
+            await asyncio.sleep(0.1)
+            it.disk.on_sync = None
+            assert seen == {(0, 0), (1, 1), (2, 1)}
+            assert it.driver.counts.writes == written + 3
+            assert it.heard(MsgAppResp)[-1].index == 4
+            assert it.promised()[2] == 4
 
     run(main())
 
