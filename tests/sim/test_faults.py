@@ -52,6 +52,15 @@ def test_what_changes_nothing_is_not_counted() -> None:
     assert struck([Fault(0.6, "crash", (9,), 0.1)]) == {}
 
 
+@pytest.mark.parametrize("seed", [1, 2, 4])  # the batch whose sync fails is recovered, and others follow it
+def test_what_is_recovered_after_a_failed_sync_survives_a_loss_of_power(seed: int) -> None:
+    writes = [Fault(at / 20, "write", (1,), 0.0, 1.0) for at in range(10, 40)]
+    faults = [Fault(0.7, "sync_error", (1,), 0.0, 1.0), Fault(1.4, "crash", (1,), 0.1)]
+    outcome = run(seed, Options("calm", 1, seconds=2.0), [*faults, *writes])
+    assert outcome.problem == ""
+    assert (outcome.struck["crash"], outcome.rare["failed syncs"]) == (1, 1)
+
+
 def test_what_a_run_fails_with_had_struck(monkeypatch: pytest.MonkeyPatch) -> None:
     def fall(*_: object) -> bool:
         raise AssertionError("planted")
