@@ -594,7 +594,8 @@ def test_an_entry_that_nobody_can_read_stops_the_node() -> None:
     async def main() -> None:
         async with Nodes(1) as nodes:
             leader = await nodes.leader()
-            leader._group.offer(b"not one of ours")
+            leader._group.raw.propose(b"not one of ours")
+            leader._driver.wake(leader._group)
             await asyncio.sleep(1)
             assert isinstance(leader.failure, MachineFailed)
 
