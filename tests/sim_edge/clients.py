@@ -59,6 +59,8 @@ class Client:
         kind = random.random()
         if kind < 0.05:
             await self._timestamp(client.pd)
+        elif kind < 0.1:
+            await self._read_all(client)
         elif kind < 0.4:
             await self._read(client, random.choice(self._keys))
         elif kind < 0.6:
@@ -86,6 +88,23 @@ class Client:
 
     async def _read(self, client: RawClient, key: bytes, timeout_s: float | None = None) -> bool:
         return await self._record("read", key, None, client.get(key, timeout_s=timeout_s), lambda value: value)
+
+    async def _read_all(self, client: RawClient) -> None:
+        """In one call, which reads each key at some moment of its own."""
+        calls = {key: self._history.invoke(self._number, "read", key) for key in self._keys}
+        try:
+            if self._random.random() < 0.5:
+                found = await client.batch_get(calls)
+            else:
+                found = dict(await client.scan(limit=1000, reverse=self._random.random() < 0.5))
+        except NotDone:
+            self.ended["not done"] += 1
+            for call in calls.values():
+                call.refused()
+        else:
+            self.ended["read all"] += 1
+            for key, call in calls.items():
+                call.returned(found.get(key))
 
     async def _write(self, client: RawClient, slot: int, *, is_put: bool) -> None:
         key, value = self._own[slot], self._value()

@@ -1,8 +1,12 @@
 """Clients at the edge, under resets and crashes: what they were told is linearizable, and comes again with the seed."""
 
+from __future__ import annotations
+
 import asyncio
 from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 from random import Random
+from typing import Final, TypeAlias
 
 import pytest
 
@@ -24,7 +28,7 @@ def check_order(timestamps: list[tuple[float, float, int]]) -> None:
 class Play:
     """A run from a seed: two clients, and one trouble after the other."""
 
-    def __init__(self, seed: int, troubles: int, drivers: int = 1) -> None:
+    def __init__(self, seed: int, troubles: int, drivers: int = 1, acts: Sequence[Act] = ()) -> None:
         self.world = EdgeWorld(seed, drivers)
         self.history = History(lambda: self.world.world.now)
         keys = [*SHARED]
@@ -32,7 +36,7 @@ class Play:
         self.troubles: Counter[str] = Counter()
         self.over = False
         self.epochs: set[int] = set()  # versions of regions in the end
-        self.world.run(self._script(troubles), within=200.0)
+        self.world.run(self._script(troubles, acts or ACTS), within=200.0)
         verdict = check(self.history.operations)
         assert verdict.holds, verdict
         check_order([told for client in self.clients for told in client.timestamps])
@@ -47,7 +51,7 @@ class Play:
         """All calls of clients, by how they ended."""
         return sum((client.ended for client in self.clients), Counter[str]())
 
-    async def _script(self, troubles: int) -> None:
+    async def _script(self, troubles: int, acts: Sequence[Act]) -> None:
         await self.world.start()
         for client in self.clients:
             client.host.start()
@@ -55,36 +59,43 @@ class Play:
         random = self.world.world.stream("trouble")
         for _ in range(troubles):
             await asyncio.sleep(random.uniform(0.2, 0.8))
-            act = random.choice((self._reset, self._crash, self._crash_driver, self._cut, self._pause))
-            await act(random)
+            await random.choice(acts)(self, random)
         self.over = True
         await asyncio.gather(*working)
         assert all(store.failure is None for store in self.world.running.values())
         assert not any(member.failed.done() for member in self.world.members.values())
         self.epochs = {region.epoch.version for store in self.world.running.values() for region in store.regions()}
 
-    async def _reset(self, random: Random) -> None:
+    async def reset(self, random: Random) -> None:
         """Connections of a client to somebody it has some to."""
         host = random.choice(self.clients).host
         others = list(dict.fromkeys(stream.peer_host for stream in host.streams))
         if others:
             self.troubles["resets"] += self.world.world.net.reset(host, random.choice(others))
 
-    async def _crash(self, random: Random) -> None:
+    async def crash(self, random: Random) -> None:
         number = random.choice(sorted(self.world.running))
         self.world.stores[number].kill(power=random.random() < 0.5)
         self.troubles["crashes"] += 1
         await asyncio.sleep(random.uniform(0.1, 1.5))
         await self.world.boot(number)
 
-    async def _crash_driver(self, random: Random) -> None:
+    async def restart(self, random: Random) -> None:
+        """In good order."""
+        number = random.choice(sorted(self.world.running))
+        await self.world.stop(number)
+        self.troubles["restarts"] += 1
+        await asyncio.sleep(random.uniform(0.1, 0.5))
+        await self.world.boot(number)
+
+    async def crash_driver(self, random: Random) -> None:
         number = random.choice(sorted(self.world.members))
         self.world.drivers[number].kill(power=random.random() < 0.5)
         self.troubles["crashes of the driver"] += 1
         await asyncio.sleep(random.uniform(0.1, 1.5))
         await self.world.boot_driver(number)
 
-    async def _cut(self, random: Random) -> None:
+    async def cut(self, random: Random) -> None:
         """Somebody from all others, in one direction or both."""
         hosts = self._hosts()
         alone = random.choice(hosts)
@@ -95,7 +106,7 @@ class Play:
         await asyncio.sleep(random.uniform(0.2, 2.5))
         self.world.world.net.mend_edges(edges)
 
-    async def _pause(self, random: Random) -> None:
+    async def pause(self, random: Random) -> None:
         random.choice(self._hosts()).pause(random.uniform(0.2, 2.5))
         self.troubles["pauses"] += 1
 
@@ -103,11 +114,22 @@ class Play:
         return [*self.world.drivers.values(), *self.world.stores.values(), *(client.host for client in self.clients)]
 
 
+Act: TypeAlias = Callable[[Play, Random], Awaitable[None]]
+ACTS: Final[Sequence[Act]] = (Play.reset, Play.crash, Play.crash_driver, Play.restart, Play.cut, Play.pause)
+
+
 @pytest.mark.parametrize(("seed", "drivers"), [(1, 1), (2, 3)])
 def test_what_clients_are_told_is_linearizable_and_in_order(seed: int, drivers: int) -> None:
     play = Play(seed, 12, drivers)
     assert sum(play.ended[name] for name in ("read", "write", "delete", "cas")) > 100
     assert max(play.epochs) > 1  # regions were split
+
+
+def test_a_store_that_ends_in_good_order_costs_no_call() -> None:
+    play = Play(1, 4, acts=[Play.restart])
+    assert play.troubles["restarts"] == 4
+    assert not play.ended["unknown"]
+    assert not play.ended["not done"]
 
 
 def digests() -> list[str]:

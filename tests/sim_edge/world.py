@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
 from random import Random
@@ -34,6 +35,7 @@ from raftly.server.kv_server import KvServer, KvServerOptions
 from raftly.server.pd_admin import admin_service
 from raftly.server.pd_service import pd_service
 from raftly.server.placement_client import GrpcPlacement
+from raftly.server.wiring import LINGER_S
 from raftly.store.store import RegionStore
 from raftly.testing.sim import Host, World
 from raftly.transport.options import TcpOptions
@@ -63,6 +65,7 @@ class EdgeWorld:
         self.stores = {number: self.world.host(f"store{number}") for number in range(1, STORES + 1)}
         self.members: dict[int, Member] = {}  # that run
         self.running: dict[int, RegionStore] = {}
+        self._ends: dict[int, AsyncExitStack] = {}  # of those
         for number, host in self.drivers.items():
             host.on_death = partial(self._on_death, self.members, number)
         for number, host in self.stores.items():
@@ -121,9 +124,14 @@ class EdgeWorld:
         """Switch a store's host on; with its store as its disk has it, once the placement driver answers."""
         host = self.stores[number]
         host.start()
-        self.running[number] = await host.run(self._serve(host))
+        self.running[number], self._ends[number] = await host.run(self._serve(host))
 
-    async def _serve(self, host: Host) -> RegionStore:
+    async def stop(self, number: int) -> None:
+        """End a store in good order, and its process."""
+        await self.stores[number].run(self._ends[number].aclose())
+        self.stores[number].kill(power=False)
+
+    async def _serve(self, host: Host) -> tuple[RegionStore, AsyncExitStack]:
         pd = PdClient(self._endpoints(), rng=_random(host, "pd"))
         while True:
             try:
@@ -146,8 +154,12 @@ class EdgeWorld:
         placement.on_step = store.on_step
         placement.on_new_leader = store.report_all
         options = KvServerOptions(cluster_id=store.cluster_id, store_id=store.id)
-        await KvServer(store, host.wall, options).start(host.address, PORT)
-        return store
+        server = KvServer(store, host.wall, options)
+        await server.start(host.address, PORT)
+        ends = AsyncExitStack()
+        for end in (placement.close, store.stop, server.stop, partial(_leave, server, store)):
+            ends.push_async_callback(end)
+        return store, ends
 
     def client(self, host: Host, options: ClientOptions) -> RawClient:
         """A client on a host of its own; to be made there."""
@@ -156,6 +168,12 @@ class EdgeWorld:
 
     def _endpoints(self) -> list[str]:
         return [_url(host) for host in self.drivers.values()]
+
+
+async def _leave(server: KvServer, store: RegionStore) -> None:
+    server.leave()
+    if await store.leave():
+        await asyncio.sleep(LINGER_S)
 
 
 def _url(host: Host) -> str:
