@@ -146,8 +146,8 @@ FAULTS: Final = [
         "a snapshot says that it is one entry further than it is",
         "SMS",
         "node/snapshots",
-        "        index = self._machine.applied\n        if self._making is not None or",
-        "        index = min(self._machine.applied + 1, self._log.last_index())\n        if self._making is not None or",
+        "        index = self._machine.applied\n        if self._is_over() or",
+        "        index = min(self._machine.applied + 1, self._log.last_index())\n        if self._is_over() or",
         "node/snapshots node/snapshot_crashes",
     ),
     _fault(
