@@ -110,12 +110,34 @@ class Play:
         random.choice(self._hosts()).pause(random.uniform(0.2, 2.5))
         self.troubles["pauses"] += 1
 
+    async def jump(self, random: Random) -> None:
+        """A wall clock, which is that of timestamps."""
+        random.choice(self._hosts()).jump(random.uniform(-5.0, 5.0))
+        self.troubles["jumps"] += 1
+
+    async def lose(self, random: Random) -> None:
+        """Of what is sent, everywhere; it is sent again."""
+        options = self.world.world.net.options
+        options.loss = random.uniform(0.02, 0.3)
+        self.troubles["losses"] += 1
+        await asyncio.sleep(random.uniform(0.2, 2.0))
+        options.loss = 0.0
+
     def _hosts(self) -> list[Host]:
         return [*self.world.drivers.values(), *self.world.stores.values(), *(client.host for client in self.clients)]
 
 
 Act: TypeAlias = Callable[[Play, Random], Awaitable[None]]
-ACTS: Final[Sequence[Act]] = (Play.reset, Play.crash, Play.crash_driver, Play.restart, Play.cut, Play.pause)
+ACTS: Final[Sequence[Act]] = (
+    Play.reset,
+    Play.crash,
+    Play.crash_driver,
+    Play.restart,
+    Play.cut,
+    Play.pause,
+    Play.jump,
+    Play.lose,
+)
 
 
 @pytest.mark.parametrize(("seed", "drivers"), [(1, 1), (2, 3)])
