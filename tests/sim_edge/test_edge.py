@@ -62,6 +62,7 @@ class Play:
             await random.choice(acts)(self, random)
         self.over = True
         await asyncio.gather(*working)
+        await self.world.settle()
         assert all(store.failure is None for store in self.world.running.values())
         assert not any(member.failed.done() for member in self.world.members.values())
         self.epochs = {region.epoch.version for store in self.world.running.values() for region in store.regions()}

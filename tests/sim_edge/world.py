@@ -23,6 +23,7 @@ from raftly.client.errors import NotDone
 from raftly.client.pd import PdClient
 from raftly.client.raw import RawClient
 from raftly.client.regions import ClientOptions
+from raftly.engine.base import CF_DEFAULT
 from raftly.engine.memory import MemoryEngine
 from raftly.node import Replicated
 from raftly.node.config import NodeConfig
@@ -36,6 +37,7 @@ from raftly.server.pd_admin import admin_service
 from raftly.server.pd_service import pd_service
 from raftly.server.placement_client import GrpcPlacement
 from raftly.server.wiring import LINGER_S
+from raftly.store.keys import data_end_key, data_key
 from raftly.store.store import RegionStore
 from raftly.testing.sim import Host, World
 from raftly.transport.options import TcpOptions
@@ -53,6 +55,7 @@ STORES: Final = 3
 OPTIONS: Final = replace(store_world.OPTIONS, region_max_bytes=80, region_split_bytes=40)  # of few keys
 SCHEDULE: Final = ScheduleConfig(split_merge_interval_s=3.0)
 START_S: Final = 30.0
+SETTLE_S: Final = 30.0
 
 
 @final
@@ -161,6 +164,15 @@ class EdgeWorld:
             ends.push_async_callback(end)
         return store, ends
 
+    async def settle(self) -> None:
+        """Wait until all stores have the same regions, as far applied; then they must hold the same."""
+        deadline = self.world.now + SETTLE_S
+        while len({_regions(store) for store in self.running.values()}) > 1:
+            assert self.world.now < deadline, [_regions(store) for store in self.running.values()]
+            await asyncio.sleep(0.1)
+        first, *others = [_content(store) for store in self.running.values()]
+        assert all(other == first for other in others), "replicas differ"
+
     def client(self, host: Host, options: ClientOptions) -> RawClient:
         """A client on a host of its own; to be made there."""
         pd = PdClient(self._endpoints(), timeout_s=options.timeout_s, rng=_random(host, "pd"))
@@ -168,6 +180,15 @@ class EdgeWorld:
 
     def _endpoints(self) -> list[str]:
         return [_url(host) for host in self.drivers.values()]
+
+
+def _regions(store: RegionStore) -> tuple[object, ...]:
+    peers = [store.peer_of(region.id) for region in store.regions()]
+    return tuple((peer.region.id, peer.region.epoch, peer.applied) for peer in peers if peer is not None)
+
+
+def _content(store: RegionStore) -> list[tuple[bytes, bytes]]:
+    return store.engine.scan(CF_DEFAULT, data_key(b""), data_end_key(b""), 1 << 30)
 
 
 async def _leave(server: KvServer, store: RegionStore) -> None:
