@@ -60,8 +60,7 @@ def settle(annotation: object, seen: set[type] | None = None) -> None:
         settle(argument, seen)
     if _names(annotation) is None:
         return
-    cls: Any = typing.get_origin(annotation) or annotation
-    hints = _field_hints(cls, type_arguments(annotation))
+    cls, hints = _class_of(annotation), _field_hints(annotation)
     for name, hint in hints.items():
         try:
             checker(hint)
@@ -148,7 +147,7 @@ def _compile(annotation: object, keeps: bool) -> Check:
     if origin is typing.Literal:
         return _literal(annotation, arguments)
     if isinstance(origin, type) and dataclasses.is_dataclass(origin):
-        return _dataclass(origin, type_arguments(annotation), keeps)
+        return _dataclass(annotation, keeps)
     make = _GENERIC.get(origin)
     if make is None:
         raise ConfigError(f"annotation {annotation}", "is nothing that a command can carry")
@@ -163,6 +162,11 @@ def _unwrapped(annotation: object) -> object:
     return annotation if inner is None else _unwrapped(inner)
 
 
+def _class_of(annotation: object) -> Any:
+    """Of an annotation with arguments what is before them, otherwise itself."""
+    return typing.get_origin(annotation) or annotation
+
+
 def _compile_class(annotation: object, keeps: bool) -> Check:
     if not isinstance(annotation, type):
         raise ConfigError(f"annotation {annotation!r}", "is nothing that a command can carry")
@@ -173,7 +177,7 @@ def _compile_class(annotation: object, keeps: bool) -> Check:
     if annotation in _CONTAINERS:
         return _bare(annotation)
     if dataclasses.is_dataclass(annotation):
-        return _dataclass(annotation, type_arguments(annotation), keeps)
+        return _dataclass(annotation, keeps)
     raise ConfigError(
         f"annotation {annotation.__qualname__}", "cannot travel: use scalars, bytes, containers or dataclasses"
     )
@@ -260,7 +264,7 @@ def _union(annotation: object, keeps: bool) -> Check:
     """What no choice takes as it is goes to the first that can make it its own.
 
     A record names no class, only fields, and those that lack take defaults. So dataclasses with few fields come first,
-    before one that would fill some in, and two with the same fields are refused.
+    before one that would fill some in, and two are refused whose fields have the same names and tell no difference.
     """
     choices = sorted(_choices(annotation), key=lambda choice: _width(choice) or math.inf)
     if any(_alike(one, other) for one, other in combinations(choices, 2)):
@@ -293,7 +297,7 @@ def _choices(annotation: object) -> list[object]:
 
 def _names(annotation: object) -> frozenset[str] | None:
     """Of the fields of a dataclass."""
-    cls = typing.get_origin(annotation) or annotation
+    cls = _class_of(annotation)
     if not isinstance(cls, type) or not dataclasses.is_dataclass(cls):
         return None
     return frozenset(field.name for field in dataclasses.fields(cls))
@@ -308,10 +312,12 @@ def _width(annotation: object) -> int:
 
 def _alike(one: object, other: object) -> bool:
     """Does nothing that travels tell these two apart, though they are of different classes?"""
-    here, there = typing.get_origin(one) or one, typing.get_origin(other) or other
-    if here is not there:
+    if _class_of(one) is not _class_of(other):
         names = _names(one)
-        return names is not None and names == _names(other)
+        if names is None or names != _names(other):
+            return False
+        hints, hints_there = _field_hints(one), _field_hints(other)
+        return not any(_apart(hints[name], hints_there[name]) for name in names)
     arguments, others = typing.get_args(one), typing.get_args(other)
     differ = [pair for pair in zip(arguments, others, strict=False) if pair[0] != pair[1]]
     return len(arguments) == len(others) and differ != [] and all(_some_alike(a, b) for a, b in differ)
@@ -319,6 +325,43 @@ def _alike(one: object, other: object) -> bool:
 
 def _some_alike(one: object, other: object) -> bool:
     return any(_alike(a, b) for a, b in product(_choices(one), _choices(other)))
+
+
+def _apart(one: object, other: object) -> bool:
+    """Does every value tell which of these two it is of?"""
+    return all(_differ(a, b) for a, b in product(_choices(one), _choices(other)))
+
+
+def _differ(one: object, other: object) -> bool:
+    names, names_there = _names(one), _names(other)
+    if names is not None and names_there is not None:
+        return not _required(one) | _required(other) <= names & names_there
+    if typing.get_origin(one) is typing.get_origin(other) is typing.Literal:
+        return _literals(one).isdisjoint(_literals(other))
+    return _kinds(one).isdisjoint(_kinds(other))
+
+
+def _required(annotation: object) -> frozenset[str]:
+    """Of a dataclass: the fields that a record must have."""
+    missing = dataclasses.MISSING
+    fields = dataclasses.fields(_class_of(annotation))
+    return frozenset(field.name for field in fields if field.default is missing and field.default_factory is missing)
+
+
+def _literals(annotation: object) -> frozenset[tuple[type, object]]:
+    return frozenset((type(choice), choice) for choice in typing.get_args(annotation))
+
+
+def _kinds(annotation: object) -> frozenset[object]:
+    """The types of what arrives as that."""
+    origin = _class_of(annotation)
+    if origin is typing.Literal:
+        return frozenset(kind for kind, _ in _literals(annotation))
+    if _names(annotation) is not None:
+        return frozenset((Record,))
+    if origin is float:
+        return frozenset((float, int))
+    return frozenset((origin,)) if origin in SCALARS | _CONTAINERS else SCALARS | _CONTAINERS
 
 
 def _items(cls: Any) -> Callable[[object, tuple[object, ...], bool], Check]:
@@ -367,8 +410,9 @@ def _tuple(annotation: object, arguments: tuple[object, ...], keeps: bool) -> Ch
     return check
 
 
-def _dataclass(cls: type, arguments: TypeArguments, keeps: bool) -> Check:
+def _dataclass(annotation: object, keeps: bool) -> Check:
     """Fields are looked at when the first value comes, so that a class may contain itself; see `settle`."""
+    cls = _class_of(annotation)
     for field in dataclasses.fields(cls):
         if not field.init:
             raise ConfigError(f"{cls.__qualname__}.{field.name}", "is no argument of its class, so it cannot travel")
@@ -383,7 +427,7 @@ def _dataclass(cls: type, arguments: TypeArguments, keeps: bool) -> Check:
 
     def check(value: Any) -> Any:
         if not fields:
-            hints = _field_hints(cls, arguments)
+            hints = _field_hints(annotation)
             fields.update({name: checker(hint, keeps=keeps) for name, hint in hints.items()})
         if type(value) is cls:
             for name, attempt in fields.items():
@@ -396,7 +440,9 @@ def _dataclass(cls: type, arguments: TypeArguments, keeps: bool) -> Check:
     return check
 
 
-def _field_hints(cls: type, arguments: TypeArguments) -> dict[str, object]:
+def _field_hints(annotation: object) -> dict[str, object]:
+    """The annotations of a dataclass's fields."""
+    cls, arguments = _class_of(annotation), type_arguments(annotation)
     hints = hints_of(cls)
     return {field.name: substitute(hints[field.name], arguments) for field in dataclasses.fields(cls)}
 

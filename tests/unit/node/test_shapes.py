@@ -188,6 +188,17 @@ class Depth:
 
 
 Deep = NewType("Deep", Depth)
+V = TypeVar("V")
+
+
+@dataclass(frozen=True)
+class Tagged(Generic[V]):
+    tag: V
+
+
+@dataclass(frozen=True)
+class Marked(Generic[V]):
+    tag: V
 
 
 @pytest.mark.parametrize("value", [Point(1, 0.0), Length(1), Nothing()])
@@ -216,6 +227,11 @@ def test_so_is_the_container_of_such(annotation: object, value: object) -> None:
         list[Depth] | list[Length],
         tuple[int, Depth] | tuple[int, Length],
         dict[str, Deep | None] | dict[str, Length],
+        Tagged[Literal["a"]] | Marked[Literal["a", "b"]],
+        Tagged[int | None] | Marked[float],
+        Tagged[str] | Marked[object],
+        Tagged[list[int]] | Marked[list[str]],
+        Tagged[Length] | Marked[Point],
     ],
 )
 def test_a_union_that_could_not_be_told_apart_is_refused(annotation: object) -> None:
@@ -224,11 +240,22 @@ def test_a_union_that_could_not_be_told_apart_is_refused(annotation: object) -> 
 
 
 @pytest.mark.parametrize(
-    "annotation",
-    [list[Depth] | Length, tuple[str, Depth] | tuple[int, Length], tuple[Depth] | tuple[Length, int], list | list[int]],
+    "annotation, value",
+    [
+        (list[Depth] | Length, Length(1)),
+        (tuple[str, Depth] | tuple[int, Length], (1, Length(1))),
+        (tuple[Depth] | tuple[Length, int], (Length(1), 1)),
+        (list | list[int], [1]),
+        (Tagged[Literal["a"]] | Marked[Literal["b", 1]], Marked("b")),
+        (Tagged[Literal["a"]] | Marked[int], Marked(1)),
+        (Tagged[int | None] | Marked[str], Marked("a")),
+        (Tagged[list[int]] | Marked[dict[str, int]], Marked({"a": 1})),
+        (Tagged[Nothing] | Marked[Length | None], Marked(Length(1))),
+        (Tagged[object] | Marked[Length], Marked(Length(1))),
+    ],
 )
-def test_what_can_be_told_apart_is_not(annotation: object) -> None:
-    checker(annotation)
+def test_what_can_be_told_apart_is_not(annotation: object, value: object) -> None:
+    assert decode_as(encode_value(value), annotation) == value
 
 
 A = TypeVar("A")
