@@ -38,8 +38,9 @@ from typing import Final, TypeVar, cast, final
 from raftly.base.limits import PAYLOAD_BYTES_MAX
 from raftly.base.types import Index, NodeId
 from raftly.errors import ConfigError, DecodeError, LimitExceeded
+from raftly.node.annotations import SCALARS, TypeArguments, hints_of, substitute
 from raftly.node.errors import ValueTypeError
-from raftly.node.shapes import SCALARS, Check, TypeArguments, checker, exact_type, hints_of, settle, substitute
+from raftly.node.shapes import Check, checker, exact_type, settle
 from raftly.node.values import decode_raw, decode_scalars, encode_scalars, encode_value
 
 F = TypeVar("F", bound=Callable[..., object])

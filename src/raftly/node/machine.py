@@ -19,6 +19,7 @@ from typing import Final, Generic, TypeVar, cast, final
 
 from raftly.base.types import Entry, Index, NodeId
 from raftly.errors import DecodeError, LimitExceeded
+from raftly.node.annotations import arguments_of
 from raftly.node.commands import (
     CALL_AT,
     Kind,
@@ -33,7 +34,6 @@ from raftly.node.commands import (
 )
 from raftly.node.errors import MachineFailed, SessionExpired, UnknownCommand, ValueTypeError
 from raftly.node.log_time import CURRENT, Timed
-from raftly.node.shapes import arguments_of
 from raftly.node.state import SessionState, State, StateCodec, plain_error
 
 T = TypeVar("T")

@@ -25,12 +25,12 @@ from typing import Concatenate, Generic, ParamSpec, Self, TypeVar, cast, final, 
 from raftly.base.rand import SplitMix64
 from raftly.base.types import NO_NODE, Index, NodeId
 from raftly.errors import ConfigError, DecodeError, RaftlyError
+from raftly.node.annotations import arguments_of
 from raftly.node.commands import Method, methods_of, ttl_in_us
 from raftly.node.errors import UnknownCommand
 from raftly.node.reads import STRONG, Freshness, Mode, Read
 from raftly.node.requests import Admin, AskStatus, Call, Close, GroupStatus, Open, Query
 from raftly.node.route import Effect, Route, RouteOptions, to_status
-from raftly.node.shapes import arguments_of
 from raftly.transport.base import Dialer
 from raftly.transport.client import TcpDialer
 from raftly.transport.options import Address, TcpOptions

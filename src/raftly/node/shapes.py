@@ -11,23 +11,18 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import math
 import types
 import typing
-from collections.abc import Callable, Mapping
-from functools import partial
-from itertools import combinations, product
+from collections.abc import Callable
 from typing import Any, Final, TypeAlias, TypeVar, Union
 
 from raftly.errors import ConfigError
+from raftly.node.annotations import CONTAINERS, SCALARS, class_of, field_hints, field_names, unwrapped
+from raftly.node.choices import choices_of
 from raftly.node.errors import ValueTypeError
 from raftly.node.values import Record, decode_raw
 
 Check: TypeAlias = Callable[[Any], Any]
-TypeArguments: TypeAlias = Mapping[object, object]  # what type variables stand for
-
-SCALARS: Final = frozenset((type(None), bool, int, float, str, bytes))
-_CONTAINERS: Final = frozenset((list, tuple, dict, set, frozenset))
 
 
 def checker(annotation: object, *, keeps: bool = False) -> Check:
@@ -55,12 +50,12 @@ def settle(annotation: object, seen: set[type] | None = None) -> None:
         ConfigError: no value can travel as one of them.
     """
     seen = set() if seen is None else seen
-    annotation = _unwrapped(annotation)
+    annotation = unwrapped(annotation)
     for argument in typing.get_args(annotation):
         settle(argument, seen)
-    if _names(annotation) is None:
+    if field_names(annotation) is None:
         return
-    cls, hints = _class_of(annotation), _field_hints(annotation)
+    cls, hints = class_of(annotation), field_hints(annotation)
     for name, hint in hints.items():
         try:
             checker(hint)
@@ -70,18 +65,6 @@ def settle(annotation: object, seen: set[type] | None = None) -> None:
         seen.add(cls)
         for hint in hints.values():
             settle(hint, seen)
-
-
-def hints_of(owner: Any) -> dict[str, object]:
-    """The annotations of a class or a function.
-
-    Raises:
-        ConfigError: one names what is not there when the class runs.
-    """
-    try:
-        return typing.get_type_hints(owner, include_extras=True)
-    except (NameError, AttributeError) as error:
-        raise ConfigError(owner.__qualname__, f"has an annotation that cannot be resolved: {error}") from error
 
 
 def exact_type(annotation: object) -> type | None:
@@ -102,38 +85,8 @@ def decode_as(data: bytes, annotation: object) -> Any:
     return checker(annotation)(decode_raw(data))
 
 
-def type_arguments(generic: object) -> TypeArguments:
-    """What the type variables of a class stand for: in `Dict[str, int]`, or in `class Stock(Dict[str, int])`."""
-    origin = typing.get_origin(generic)
-    cls = origin if isinstance(origin, type) else generic
-    found = dict(zip(getattr(cls, "__parameters__", ()), typing.get_args(generic), strict=False))
-    for derived in getattr(cls, "__mro__", ()):
-        for base in derived.__dict__.get("__orig_bases__", ()):
-            variables = getattr(typing.get_origin(base), "__parameters__", ())
-            for variable, argument in zip(variables, typing.get_args(base), strict=False):
-                found.setdefault(variable, substitute(argument, found))
-    return found
-
-
-def arguments_of(cls: type, factory: object) -> TypeArguments:
-    """What they stand for when `factory` makes the class: itself, `Dict[str, int]`, or a partial of one of these."""
-    while isinstance(factory, partial):
-        factory = factory.func
-    return type_arguments(factory if typing.get_origin(factory) is cls else cls)
-
-
-def substitute(annotation: Any, arguments: TypeArguments) -> object:
-    """The annotation with its type variables replaced, as far as they are known."""
-    if isinstance(annotation, TypeVar):
-        return arguments.get(annotation, annotation)
-    parameters = () if isinstance(annotation, type) else getattr(annotation, "__parameters__", ())
-    if not parameters or not arguments:
-        return annotation
-    return annotation[tuple(arguments.get(parameter, parameter) for parameter in parameters)]
-
-
 def _compile(annotation: object, keeps: bool) -> Check:
-    annotation = _unwrapped(annotation)
+    annotation = unwrapped(annotation)
     if annotation is object or annotation is Any or isinstance(annotation, TypeVar):
         return plain
     if annotation is None:
@@ -154,19 +107,6 @@ def _compile(annotation: object, keeps: bool) -> Check:
     return make(annotation, arguments, keeps)
 
 
-def _unwrapped(annotation: object) -> object:
-    """What is behind a NewType, an Annotated, or a type variable with a bound."""
-    if typing.get_origin(annotation) is typing.Annotated:
-        return _unwrapped(typing.get_args(annotation)[0])
-    inner = getattr(annotation, "__bound__" if isinstance(annotation, TypeVar) else "__supertype__", None)
-    return annotation if inner is None else _unwrapped(inner)
-
-
-def _class_of(annotation: object) -> Any:
-    """Of an annotation with arguments what is before them, otherwise itself."""
-    return typing.get_origin(annotation) or annotation
-
-
 def _compile_class(annotation: object, keeps: bool) -> Check:
     if not isinstance(annotation, type):
         raise ConfigError(f"annotation {annotation!r}", "is nothing that a command can carry")
@@ -174,7 +114,7 @@ def _compile_class(annotation: object, keeps: bool) -> Check:
         return _number if keeps else _float
     if annotation in SCALARS:
         return _scalar(annotation)
-    if annotation in _CONTAINERS:
+    if annotation in CONTAINERS:
         return _bare(annotation)
     if dataclasses.is_dataclass(annotation):
         return _dataclass(annotation, keeps)
@@ -196,7 +136,7 @@ def plain(value: Any) -> Any:
         for key, item in value.items():
             plain(key)
             plain(item)
-    elif kind in _CONTAINERS:
+    elif kind in CONTAINERS:
         for item in value:
             plain(item)
     elif kind is Record or dataclasses.is_dataclass(kind):
@@ -261,16 +201,7 @@ def _literal(annotation: object, choices: tuple[Any, ...]) -> Check:
 
 
 def _union(annotation: object, keeps: bool) -> Check:
-    """What no choice takes as it is goes to the first that can make it its own.
-
-    A record names no class, only fields, and those that lack take defaults. So dataclasses with few fields come first,
-    before one that would fill some in, and two are refused whose fields have the same names and tell no difference.
-    """
-    choices = sorted(_choices(annotation), key=lambda choice: _width(choice) or math.inf)
-    if any(_alike(one, other) for one, other in combinations(choices, 2)):
-        raise ConfigError(
-            f"annotation {annotation}", "has two dataclasses with the same fields: what arrives could be either"
-        )
+    choices = choices_of(annotation)
     checks = [checker(choice, keeps=keeps) for choice in choices]
     exact = frozenset(filter(None, (exact_type(choice) for choice in choices)))
 
@@ -285,83 +216,6 @@ def _union(annotation: object, keeps: bool) -> Check:
         raise _refuse(value, annotation)
 
     return check
-
-
-def _choices(annotation: object) -> list[object]:
-    """Those of a union; anything else is the only one."""
-    annotation = _unwrapped(annotation)
-    if typing.get_origin(annotation) not in (Union, types.UnionType):
-        return [annotation]
-    return [choice for argument in typing.get_args(annotation) for choice in _choices(argument)]
-
-
-def _names(annotation: object) -> frozenset[str] | None:
-    """Of the fields of a dataclass."""
-    cls = _class_of(annotation)
-    if not isinstance(cls, type) or not dataclasses.is_dataclass(cls):
-        return None
-    return frozenset(field.name for field in dataclasses.fields(cls))
-
-
-def _width(annotation: object) -> int:
-    """How many dataclasses there are in an annotation, with all their fields."""
-    annotation = _unwrapped(annotation)
-    names = _names(annotation)
-    return (0 if names is None else 1 + len(names)) + sum(map(_width, typing.get_args(annotation)))
-
-
-def _alike(one: object, other: object) -> bool:
-    """Does nothing that travels tell these two apart, though they are of different classes?"""
-    if _class_of(one) is not _class_of(other):
-        names = _names(one)
-        if names is None or names != _names(other):
-            return False
-        hints, hints_there = _field_hints(one), _field_hints(other)
-        return not any(_apart(hints[name], hints_there[name]) for name in names)
-    arguments, others = typing.get_args(one), typing.get_args(other)
-    differ = [pair for pair in zip(arguments, others, strict=False) if pair[0] != pair[1]]
-    return len(arguments) == len(others) and differ != [] and all(_some_alike(a, b) for a, b in differ)
-
-
-def _some_alike(one: object, other: object) -> bool:
-    return any(_alike(a, b) for a, b in product(_choices(one), _choices(other)))
-
-
-def _apart(one: object, other: object) -> bool:
-    """Does every value tell which of these two it is of?"""
-    return all(_differ(a, b) for a, b in product(_choices(one), _choices(other)))
-
-
-def _differ(one: object, other: object) -> bool:
-    names, names_there = _names(one), _names(other)
-    if names is not None and names_there is not None:
-        return not _required(one) | _required(other) <= names & names_there
-    if typing.get_origin(one) is typing.get_origin(other) is typing.Literal:
-        return _literals(one).isdisjoint(_literals(other))
-    return _kinds(one).isdisjoint(_kinds(other))
-
-
-def _required(annotation: object) -> frozenset[str]:
-    """Of a dataclass: the fields that a record must have."""
-    missing = dataclasses.MISSING
-    fields = dataclasses.fields(_class_of(annotation))
-    return frozenset(field.name for field in fields if field.default is missing and field.default_factory is missing)
-
-
-def _literals(annotation: object) -> frozenset[tuple[type, object]]:
-    return frozenset((type(choice), choice) for choice in typing.get_args(annotation))
-
-
-def _kinds(annotation: object) -> frozenset[object]:
-    """The types of what arrives as that."""
-    origin = _class_of(annotation)
-    if origin is typing.Literal:
-        return frozenset(kind for kind, _ in _literals(annotation))
-    if _names(annotation) is not None:
-        return frozenset((Record,))
-    if origin is float:
-        return frozenset((float, int))
-    return frozenset((origin,)) if origin in SCALARS | _CONTAINERS else SCALARS | _CONTAINERS
 
 
 def _items(cls: Any) -> Callable[[object, tuple[object, ...], bool], Check]:
@@ -412,7 +266,7 @@ def _tuple(annotation: object, arguments: tuple[object, ...], keeps: bool) -> Ch
 
 def _dataclass(annotation: object, keeps: bool) -> Check:
     """Fields are looked at when the first value comes, so that a class may contain itself; see `settle`."""
-    cls = _class_of(annotation)
+    cls = class_of(annotation)
     for field in dataclasses.fields(cls):
         if not field.init:
             raise ConfigError(f"{cls.__qualname__}.{field.name}", "is no argument of its class, so it cannot travel")
@@ -427,7 +281,7 @@ def _dataclass(annotation: object, keeps: bool) -> Check:
 
     def check(value: Any) -> Any:
         if not fields:
-            hints = _field_hints(annotation)
+            hints = field_hints(annotation)
             fields.update({name: checker(hint, keeps=keeps) for name, hint in hints.items()})
         if type(value) is cls:
             for name, attempt in fields.items():
@@ -438,13 +292,6 @@ def _dataclass(annotation: object, keeps: bool) -> Check:
         raise _refuse(value, cls)
 
     return check
-
-
-def _field_hints(annotation: object) -> dict[str, object]:
-    """The annotations of a dataclass's fields."""
-    cls, arguments = _class_of(annotation), type_arguments(annotation)
-    hints = hints_of(cls)
-    return {field.name: substitute(hints[field.name], arguments) for field in dataclasses.fields(cls)}
 
 
 def _build(record: Record, cls: type, fields: dict[str, Check]) -> Any:

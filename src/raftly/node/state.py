@@ -24,8 +24,9 @@ from typing import ClassVar, Final, Generic, Protocol, TypeVar, cast, final
 from raftly.base.membership import ConfState
 from raftly.base.types import Index, NodeId, Term
 from raftly.errors import ConfigError, DecodeError, LimitExceeded, RaftlyError
+from raftly.node.annotations import TypeArguments, hints_of, substitute
 from raftly.node.errors import MachineFailed, SnapshotFailed, ValueTypeError
-from raftly.node.shapes import Check, TypeArguments, checker, hints_of, settle, substitute
+from raftly.node.shapes import Check, checker, settle
 from raftly.node.values import VALUE_BYTES_MAX, decode_raw, encode_value
 from raftly.storage.items import decode_membership, encode_membership
 

@@ -7,10 +7,10 @@ from copy import deepcopy
 from typing import Any, Final, final
 
 from raftly.errors import ConfigError
+from raftly.node.annotations import arguments_of
 from raftly.node.commands import methods_of
 from raftly.node.log_time import Timed
 from raftly.node.machine import StateMachine
-from raftly.node.shapes import arguments_of
 from raftly.testing.history import Operation
 
 _REMEMBERED: Final = 100_000

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Generic, TypeVar, final
 
 from raftly.errors import ConfigError, LimitExceeded, RaftlyError
+from raftly.node.annotations import SCALARS
 from raftly.node.commands import command, query
 from raftly.node.errors import ValueTypeError
-from raftly.node.shapes import SCALARS
 from raftly.node.structures.order import check_limit, insert, order_key, page, remove
 
 K = TypeVar("K")
