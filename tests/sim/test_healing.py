@@ -67,6 +67,11 @@ def test_applications_are_given_the_time_that_they_need() -> None:
     assert outcome.recovery_s > LIVENESS_S
 
 
+def test_changes_that_a_snapshot_overtakes_are_not_put_in_force() -> None:
+    """They were being applied when it came, and node 3 went on with other members (seed 8902047)."""
+    assert run(8902047, Options("membership", 3)).problem == ""
+
+
 def test_nobody_is_switched_off_while_a_change_of_members_is_on_its_way() -> None:
     """It brings node 4 back, and has no quorum without it (seed 8550027)."""
     assert run(8550027, Options("membership", 3)).problem == ""

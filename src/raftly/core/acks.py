@@ -28,6 +28,7 @@ def on_storage_apply_resp(raft: Raft, message: MsgStorageApplyResp) -> None:
     """Any role: entries were applied."""
     entries = message.entries
     if entries:
+        raft.caught_up(entries[-1].index)
         limited = raft.log.applying_bytes_max < NO_LIMIT
         raft.applied_to(entries[-1].index, entries_bytes(entries) if limited else 0)
         raft.reduce_uncommitted(entries)

@@ -159,6 +159,7 @@ def restore(raft: Raft, snapshot: Snapshot) -> bool:
     config, progress = confchange.restore(
         raft.tracker.inflight_max, raft.tracker.inflight_bytes_max, conf_state, meta.index
     )
+    raft.outpace()
     log.restore(snapshot)
     raft.switch_to_config(config, progress)
     raft.pending_request_snapshot = 0

@@ -64,6 +64,7 @@ class Raft:
         "_rng",
         "after_append",
         "batch_append",
+        "behind",
         "check_quorum",
         "config",
         "election_elapsed",
@@ -108,6 +109,7 @@ class Raft:
         self.leader: NodeId = NO_NODE
         self.log = RaftLog(reader, max(config.committed_bytes_max(), 1))
         self.tracker = ProgressTracker(config.max_inflight_msgs, config.max_inflight_bytes)
+        self.behind: list[tuple[Index, ProgressTracker]] = []  # for changes up to there: `outpace`
         self.is_learner = False
         self.messages: list[Message] = []  # may be sent at once, none to this node
         self.after_append: list[Message] = []  # only when what was appended before is durable; also to this node
@@ -391,13 +393,31 @@ class Raft:
                     self.trace.emit(AutoLeaveProposed())
 
     def apply_conf_change(self, change: ConfChangeV2) -> ConfState:
-        """Put a committed change in force.
+        """Put a committed change in force, unless a snapshot has brought a later configuration; that behind the change.
 
         Raises:
             ConfChangeError: it does not fit the configuration, which is as it was.
         """
-        config, progress = confchange.Changer(self.tracker, self.log.last_index).change(change)
-        return self.switch_to_config(config, progress)
+        tracker = self.behind[0][1] if self.behind else self.tracker
+        config, progress = confchange.Changer(tracker, self.log.last_index).change(change)
+        if tracker is self.tracker:
+            return self.switch_to_config(config, progress)
+        tracker.switch(config, progress)
+        return config.conf_state()
+
+    def outpace(self) -> None:
+        """A snapshot comes while entries that were handed out are not known to be applied.
+
+        The changes among them end in a configuration that is no longer in force.
+        """
+        last = self.log.applying
+        if last > self.log.applied and (not self.behind or self.behind[-1][0] < last):
+            self.behind.append((last, self.tracker.copy()))
+
+    def caught_up(self, index: Index) -> None:
+        """The application has acknowledged all up to `index`."""
+        while self.behind and self.behind[0][0] <= index:
+            del self.behind[0]
 
     def switch_to_config(self, config: TrackerConfig, progress: dict[int, Progress]) -> ConfState:
         """Put a configuration in force and react: step down, commit, or tell the newcomers."""

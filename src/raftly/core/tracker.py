@@ -355,6 +355,12 @@ class ProgressTracker:
         self._incoming: list[Progress] = []  # voters with a Progress; those without one count as index 0
         self._outgoing: list[Progress] = []
 
+    def copy(self) -> ProgressTracker:
+        """Another one with the same configuration and members."""
+        other = ProgressTracker(self.inflight_max, self.inflight_bytes_max)
+        other.switch(self.config, self.progress)
+        return other
+
     def switch(self, config: TrackerConfig, progress: dict[int, Progress]) -> None:
         """Put another configuration in force."""
         self.config = config

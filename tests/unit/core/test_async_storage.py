@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from raftly.base.membership import ConfState
-from raftly.base.types import Entry, Snapshot, SnapshotMeta
+from raftly.base.membership import ConfChange, ConfChangeType, ConfState
+from raftly.base.types import Entry, EntryType, Snapshot, SnapshotMeta
 from raftly.core.messages import (
     APPEND_THREAD,
     APPLY_THREAD,
@@ -309,6 +309,55 @@ def test_a_snapshot_counts_even_when_its_answer_is_of_an_older_term() -> None:
     write(host, job)
     assert host.raft.log.unstable.snapshot is None
     assert host.raft.log.applied == 5
+
+
+def test_changes_that_a_snapshot_overtakes_leave_its_configuration_alone() -> None:
+    """They are still being applied when it comes (soak, seed 8902047): one node went on with other members."""
+    host = voter(template=ASYNC)
+    old, new = ConfChange(ConfChangeType.ADD_NODE, 7), ConfChange(ConfChangeType.ADD_NODE, 8)
+    in_flight = [Entry(1, 1, EntryType.CONF_CHANGE, old.encode()), Entry(1, 2, EntryType.CONF_CHANGE, new.encode())]
+    host.node.step(MsgApp(1, 2, 1, 0, 0, in_flight, 2))
+    write(host, append_job(host))
+    _, first = jobs(host)
+    assert first is not None
+    assert indexes(first.entries) == [1, 2]
+    assert host.node.apply_conf_change(old).voters == (1, 2, 3, 7)
+    host.node.step(MsgSnap(1, 2, 1, snapshot(9)))
+    assert host.raft.tracker.config.conf_state() == ConfState((1, 2, 3))
+    assert host.node.apply_conf_change(new).voters == (1, 2, 3, 7, 8), "so it was at that entry"
+    assert host.raft.tracker.config.conf_state() == ConfState((1, 2, 3))
+    write(host, append_job(host))
+    answer(host, first.responses)
+
+    host.node.step(MsgApp(1, 2, 1, 1, 9, [Entry(1, 10, EntryType.CONF_CHANGE, new.encode())], 10))
+    write(host, append_job(host))
+    _, second = jobs(host)
+    assert second is not None
+    assert host.node.apply_conf_change(new).voters == (1, 2, 3, 8)
+    assert host.raft.tracker.config.conf_state() == ConfState((1, 2, 3, 8))
+
+
+def test_each_of_two_snapshots_overtakes_what_was_handed_out_before_it() -> None:
+    host = voter(template=ASYNC)
+    host.node.step(MsgApp(1, 2, 1, 0, 0, entries(1, 1), 1))
+    write(host, append_job(host))
+    _, first = jobs(host)
+    assert first is not None
+    host.node.step(MsgSnap(1, 2, 1, snapshot(5)))
+    write(host, append_job(host))
+    host.node.step(MsgApp(1, 2, 1, 1, 5, entries(6, 1), 6))
+    write(host, append_job(host))
+    _, second = jobs(host)
+    assert second is not None
+    host.node.step(MsgSnap(1, 2, 1, snapshot(9)))
+    assert [last for last, _ in host.raft.behind] == [1, 6]
+    answer(host, first.responses)
+    assert [last for last, _ in host.raft.behind] == [6]
+    change = ConfChange(ConfChangeType.ADD_NODE, 7)
+    assert host.node.apply_conf_change(change).voters == (1, 2, 3, 7)
+    assert host.raft.tracker.config.conf_state() == ConfState((1, 2, 3))
+    answer(host, second.responses)
+    assert not host.raft.behind
 
 
 # --- how much is handed out for application --------------------------------------------------------------------
