@@ -1,8 +1,4 @@
-"""The bugs that other systems of this kind had, by their rows in the catalogue, in a few words.
-
-Those of stores with many groups, of transactions, and of timestamps are left out. The threads are named in
-`../shared/reliability.md`, section 2.
-"""
+"""The bugs that other systems of this kind had, by their rows in the catalogue, in a few words."""
 
 from __future__ import annotations
 
@@ -75,4 +71,22 @@ BUGS: Final[Mapping[int, str]] = {
     63: "the uncommitted counter leaks, all is refused",
     64: "a huge committed tail read at once",
     65: "a forwarded proposal forwarded for ever, or twice",
+    66: "snapshots of overlapping regions taken together",
+    67: "a peer made twice, by a message and by a split; the dead one acts",
+    68: "peers destroyed and a snapshot in their place, not in one write",
+    69: "an earlier merge that was given up taken for the present one",
+    70: "a read served by the source of a merge",
+    71: "peers stay after a merge",
+    72: "an asynchronous commit that a later read does not see",
+    73: "the least commit timestamp of an asynchronous commit pushed by a reader",
+    74: "a lock of an asynchronous commit resolved below the safe point",
+    75: "a lock that nobody can resolve, or half a rollback, after a client died",
+    76: "a prewrite repeated after others resolved it: two commit times",
+    77: "a late request for a pessimistic lock locks after the commit",
+    78: "locks resolved by a primary that is none any more",
+    79: "a record of a rollback collapsed, its key prewritten again",
+    80: "locks missed when regions merge between scan and resolve",
+    81: "timestamps go back when the driver's leader changes",
+    82: "a transaction in conflict tried again blindly",
+    83: "a range moved: old and new owner serve what they must not",
 }

@@ -19,8 +19,10 @@ FAULTS: Final[tuple[Fault, ...]] = (
     *store.FAULTS,
 )
 
+_NO_TRANSACTIONS: Final = "there are no transactions yet"
 NOT_APPLICABLE: Final = {
     49: "a lease is always the leader's own: it cannot be held by another node than the one that leads",
+    **dict.fromkeys((72, 73, 74, 75, 76, 77, 78, 79, 80, 82), _NO_TRANSACTIONS),
 }
 
 

@@ -1,4 +1,4 @@
-"""Faults of the store: merges of regions, and what else a crash must find in order."""
+"""Faults of the store and of its placement driver: merges of regions, what a crash must find in order, timestamps."""
 
 # ruff: noqa: E501 - the text of a source is as long as it is
 
@@ -9,9 +9,10 @@ from typing import Final
 from tests.mutants.fault import Fault
 
 
-def _fault(id_: str, what: str, breaks: str, file: str, old: str, new: str, first: str) -> Fault:
+def _fault(id_: str, what: str, breaks: str, file: str, old: str, new: str, first: str, *rows: int) -> Fault:
     tests = tuple(f"{'' if '/' in name else 'unit/store/test_'}{name}.py" for name in first.split())
-    return Fault(id_, "store", what, tuple(breaks.split()), f"store/{file}.py", old, new, tests)
+    path = f"{'' if '/' in file else 'store/'}{file}.py"
+    return Fault(id_, "store", what, tuple(breaks.split()), path, old, new, tests, rows)
 
 
 _RULES: Final = [
@@ -72,6 +73,7 @@ _APPLIED: Final = [
         "            refuse_while_merging(self)\n",
         "",
         "merging",
+        70,
     ),
     _fault(
         "merge-applies-writes",
@@ -108,6 +110,7 @@ _APPLIED: Final = [
         "    if merging is None or merging.index != command.index:\n        return EpochNotMatch",
         "    if merging is None:\n        return EpochNotMatch",
         "merging merge_troubles",
+        69,
     ),
     _fault(
         "merge-catch-up-without-own",
@@ -126,6 +129,7 @@ _APPLIED: Final = [
         "    put_region_state(batch, RegionState(PeerState.MERGED, source.peer_id, region))\n",
         "",
         "merging",
+        68,
     ),
 ]
 
@@ -276,7 +280,74 @@ _PEERS: Final = [
         "                self._peers.ask(peer)  # those that campaign are told then\n",
         "                pass\n",
         "merge_troubles",
+        71,
     ),
 ]
 
-FAULTS: Final[tuple[Fault, ...]] = (*_RULES, *_APPLIED, *_CARRIED_OUT, *_PEERS)
+_REGIONS: Final = [
+    _fault(
+        "store-snapshot-over-others",
+        "a snapshot is taken whose keys other regions of the store have",
+        "DUR SMS",
+        "snapshots",
+        "        if overlapping or own is None or own.store_id != self._shared.store_id:\n",
+        "        if own is None or own.store_id != self._shared.store_id:\n",
+        "snapshots sim_store/test_merge",
+        66,
+    ),
+    _fault(
+        "store-split-over-tombstone",
+        "a split makes a peer again that was removed before",
+        "ES SMS",
+        "apply",
+        "        buried = shared.tombstones.get(part.id, 0)\n",
+        "        buried = 0\n",
+        "apply peers recovery",
+        67,
+    ),
+    _fault(
+        "store-serves-any-epoch",
+        "a region is read and written by callers that know another range of it",
+        "LIN",
+        "peer",
+        "        if ctx.epoch.version != self.region.epoch.version:\n            check_epoch(",
+        "        if not self.region.epoch.version:\n            check_epoch(",
+        "store changes",
+        83,
+    ),
+]
+
+_TIMESTAMPS: Final = [
+    _fault(
+        "tso-begins-at-clock",
+        "a new leader gives timestamps by its clock, below those of the one before",
+        "LIN",
+        "pd/tso",
+        "        self._last = Timestamp(max(saved_ms, now_ms), 0)\n",
+        "        self._last = Timestamp(now_ms, 0)\n",
+        "unit/pd/test_tso",
+        81,
+    ),
+    _fault(
+        "tso-passes-its-bound",
+        "timestamps are given above the bound that the log holds",
+        "LIN",
+        "pd/tso",
+        "        if physical_ms >= self._saved_ms:\n            return None\n",
+        "",
+        "unit/pd/test_tso",
+        81,
+    ),
+    _fault(
+        "tso-bound-believed-early",
+        "a bound counts before the log holds it",
+        "LIN",
+        "pd/tso",
+        "        return ahead_ms + self._window_ms\n",
+        "        self._saved_ms = ahead_ms + self._window_ms\n        return self._saved_ms\n",
+        "unit/pd/test_tso",
+        81,
+    ),
+]
+
+FAULTS: Final[tuple[Fault, ...]] = (*_RULES, *_APPLIED, *_CARRIED_OUT, *_PEERS, *_REGIONS, *_TIMESTAMPS)
