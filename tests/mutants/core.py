@@ -821,6 +821,16 @@ _SNAPSHOTS: Final = [
         18,
     ),
     _fault(
+        "overtaken-changes-in-force",
+        "changes that are being applied when a snapshot comes are put in force over its configuration",
+        "ES SMS",
+        "following",
+        "    raft.outpace()\n",
+        "",
+        "async_storage",
+        23,
+    ),
+    _fault(
         "snapshot-drops-matching-tail",
         "a snapshot that the log already covers throws away the entries behind it",
         "DUR",

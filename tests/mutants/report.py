@@ -66,6 +66,8 @@ def bug_table(faults: Sequence[Fault], outcomes: Mapping[str, Outcome]) -> str:
     out = ["| row | bug | planted | caught by |", "|---|---|---|---|"]
     for row, bug in BUGS.items():
         planted = [fault for fault in faults if row in fault.rows]
+        if not planted and row not in NOT_APPLICABLE:
+            continue  # not among those that were chosen
         caught = {_verdict(outcomes.get(fault.id)): None for fault in planted}
         names = ", ".join(fault.id for fault in planted) or f"none: {NOT_APPLICABLE[row]}"
         out.append(f"| {row} | {bug} | {names} | {', '.join(caught)} |")
