@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 from typing import Final, Protocol, Self, TypeVar, final
@@ -256,7 +257,9 @@ class PdClient:
         """Who there is, and who leads; asked anew."""
         backoff = Backoff(asyncio.get_running_loop().time() + self.timeout_s, self._rng)
         self._leader = ""
-        await self._find(backoff)
+        leader = await self._find(backoff)
+        with suppress(RpcError):  # whoever named the leader first may have been removed, and not know it
+            self._known = await self._ask_member(leader)
         assert self._known is not None
         return self._known
 

@@ -38,6 +38,18 @@ def test_members_are_told() -> None:
     run(test)
 
 
+def test_members_are_those_that_the_leader_knows() -> None:
+    """Who was removed may be the first to answer."""
+
+    async def test(cluster: FakeCluster, pd: PdClient) -> None:
+        async with FakeCluster() as leader:
+            cluster.members = [leader.pd_port, cluster.pd_port]
+            leader.members = [leader.pd_port]
+            assert [member.id for member in (await pd.members()).members] == [leader.pd_port]
+
+    run(test)
+
+
 def test_one_member_that_answers_is_enough() -> None:
     async def test(cluster: FakeCluster, pd: PdClient) -> None:
         async with PdClient(["127.0.0.1:1", f"127.0.0.1:{cluster.pd_port}"], timeout_s=20.0) as other:
