@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, final
 
 from raftly.base.types import NO_NODE, Index, NodeId
@@ -105,13 +106,13 @@ class Service:
         if isinstance(request, Call):
             self._call(caller, id_, within, request)
         elif isinstance(request, Query) and request.after is not None:
-            self._spawn(caller, id_, self._poll(caller, id_, within, request, request.after))
+            self._spawn(caller, id_, partial(self._poll, caller, id_, within, request, request.after))
         elif isinstance(request, Query):
             fresh = self._node.fresh_nowait() if request.read is STRONG or request.read == STRONG else None
             if fresh is not None:
                 self._answer_query(caller, id_, request, fresh)
             else:
-                self._spawn(caller, id_, self._query(caller, id_, within, request))
+                self._spawn(caller, id_, partial(self._query, caller, id_, within, request))
         elif isinstance(request, Open):
             self._open(caller, id_, within, request)
         elif isinstance(request, Close):
@@ -120,7 +121,7 @@ class Service:
         elif isinstance(request, AskStatus):
             caller.respond(id_, encode_result(self.status()))
         else:
-            self._spawn(caller, id_, self._admin(caller, id_, within, request))
+            self._spawn(caller, id_, partial(self._admin, caller, id_, within, request))
 
     def _submit(self, caller: Caller, id_: int, within: float, make: Make) -> None:
         self._node.submit(make, _Reply(self, caller, id_), min(within, self._node.config.call_timeout))
@@ -245,10 +246,10 @@ class Service:
 
     # --- responses ---
 
-    def _spawn(self, caller: Caller, id_: int, work: Awaitable[None]) -> None:
+    def _spawn(self, caller: Caller, id_: int, work: Callable[[], Awaitable[None]]) -> None:
         async def run() -> None:
             try:
-                await work
+                await work()  # made here: a task that is cancelled before it begins would leave it behind
             except Exception as error:  # noqa: BLE001 - as in `on_requests`
                 self.refuse(caller, id_, error)
 
