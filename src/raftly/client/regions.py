@@ -30,6 +30,7 @@ from raftly.rpc import ClientTls, Limits, Method, RpcError, StatusCode
 __all__ = ["TOP", "Attempt", "ClientOptions", "Kind", "Regions", "TooMuchError"]
 
 TOP: Final = b"\xff" * 8193  # above every key that a store takes
+_LEAST_S: Final = 0.005  # for an attempt; one that is cut short says only that its outcome is unknown
 _LOOK_UP_S: Final = 0.5  # for the address of a store that may have moved
 
 ANSWER_BYTES_MAX: Final = 64 << 20
@@ -108,6 +109,8 @@ class Attempt:
         if pause is None:
             raise self.over() from problem
         await asyncio.sleep(pause)
+        if self.left() < _LEAST_S:
+            raise self.over() from problem
 
     def on_lost(self, problem: Exception) -> None:
         """It was sent, and may have been carried out. Raises OutcomeUnknown if it must not be sent again."""

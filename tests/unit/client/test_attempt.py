@@ -28,6 +28,21 @@ def test_what_stood_in_the_way_is_told_and_not_that_the_last_try_was_cut_short()
     asyncio.run(body())
 
 
+def test_what_is_too_late_for_an_answer_is_not_sent() -> None:
+    """It slept for longer than it was to."""
+
+    async def body() -> None:
+        loop = asyncio.get_running_loop()
+        attempt = Attempt("put", Kind.WRITE, loop.time() + 3600.0, Random(1), 1.0)
+        waiting = asyncio.create_task(attempt.wait(Cause.LEADER_MOVED, LATE))
+        await asyncio.sleep(0)
+        attempt.backoff.deadline = loop.time()  # type: ignore[misc]
+        with pytest.raises(NotDone, match="the deadline passed"):
+            await waiting
+
+    asyncio.run(body())
+
+
 def test_parts_of_a_read_that_are_late_together_double_its_time_once() -> None:
     async def body() -> None:
         for kind, longest_s in ((Kind.READ, 4.0), (Kind.WRITE, 1.0)):
