@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
+import warnings
 from typing import Any
 
 import pytest
@@ -85,6 +87,28 @@ def test_a_turn_of_calls_is_one_batch_and_each_has_its_answer() -> None:
             answers = [decode_response(await future, ERRORS) for _, future in sent]
             assert answers == [Value(number) for number in range(1, 11)]
             assert leader.machine.applied == before + 10
+
+    run(main())
+
+
+def test_what_is_cancelled_before_it_begins_leaves_no_coroutine_behind() -> None:
+    """Found by a process that died in the middle of a turn (simulator, profile storm)."""
+
+    async def main() -> None:
+        async with Nodes() as nodes:
+            caller = await caller_of(nodes)
+            wants = [Admin("remove", (9,)), Query(LOCAL, "get", ("a",)), Query(LOCAL, "get", ("a",), 1 << 40)]
+            for want in wants:
+                item, _ = caller.send(encode_request(want, 5.0))
+                caller.service.on_requests(caller, [item])
+            assert len(caller.service._tasks) == len(wants)
+            with warnings.catch_warnings(record=True) as warned:
+                warnings.simplefilter("always")
+                for task in list(caller.service._tasks):
+                    task.cancel()
+                await asyncio.sleep(0.1)
+                gc.collect()
+            assert not warned
 
     run(main())
 
