@@ -97,7 +97,11 @@ def test_what_is_cancelled_before_it_begins_leaves_no_coroutine_behind() -> None
     async def main() -> None:
         async with Nodes() as nodes:
             caller = await caller_of(nodes)
-            wants = [Admin("remove", (9,)), Query(LOCAL, "get", ("a",)), Query(LOCAL, "get", ("a",), 1 << 40)]
+            wants: list[Request] = [
+                Admin("remove", (9,)),
+                Query(LOCAL, "get", ("a",)),
+                Query(LOCAL, "get", ("a",), 1 << 40),
+            ]
             for want in wants:
                 item, _ = caller.send(encode_request(want, 5.0))
                 caller.service.on_requests(caller, [item])
