@@ -30,8 +30,8 @@ else
   FORMS := plain compiled
 endif
 
-# Packages that import nothing compiled, so their tests run once.
-SAME_IN_BOTH := --ignore=tests/unit/proto
+# What is not compiled itself is tested once, plain: in the compiled form tests/sim runs the test kit.
+SAME_IN_BOTH := --ignore=tests/unit/proto --ignore=tests/unit/testing --ignore=tests/unit/demo --ignore=tests/unit/playground
 
 # What is timed as a whole is timed in the compiled form, where there is one.
 FASTEST := $(if $(filter compiled,$(FORMS)),$(BUILT))
