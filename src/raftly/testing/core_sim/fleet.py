@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import time
 from collections import Counter
@@ -100,9 +101,12 @@ def make(job: Job) -> tuple[Job, Outcome, float]:
     """Make a run, here; with its processor time."""
     begun = time.process_time()
     outcome = job.run()
+    cpu_s = time.process_time() - begun
     if not outcome.problem:
         outcome.script = []  # not worth sending
-    return job, outcome, time.process_time() - begun
+    if job.kind == "full":
+        gc.collect()  # what is left of a world is in circles, and too old by now to be looked at soon
+    return job, outcome, cpu_s
 
 
 def make_all(jobs: Iterable[Job], processes: int, until: float | None = None) -> Iterator[tuple[Job, Outcome, float]]:
