@@ -141,6 +141,8 @@ def test_a_link_holds_so_many_messages_and_drops_more() -> None:
     assert sent(0, QUEUE_MAX + 100) == QUEUE_MAX == len(arrivals)
     assert sent(sorted(arrivals)[9], 20) == 10, "as many as have arrived"
     assert sent(max(arrivals), QUEUE_MAX + 1) == QUEUE_MAX
+    network.heal()
+    assert sent(max(arrivals) - 1, 1) == 1, "what is still on its late way is in nobody's"
 
 
 def test_a_cluster_that_is_not_healed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

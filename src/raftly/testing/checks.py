@@ -118,6 +118,8 @@ class Checker:
     def started(self, raft: Raft, *, remembers: bool = True) -> None:
         """A node has taken up what its disk held; not `remembers`: somebody damaged it, so it may hold anything."""
         old = (self._seen.get(raft.id) if remembers else None) or _Seen()
+        if not remembers:  # others must not count its votes; who leads is judged all the same
+            self._votes = {cast: candidate for cast, candidate in self._votes.items() if cast[0] != raft.id}
         log, durable = raft.log, old.durable
         self._rafts[raft.id] = raft
         self._leases.pop(raft.id, None)

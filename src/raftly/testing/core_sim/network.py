@@ -46,6 +46,7 @@ class Link:
     def mend(self) -> None:
         """It is quick again: what is sent from now on does not wait for what is still on its slow way."""
         self.slow, self.sent_until = 1.0, 0
+        self._due.clear()
 
 
 @final

@@ -78,6 +78,7 @@ class Host:
         assert self._loop is None, f"{self.name} runs already"
         self.incarnation += 1
         self.free_at = self.world.now
+        self.clock.wake(self.world.now)
         self._loop = SimLoop(self)  # type: ignore[abstract]  # what it lacks has no meaning here
         self.world.note(self.name, "start", str(self.incarnation))
         if not self.up:

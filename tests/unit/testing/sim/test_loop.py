@@ -2,12 +2,12 @@
 
 import asyncio
 import gc
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
-from raftly.testing.sim import HostDown, OutOfTime, SimulationError, Stuck, World
+from raftly.testing.sim import Host, HostDown, OutOfTime, SimulationError, Stuck, World
 
 
 def world(*names: str, seed: int = 1) -> World:
@@ -200,6 +200,23 @@ def test_a_machine_that_slept_has_one_clock_that_knows() -> None:
     monotonic, boot, wall = w.run(main())
     assert w.now - begun == pytest.approx(2 + 100 + 8 / 2, abs=0.01)
     assert (monotonic, boot, wall) == pytest.approx((10, 10 + 2 * 100, 10 + 2 * 100), abs=0.01)
+
+
+@pytest.mark.parametrize("meanwhile", [lambda host: host.suspend(3.0), lambda host: host.set_rate(0.9)])
+def test_a_clock_that_stands_still_does_not_go_back(meanwhile: Callable[[Host], None]) -> None:
+    w = world("a")
+    host = w.hosts["a"]
+    boot, monotonic = host.loop.boot_time(), host.loop.time()
+
+    async def main() -> None:
+        host.suspend(3.0)
+        await asyncio.sleep(1.0)
+        meanwhile(host)
+        await asyncio.sleep(3.0)
+
+    w.run(main())
+    assert monotonic <= host.loop.time() <= monotonic + 1.0
+    assert host.loop.boot_time() == pytest.approx(boot + 4.0, abs=0.5)
 
 
 def test_the_wall_clock_jumps_and_the_monotonic_one_does_not() -> None:
