@@ -127,6 +127,7 @@ async def _renew(
             _end_at(lease, clock())
             return
         except (RaftlyError, TimeoutError):
+            _end_at(lease, ends_at)  # as above
             pause = ttl / _RENEWALS / _RENEWALS  # the lease still lasts a little: try harder
         else:
             pause = ttl / _RENEWALS
