@@ -320,6 +320,8 @@ class Snapshots(Generic[T]):
         pending = self._pending
         assert pending is not None
         follow = self._machine.applied - pending.index
+        if follow < 0:
+            return  # after a restart: it has not got there again
         if follow < self._config.snapshot_entries // 2 and self._log_bytes < self._config.snapshot_bytes // 2:
             return
         if self._machine.codec.on_disk:
