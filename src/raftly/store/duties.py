@@ -305,7 +305,8 @@ class Duties:
             if progress.match < begin:
                 pending.append(other)
             last = now if progress.recent_active or group.asleep else heard.get(other.id, now)
-            self._heard[region.id][1][other.id] = last
+            if not group.asleep:  # until it woke nobody was to be heard
+                self._heard[region.id][1][other.id] = last
             if now - last > _DOWN_S:
                 down.append(DownPeer(other, int(now - last)))
         weighed = self._weighed.get(region.id)
@@ -356,7 +357,7 @@ class Duties:
             keys: Sequence[bytes] = step.keys
             if step.policy is not SplitPolicy.USE_KEYS:
                 middle = await self._of_snapshot(partial(middle_key, region=region))
-                keys = [middle] if middle else []
+                keys = [middle] if middle and peer.region.epoch == region.epoch else []
             if keys:
                 await self.split_at(peer, keys, deadline)
         else:
