@@ -270,14 +270,17 @@ class Regions:
         longest_s = attempt.longest_s
         try:
             channel = self._channels.to(await self._address(route.leader.store_id, attempt))
+        except (PlacementRefused, NotDone, ConfigError) as error:  # it has no address for the store
+            await attempt.wait(self.cache.on_connection_lost(route), error)
+            return None
+        if not attempt.left():  # looking it up took what there was
+            raise attempt.over()
+        try:
             response = await channel.unary(method, request, timeout_s=min(longest_s, attempt.left()))
         except RpcError as error:
             if error.maybe_processed and error.status is StatusCode.DEADLINE_EXCEEDED:
                 attempt.on_late(longest_s)
             await self._on_rpc_error(error, route, attempt, divisible=divisible)
-            return None
-        except (PlacementRefused, NotDone, ConfigError) as error:  # it has no address for the store
-            await attempt.wait(self.cache.on_connection_lost(route), error)
             return None
         if response.HasField("region_error"):
             await self._on_region_error(response.region_error, route, attempt)
