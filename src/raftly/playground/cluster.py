@@ -358,4 +358,4 @@ class Cluster:
 
 def _toml(value: str | list[str]) -> str:
     """As JSON has it, but for halves of characters, which TOML does not take."""
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -81,7 +81,7 @@ def test_ctrl_c_ends_a_script(tmp_path: Path, make: Make, line: str) -> None:
         make(tmp_path, Told()).play([line, "show"], echo=True)
 
 
-@pytest.mark.parametrize("name", ["data", 'a "b" \\ c', "\u00e9\u6f22", "\U0001f389", "tab\tand\x01"])
+@pytest.mark.parametrize("name", ["data", 'a "b" \\ c', "\u00e9\u6f22", "\U0001f389", "tab\tand\x01", "del\x7f"])
 def test_a_directory_may_have_any_name(tmp_path: Path, name: str) -> None:
     cluster = Cluster(tmp_path / name)
     cluster.root.mkdir()
