@@ -31,7 +31,7 @@ else
 endif
 
 # What is not compiled itself is tested once, plain: in the compiled form tests/sim runs the test kit.
-SAME_IN_BOTH := --ignore=tests/unit/proto --ignore=tests/unit/testing --ignore=tests/unit/demo --ignore=tests/unit/playground
+SAME_IN_BOTH := --ignore=tests/unit/proto $(addprefix --ignore=,$(filter-out %/sim %/test_class_model.py %/__pycache__,$(wildcard tests/unit/testing/*))) --ignore=tests/unit/demo --ignore=tests/unit/playground
 
 # What is timed as a whole is timed in the compiled form, where there is one.
 FASTEST := $(if $(filter compiled,$(FORMS)),$(BUILT))
