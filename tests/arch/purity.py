@@ -3,12 +3,11 @@
 import ast
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from pathlib import Path
 
-from tests.arch.layers import PURE, Finding, Module
+from tests.arch.layers import PACKAGE, PURE, ROOT, Finding, Module
 
-SETUP = Path(__file__).parents[2] / "setup.py"
-COMPILED = {"base", "core", "mvcc"}  # layers
+SETUP = ROOT / "setup.py"
+COMPILED = {"base", "core", "mvcc"}  # layers; the rest as setup.py names it
 
 # Calls that act, that depend on the process (`id`, `hash` of a string), or that mypyc's subset does without.
 BANNED_CALLS = {
@@ -27,17 +26,19 @@ def check_purity(module: Module, fields: Mapping[str, set[str]]) -> Iterator[Fin
     if module.layer in PURE:
         yield from _banned_calls(module)
         yield from _bare_set_order(module, fields)
-    if module.layer in COMPILED or module.name in compiled_singly():
+    if module.layer in COMPILED or module.name in compiled_modules():
         yield from _dynamic_python(module)
+        yield from _waiting_handlers(module)
 
 
 @cache
-def compiled_singly() -> frozenset[str]:
-    """The modules that setup.py names one by one, of layers that are not compiled as a whole."""
+def compiled_modules() -> frozenset[str]:
+    """The names of all modules that setup.py has compiled."""
     for node in ast.parse(SETUP.read_text("utf-8")).body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "COMPILED":
-            paths: tuple[str, ...] = ast.literal_eval(node.value)
-            return frozenset(path.removesuffix(".py").replace("/", ".") for path in paths if "*" not in path)
+            patterns: tuple[str, ...] = ast.literal_eval(node.value)
+            paths = [path.relative_to(PACKAGE) for pattern in patterns for path in PACKAGE.glob(pattern)]
+            return frozenset(".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in paths)
     raise AssertionError("setup.py has no COMPILED")
 
 
@@ -65,6 +66,29 @@ def _dynamic_python(module: Module) -> Iterator[Finding]:
                 yield Finding(module.name, node.lineno, f"{node.name} has a metaclass")
             if len([base for base in node.bases if _head(base) not in {"Generic", "Protocol"}]) > 1:
                 yield Finding(module.name, node.lineno, f"{node.name} has several bases")
+
+
+# --- waiting in handlers ---------------------------------------------------------------------------------------
+# A compiled coroutine that waits while it handles an exception leaves that exception as the thread's current one. With
+# two of them at once the other's is raised, or none, and its task never ends (design/0002-plain-and-compiled.md).
+
+
+def _waiting_handlers(module: Module) -> Iterator[Finding]:
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.AsyncWith):
+            yield Finding(module.name, node.lineno, "compiled, it may wait in __aexit__ while it handles an exception")
+        elif isinstance(node, ast.ExceptHandler | ast.Try):
+            handler = node.body if isinstance(node, ast.ExceptHandler) else node.finalbody
+            for line in sorted({line for statement in handler for line in _waits(statement)}):
+                yield Finding(module.name, line, "compiled, it may not wait in an except or finally: leave it first")
+
+
+def _waits(node: ast.AST) -> Iterator[int]:
+    if isinstance(node, ast.Await | ast.AsyncFor | ast.AsyncWith | ast.Yield | ast.YieldFrom):
+        yield node.lineno
+    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        for child in ast.iter_child_nodes(node):
+            yield from _waits(child)
 
 
 # --- set order -------------------------------------------------------------------------------------------------

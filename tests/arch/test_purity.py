@@ -3,7 +3,7 @@
 import pytest
 
 from tests.arch.layers import Finding, modules, parse
-from tests.arch.purity import check_purity, compiled_singly, set_fields
+from tests.arch.purity import check_purity, compiled_modules, set_fields
 
 
 def _findings(name: str, source: str) -> list[Finding]:
@@ -72,12 +72,27 @@ def test_what_is_allowed_is_not_found(source: str) -> None:
     assert _findings("core.raft", source) == []
 
 
-def test_what_is_compiled_singly_is_looked_at_too() -> None:
-    assert {"node.driver", "storage.wal"} <= compiled_singly()
-    names = {module.name for module in modules()}
-    assert compiled_singly() <= names
+def test_what_setup_names_is_looked_at_too() -> None:
+    assert {"node.driver", "storage.wal", "rpc.h2.frames", "core", "core.raft"} <= compiled_modules()
+    assert compiled_modules() <= {module.name for module in modules()}
     assert _findings("node.driver", "class A(metaclass=type): pass")
     assert _findings("node.replicated", "class A(metaclass=type): pass") == []
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        ("try:\n        f()\n    except E:\n        await g()", 1),
+        ("try:\n        f()\n    except E:\n        if x:\n            await g()\n        raise", 1),
+        ("try:\n        f()\n    finally:\n        await g()", 1),
+        ("async with f():\n        pass", 1),
+        ("try:\n        await f()\n    except E as error:\n        failure = error\n    await g(failure)", 0),
+        ("try:\n        f()\n    except E:\n        later = lambda: (yield)\n    await g(later)", 0),
+    ],
+)
+def test_compiled_code_does_not_wait_while_it_handles_an_exception(body: str, found: int) -> None:
+    assert len(_findings("node.driver", f"async def a():\n    {body}")) == found
+    assert _findings("node.replicated", f"async def a():\n    {body}") == []
 
 
 def test_layers_that_act_may_act() -> None:

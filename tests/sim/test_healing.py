@@ -72,6 +72,11 @@ def test_changes_that_a_snapshot_overtakes_are_not_put_in_force() -> None:
     assert run(8902047, Options("membership", 3)).problem == ""
 
 
+def test_a_learner_that_takes_itself_for_a_voter_keeps_nobody_from_leading() -> None:
+    """Without pre-vote node 5 takes all voters but the one with the newest log to later terms (seed 9400869)."""
+    assert run(9400869, Options("membership", 3)).problem == ""
+
+
 def test_nobody_is_switched_off_while_a_change_of_members_is_on_its_way() -> None:
     """It brings node 4 back, and has no quorum without it (seed 8550027)."""
     assert run(8550027, Options("membership", 3)).problem == ""

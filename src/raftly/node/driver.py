@@ -412,26 +412,24 @@ class Driver:
         assert self._loop is not None
         while True:
             started = self._loop.time()
+            failure: Exception | None = None
             try:
                 await self._store.commit(items)
-            except DiskFull as error:
-                if self._store.is_broken or self._stopping:
-                    self.fail(error)
-                    return False
-                if self.disk_full is None:
-                    self.disk_full = error
-                    self._give_way()
-                await self._wait_for_space()
-            except RaftlyError as error:
-                self.fail(error)
-                return False
-            except Exception as error:  # noqa: BLE001 - a bug; nothing may be promised any more
-                self.fail(StorageError(f"the log refused a batch: {error!r}"))
-                return False
-            else:
+            except Exception as error:  # noqa: BLE001 - sorted below, where compiled code may wait
+                failure = error
+            if failure is None:
                 self.disk_full = None
                 self.counts.on_write(items, self._loop.time() - started)
                 return True
+            if not isinstance(failure, DiskFull) or self._store.is_broken or self._stopping:
+                if not isinstance(failure, RaftlyError):  # a bug; nothing may be promised any more
+                    failure = StorageError(f"the log refused a batch: {failure!r}")
+                self.fail(failure)
+                return False
+            if self.disk_full is None:
+                self.disk_full = failure
+                self._give_way()
+            await self._wait_for_space()
 
     async def _wait_for_space(self) -> None:
         assert self._loop is not None

@@ -274,13 +274,17 @@ class ServerCall:
             self._reply = await later.settled(bound.invoke(request, self))
             return
         responses = bound.invoke(request, self)
+        failure: BaseException | None = None
         try:
             async for response in responses:
                 await self.send(response)
-        finally:
-            close = getattr(responses, "aclose", None)
-            if close is not None:
-                await close()
+        except BaseException as error:  # noqa: BLE001 - raised again below, where compiled code may wait
+            failure = error
+        close = getattr(responses, "aclose", None)
+        if close is not None:
+            await close()
+        if failure is not None:
+            raise failure
 
     def _run(self, serve: Coroutine[Any, Any, None]) -> None:
         for interceptor in reversed(self._connection.interceptors):

@@ -178,12 +178,15 @@ class Commands:
     ) -> Message:
         """The answer to what waits; where nobody is known to lead it tries again."""
         try:
-            try:
-                if isinstance(begun, NotRegionLeader):
-                    raise begun
-                return await begun
-            except NotRegionLeader as error:
-                return await _until_led(error, again, until)
+            leaderless: NotRegionLeader
+            if isinstance(begun, NotRegionLeader):
+                leaderless = begun
+            else:
+                try:
+                    return await begun
+                except NotRegionLeader as error:
+                    leaderless = error
+            return await _until_led(leaderless, again, until)
         except Exception as failure:  # noqa: BLE001 - all of them are sorted there; compiled, a name has one type
             return self._answer_to(command, failure)
         finally:

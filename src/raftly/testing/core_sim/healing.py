@@ -76,7 +76,7 @@ def converge(world: World, within_us: int, stop_us: int = NEVER) -> int:
                     )  # perhaps only those know of the change who are no members any more
                 elif not switched_off:
                     switched_off = True
-                    _switch_off_strangers(world)
+                    _switch_off_disruptors(world)
         if world.now - healed > within_us:
             raise NotLive(_stuck(world, within_us, "no write was acknowledged" * (world.acknowledged == acknowledged)))
 
@@ -130,17 +130,17 @@ def _operate(world: World, leader: Node) -> None:
         leader.acted()
 
 
-def _switch_off_strangers(world: World) -> None:
-    """Whoever the newest membership does not have, until there is a leader.
+def _switch_off_disruptors(world: World) -> None:
+    """Whoever is no voter in the newest membership, until there is a leader.
 
-    Without pre-vote one that was removed and does not know campaigns for ever, and takes every member to its terms
-    before a candidate with lower ones can get there (thesis §4.2.3).
+    Without pre-vote one that was removed or made a learner, and does not know, campaigns for ever, and takes every
+    member to its terms before a candidate with lower ones can get there (thesis §4.2.3).
     """
     newest = max((node for node in world.nodes.values() if node.alive), key=lambda node: node.applied)
-    members = members_of(newest.conf)
+    voters = {*newest.conf.voters, *newest.conf.voters_outgoing}
     for node in world.nodes.values():
-        if node.id not in members and node.alive:
-            world.note(node.id, "is no member, and switched off until somebody leads")
+        if node.id not in voters and node.alive:
+            world.note(node.id, "is no voter, and switched off until somebody leads")
             node.exit()
 
 
