@@ -1,4 +1,4 @@
-# Every target sets up what it needs in .venv and build/, from nothing but Python 3.11+ and make.
+# The first target sets up what all need in .venv and build/, from Python 3.11+, make and a package index for pip.
 #   PYTHON=python3.12   the Python that makes .venv          ARGS="--json"   handed to the command of `make run`
 #   RAFTLY_PURE=1       leave the compiled form out          JOBS=4          test processes
 
@@ -19,7 +19,7 @@ COMPILED := build/compiled
 BUILT    := $(COMPILED)/.raftly-built
 SOURCES  := $(shell find src/raftly -name __pycache__ -prune -o '(' -type d -o -name '*.py' ')' -print)
 AS_PLAIN    := RAFTLY_EXPECT=plain PYTHONPATH=
-AS_COMPILED := RAFTLY_EXPECT=compiled PYTHONPATH=$(COMPILED)
+AS_COMPILED := RAFTLY_EXPECT=compiled PYTHONPATH="$(CURDIR)/$(COMPILED)"
 
 ifeq ($(RAFTLY_PURE),1)
   FORMS := plain
@@ -32,6 +32,10 @@ endif
 
 # What is not compiled itself is tested once, plain: in the compiled form tests/sim runs the test kit.
 SAME_IN_BOTH := --ignore=tests/unit/proto $(addprefix --ignore=,$(filter-out %/sim %/test_class_model.py %/__pycache__,$(wildcard tests/unit/testing/*))) --ignore=tests/unit/demo --ignore=tests/unit/playground
+
+# Whole clusters and whole processes are tested once, in the form that users run: the compiled one, where there is one.
+WHOLE := $(addprefix tests/,cluster examples playground rpc sim_edge sim_store tinykv)
+PLAIN := tests $(if $(filter compiled,$(FORMS)),$(addprefix --ignore=,$(WHOLE)))
 
 # What is timed as a whole is timed in the compiled form, where there is one.
 FASTEST := $(if $(filter compiled,$(FORMS)),$(BUILT))
@@ -54,10 +58,10 @@ test: $(addprefix golden-,$(FORMS)) $(addprefix unit-,$(FORMS)) ## all tests; co
 compiled: $(FASTEST) ## the compiled form, to build/compiled, where there is a C compiler
 
 unit-plain: $(READY)
-	$(AS_PLAIN) $(PYTEST) tests
+	$(AS_PLAIN) $(PYTEST) $(PLAIN)
 
 unit-compiled: $(READY) $(BUILT)
-	$(AS_COMPILED) $(PYTEST) tests/unit tests/sim $(SAME_IN_BOTH)
+	$(AS_COMPILED) $(PYTEST) tests/unit tests/sim $(WHOLE) $(SAME_IN_BOTH)
 
 golden-plain: $(READY)
 	@$(AS_PLAIN) $(BIN)/raftly --version | grep 'core plain'

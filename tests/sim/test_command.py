@@ -45,6 +45,21 @@ def test_seeds_are_run_and_counted(tmp_path: Path) -> None:
     assert re.search(rf"\n5 passed, 0 failed, in \d\.\d minutes; raftly core: {core_form()}\.\n", report.read_text())
 
 
+def test_an_interrupt_tells_what_was_done_until_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(seed: int, options: Options, script: Sequence[Fault] | None = None) -> Outcome:
+        if seed == 6:
+            raise KeyboardInterrupt
+        return Outcome(seed)
+
+    monkeypatch.setitem(kinds.RUNNERS, "core", interrupt)
+    report = tmp_path / "report.md"
+    done = CliRunner().invoke(sim, ["run", "--seeds", "4..", *SMALL, "--full-share", "0", "--report", str(report)])
+    assert done.exit_code == 130
+    assert "interrupted: " in done.output
+    assert done.output.splitlines()[-1] == "2 passed, 0 failed"
+    assert "2 passed, 0 failed" in report.read_text()
+
+
 def test_json_is_one_object() -> None:
     done = CliRunner().invoke(sim, ["run", "--seeds", "0..3", *SMALL, "--full-share", "0.4", "--json"])
     assert done.exit_code == 0, done.output

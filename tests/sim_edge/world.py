@@ -10,12 +10,11 @@ the randomness are the host's.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
 from random import Random
-from typing import Any, Final, TypeVar, final
+from typing import Final, final
 
 from raftly.base.region import PeerRole, StoreId
 from raftly.base.store_meta import StoreMeta
@@ -39,12 +38,11 @@ from raftly.server.placement_client import GrpcPlacement
 from raftly.server.wiring import LINGER_S
 from raftly.store.keys import data_end_key, data_key
 from raftly.store.store import RegionStore
-from raftly.testing.sim import Host, World
+from raftly.testing.sim import Host
 from raftly.transport.options import TcpOptions
 from raftly.transport.tcp import TcpTransport
 from tests.sim_store import world as store_world
-
-T = TypeVar("T")
+from tests.support.worlds import HostWorld
 
 CLUSTER: Final = 7
 PORT: Final = 20160  # for clients
@@ -59,30 +57,18 @@ SETTLE_S: Final = 30.0
 
 
 @final
-class EdgeWorld:
+class EdgeWorld(HostWorld):
     """Members of the placement driver, and three stores; clients are on hosts that a test makes."""
 
     def __init__(self, seed: int, drivers: int = 1) -> None:
-        self.world = World(seed)
+        super().__init__(seed)
         self.drivers = {number: self.world.host(f"pd{number}") for number in range(1, drivers + 1)}
         self.stores = {number: self.world.host(f"store{number}") for number in range(1, STORES + 1)}
         self.members: dict[int, Member] = {}  # that run
         self.running: dict[int, RegionStore] = {}
         self._ends: dict[int, AsyncExitStack] = {}  # of those
-        for number, host in self.drivers.items():
-            host.on_death = partial(self._on_death, self.members, number)
-        for number, host in self.stores.items():
-            host.on_death = partial(self._on_death, self.running, number)
-
-    def _on_death(self, running: dict[int, Any], number: int, _: Host) -> None:
-        running.pop(number, None)
-
-    def run(self, script: Coroutine[Any, Any, T], within: float) -> T:
-        """Run a script on the director's host."""
-        try:
-            return self.world.run(script, within=within)
-        finally:
-            self.world.close()
+        self.drop_dead(self.drivers, self.members)
+        self.drop_dead(self.stores, self.running)
 
     # --- life ---
 

@@ -11,12 +11,10 @@ the rest when all is healed (`settle`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
 from contextlib import suppress
-from functools import partial
 from itertools import pairwise
 from random import Random
-from typing import Any, TypeVar
+from typing import Any
 
 from raftly.base.operators import ChangeKind, PeerChange
 from raftly.base.region import Peer, PeerRole, Region, RegionEpoch, RegionId, StoreId
@@ -34,12 +32,11 @@ from raftly.store.merging import prepare_merge
 from raftly.store.options import StoreOptions
 from raftly.store.peer import RegionPeer
 from raftly.store.store import RegionStore
-from raftly.testing.sim import Host, HostDown, MessageNetwork, MessageTransport, World
+from raftly.testing.sim import Host, HostDown, MessageNetwork, MessageTransport
 from raftly.testing.sim.net import edges_between
 from raftly.transport.options import TcpOptions
 from raftly.transport.tcp import TcpTransport
-
-T = TypeVar("T")
+from tests.support.worlds import HostWorld
 
 OPTIONS = StoreOptions(
     tick=0.05,
@@ -63,13 +60,13 @@ SETTLE_S = 60.0
 _WATCH_S = 0.05
 
 
-class StoreWorld:
+class StoreWorld(HostWorld):
     """Stores 1 to `size`; the driver is always reached, and forgets nothing but what only a leader's memory holds."""
 
     def __init__(
         self, seed: int, size: int = 4, options: StoreOptions = OPTIONS, schedule: ScheduleConfig | None = None
     ) -> None:
-        self.world = World(seed)
+        super().__init__(seed)
         self.hosts: dict[StoreId, Host] = {id_: self.world.host(f"store{id_}") for id_ in range(1, size + 1)}
         self.placement = LocalPlacement(lambda: self.world.now, seed=seed)
         if schedule is not None:
@@ -83,18 +80,7 @@ class StoreWorld:
         self.values_expire = False
         self._messages: MessageNetwork | None = None
         self._epochs: dict[tuple[int, int, RegionId, int], RegionEpoch] = {}
-        for number, host in self.hosts.items():
-            host.on_death = partial(self._on_death, number)
-
-    def _on_death(self, number: int, _: Host) -> None:
-        self.running.pop(number, None)
-
-    def run(self, script: Coroutine[Any, Any, T], within: float) -> T:
-        """Run a script on the director's host."""
-        try:
-            return self.world.run(script, within=within)
-        finally:
-            self.world.close()
+        self.drop_dead(self.hosts, self.running)
 
     # --- life ---
 

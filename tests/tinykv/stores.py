@@ -10,10 +10,9 @@ connections, which only wait.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, TypeVar
 
 from raftly.base.region import Peer, RegionId, StoreId
 from raftly.base.store_meta import StoreMeta
@@ -24,13 +23,12 @@ from raftly.storage.log_store import LogOptions
 from raftly.store.keys import data_key
 from raftly.store.options import StoreOptions
 from raftly.store.store import RegionStore
-from raftly.testing.sim import Host, HostDown, MessageNetwork, MessageTransport, World
+from raftly.testing.sim import Host, HostDown, MessageNetwork, MessageTransport
 from raftly.testing.sim.net import edges_between
 from raftly.transport.options import TcpOptions
 from raftly.transport.tcp import TcpTransport
+from tests.support.worlds import HostWorld
 from tests.tinykv.placement import Placement
-
-T = TypeVar("T")
 
 OPTIONS = StoreOptions(
     tick=0.05,
@@ -52,29 +50,18 @@ _POLL_S = 0.02
 _START_S = 30.0
 
 
-class SimStores:
+class SimStores(HostWorld):
     """Stores 1 to `size`; region 1 gets a peer on each of them, with the store's id."""
 
     def __init__(self, seed: int, size: int = 5, options: StoreOptions = OPTIONS) -> None:
-        self.world = World(seed)
+        super().__init__(seed)
         self.hosts: dict[StoreId, Host] = {id_: self.world.host(f"store{id_}") for id_ in range(1, size + 1)}
         self.placement = Placement()
         self.options = options
         self.running: dict[StoreId, RegionStore] = {}
         self._messages = MessageNetwork(self.hosts)
         self._edges: list[tuple[Host, Host]] = []  # that are cut
-        for id_, host in self.hosts.items():
-            host.on_death = partial(self._on_death, id_)
-
-    def _on_death(self, id_: StoreId, _: Host) -> None:
-        self.running.pop(id_, None)
-
-    def run(self, script: Coroutine[Any, Any, T], within: float) -> T:
-        """Run a script on the director's host."""
-        try:
-            return self.world.run(script, within=within)
-        finally:
-            self.world.close()
+        self.drop_dead(self.hosts, self.running)
 
     # --- life ---
 

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -27,6 +28,7 @@ __all__ = ["sim"]
 _CORE_PROFILES: Final = ("calm", "uniform", "storm", "disk", "partitions", "membership", "clocks", "overload")
 _PROFILES: Final = (*_CORE_PROFILES, "upgrade")
 _FAILURES_SHOWN: Final = 10
+_INTERRUPTED: Final = 130  # what shells make of SIGINT
 _KIND: Final = click.Choice(("core", "full"))
 _FILE: Final = click.Path(dir_okay=False, path_type=Path)
 
@@ -80,7 +82,10 @@ def run_command(
     *,
     as_json: bool,
 ) -> None:
-    """Run seeds and judge them. Exit code 0: all passed. 1: some failed; each names the command that replays it.
+    """Run seeds and judge them.
+
+    Exit code 0: all passed. 1: some failed; each names the command that replays it. 130: interrupted (Ctrl-C); what was
+    done until then is told all the same.
 
     What --trace and --tla write is of the failing run with the lowest seed; when none fails, of the run with the
     highest. With --tla all runs are of the core, and made of what the specification knows; 500 steps are written.
@@ -100,14 +105,21 @@ def run_command(
     work = jobs_of(seeds, options, profile or "", full_share)
     totals = Totals()
     last: Job | None = None
-    results = make_all(work, jobs or os.cpu_count() or 1, until)
     expected = len(seeds) if isinstance(seeds, range) else None
-    for job, outcome, cpu_s in _with_progress(results, expected, totals, quiet=as_json):
-        totals.add(job, outcome, cpu_s)
-        last = job if last is None or job.seed > last.seed else last
-        if outcome.problem and not as_json and len(totals.failures) <= _FAILURES_SHOWN:
-            click.echo(f"seed {job.seed} ({job.kind}, {job.options.profile}) FAILED: {outcome.problem}", err=True)
-            click.echo(f"    {job.command()}", err=True)
+    interrupted = False
+    with closing(make_all(work, jobs or os.cpu_count() or 1, until)) as results:
+        try:
+            for job, outcome, cpu_s in _with_progress(results, expected, totals, quiet=as_json):
+                totals.add(job, outcome, cpu_s)
+                last = job if last is None or job.seed > last.seed else last
+                if outcome.problem and not as_json and len(totals.failures) <= _FAILURES_SHOWN:
+                    click.echo(
+                        f"seed {job.seed} ({job.kind}, {job.options.profile}) FAILED: {outcome.problem}", err=True
+                    )
+                    click.echo(f"    {job.command()}", err=True)
+        except KeyboardInterrupt:
+            interrupted = True
+            click.echo("interrupted: waiting for the runs that have begun, then what was done until now", err=True)
     totals.wall_s = time.monotonic() - begun
     if as_json:
         click.echo(json.dumps(as_dict(totals), separators=(",", ":")))
@@ -121,7 +133,12 @@ def run_command(
     shown = min((job for job, _ in totals.failures), key=lambda job: job.seed, default=last)
     if shown is not None and (trace or tla):
         _show(shown, trace=trace, tla=tla)
-    sys.exit(1 if totals.failures else 0)
+    sys.exit(_INTERRUPTED if interrupted else 1 if totals.failures else 0)
+
+
+def _tell_failure(job: Job, outcome: Outcome) -> None:
+    click.echo(f"seed {job.seed} ({job.kind}, {job.options.profile}) FAILED: {outcome.problem}", err=True)
+    click.echo(f"    {job.command()}", err=True)
 
 
 def _with_progress(

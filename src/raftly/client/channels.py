@@ -25,6 +25,11 @@ def split_address(address: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
+def join_address(host: str, port: int) -> str:
+    """What `split_address` takes apart; an IPv6 address is put in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 @final
 class Channels:
     """Calls by address. `close` it. `rng` is for the jitter of attempts to connect."""

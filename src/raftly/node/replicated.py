@@ -44,7 +44,8 @@ from raftly.node.reads import STRONG, Freshness, Proof, Read, Reads
 from raftly.node.roster import Roster
 from raftly.node.session import Calls, Session
 from raftly.node.snapshots import Snapshots
-from raftly.node.stopping import successors
+from raftly.node.stopping import Stopping
+from raftly.node.successors import successors
 from raftly.node.waiting import Waiting
 from raftly.storage.items import MembershipItem
 from raftly.storage.log_store import LogStore
@@ -117,7 +118,7 @@ class Replicated(Observed[T], Changing, HandingOver):
         self._leader_changed = asyncio.Event()
         self._idle = asyncio.Event()
         self._stopped = False
-        self._ended: asyncio.Future[None] | None = None  # of `stop`
+        self._stopping = Stopping()
         self._successors: list[NodeId] = []  # of a leader that stops
         self._own_fs: OsFs | None = None  # made by `start`
 
@@ -173,25 +174,12 @@ class Replicated(Observed[T], Changing, HandingOver):
 
         Cancelled, it waits for nobody any more, and ends all the same: what it holds is let go before it raises.
         """
-        if self._ended is not None:
-            await asyncio.shield(self._ended)
-            return
-        loop = asyncio.get_running_loop()
-        ended = self._ended = loop.create_future()
         self._stopped = True
-        cut: BaseException | None = None
-        try:
-            if self.failure is None and self._driver.disk_full is None:
-                await self._leave()
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - raised once all is let go
-            cut = error
-        ending = loop.create_task(self._end())  # it goes on when nobody waits for it
-        ending.add_done_callback(lambda _: ended.set_result(None))
-        await asyncio.shield(ending)
-        if cut is not None:
-            raise cut
+        await self._stopping.run(self._leave, self._end)
 
     async def _leave(self) -> None:
+        if self.failure is not None or self._driver.disk_full is not None:
+            return
         patience = self.config.tick * self.config.election_tick
         self._successors = successors(self._group.raw.raft, self._driver.contacts)
         await self._wait_idle(patience)

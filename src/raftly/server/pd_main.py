@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, Self, final
 
+from raftly.client.channels import join_address
 from raftly.errors import ConfigError, RaftlyError
 from raftly.node import Replicated, connect, replicate, serve
 from raftly.node.config import NodeConfig
@@ -134,12 +135,12 @@ class PdServer:
     async def _listen(self) -> None:
         host, port = self.options.listen
         port = await self.server.start(host, port)
-        self.address = self.options.advertise or f"{host}:{port}"
-        scheme = "http" if self.options.tls is None else "https"
-        peer_host, peer_port = self.node.address_of(self.options.id) or self.options.peer_address
+        self.address = self.options.advertise or join_address(host, port)
+        peer = self.node.address_of(self.options.id) or self.options.peer_address
+        clients = _url(self.address, secure=self.options.tls is not None)
+        peers = _url(join_address(*peer), secure=self.options.tcp.tls is not None)
         name = self.options.name or f"pd-{self.options.id}"
-        row = MemberRow(self.options.id, name, [f"{scheme}://{self.address}"], [f"http://{peer_host}:{peer_port}"])
-        self.member.announce(row)
+        self.member.announce(MemberRow(self.options.id, name, [clients], [peers]))
         if self.options.join:
             self._joining = asyncio.get_running_loop().create_task(self._join())
 
@@ -167,6 +168,10 @@ class PdServer:
                 with suppress(RaftlyError):
                     await remote.add(self.options.id, own)
                 await asyncio.sleep(RETRY_S)
+
+
+def _url(address: str, *, secure: bool) -> str:
+    return f"{'https' if secure else 'http'}://{address}"
 
 
 async def run_pd(options: PdOptions, *, on_ready: Callable[[PdServer], None] | None = None) -> None:

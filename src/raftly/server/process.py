@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, final
 
-from raftly.client.channels import split_address
+from raftly.client.channels import join_address, split_address
 from raftly.errors import ConfigError, RaftlyError
 from raftly.server.config import LogSection
 
@@ -92,6 +92,9 @@ async def _stop(started: Started) -> None:
 # --- addresses -------------------------------------------------------------------------------------------------
 
 
+_EVERY_INTERFACE: Final = ("0.0.0.0", "::", "*")  # noqa: S104 - this is what must not be told
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class Bound:
@@ -102,26 +105,29 @@ class Bound:
     advertised: str
 
 
-def bound_address(option: str, address: str, advertise: str = "") -> Bound:
+def bound_address(option: str, address: str, advertise: str = "", *, told_by: str = "", host: str = "") -> Bound:
     """An address with a port of its own: one that is free now, where the option has port 0.
+
+    Others are told `advertise`, which the option `told_by` sets ("": `advertise_OPTION`); empty: the address itself, or
+    this port of `host`, if there is one, where the address stands for every interface.
 
     Raises:
         ConfigError: it is no address; or others would be told one that nobody reaches, as 0.0.0.0.
         OSError: no port can be had.
     """
-    host, colon, number = address.rpartition(":")
+    before, colon, number = address.rpartition(":")
     if number == "0" and colon:
-        bare = host.removeprefix("[").removesuffix("]")
+        bare = before.removeprefix("[").removesuffix("]")
         with socket.create_server((bare, 0), family=socket.AF_INET6 if ":" in bare else socket.AF_INET) as held:
-            address = f"{host}:{held.getsockname()[1]}"
+            address = f"{before}:{held.getsockname()[1]}"
     try:
-        host, port = split_address(address)
+        listen, port = split_address(address)
     except ConfigError as error:
         raise ConfigError(option, error.problem) from None
-    advertised = advertise or address
-    if split_address(advertised)[0] in ("0.0.0.0", "::", "*"):  # noqa: S104 - this is what must not be told
-        raise ConfigError(f"advertise_{option}", f"must say how others reach {address}")
-    return Bound(host, port, advertised)
+    advertised = advertise or (join_address(host, port) if host and listen in _EVERY_INTERFACE else address)
+    if split_address(advertised)[0] in _EVERY_INTERFACE:
+        raise ConfigError(told_by or f"advertise_{option}", f"must say how others reach {address}")
+    return Bound(listen, port, advertised)
 
 
 # --- logs ------------------------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ from struct import Struct
 from typing import Final, final
 from zlib import crc32
 
-from raftly.errors import Corruption
+from raftly.errors import Corruption, StorageError
 
 SECTOR_BYTES: Final = 512
 HEADER_BYTES: Final = 64
@@ -74,7 +74,8 @@ def decode_header(path: str, data: bytes) -> SegmentHeader:
     """The header that `data` begins with.
 
     Raises:
-        Corruption: it is not one of ours, or of a version that this release does not know.
+        Corruption: it is not one of ours.
+        StorageError: it is of a later version: sound, and not to be cut away as damage is.
     """
     if len(data) < HEADER_BYTES:
         raise Corruption(path, len(data), "the file ends inside its header")
@@ -84,7 +85,7 @@ def decode_header(path: str, data: bytes) -> SegmentHeader:
     if crc32(data[: HEADER_BYTES - 4]) != _CRC.unpack_from(data, HEADER_BYTES - 4)[0]:
         raise Corruption(path, 0, "the header does not match its checksum")
     if version != VERSION:
-        raise Corruption(path, 8, f"version {version} is unknown to this release")
+        raise StorageError(f"{path} is of version {version}, this release knows {VERSION}: use the one that wrote it")
     return SegmentHeader(cluster_id, node_id, number, first)
 
 

@@ -20,6 +20,7 @@ from raftly.errors import RaftlyError, StorageError
 from raftly.node.driver import Driver, DriverOptions
 from raftly.node.group import Waiter
 from raftly.node.lease_clock import LeaseClock, lease_clock_of
+from raftly.node.stopping import Stopping
 from raftly.storage.log_store import LogStore
 from raftly.storage.vfs import FileSystem
 from raftly.store.apply import Round
@@ -89,7 +90,7 @@ class RegionStore:
         self._logs = logs
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopped = False
-        self._ended: asyncio.Future[None] | None = None  # of `stop`
+        self._stopping = Stopping()
         self._driver = Driver(meta.id, logs, transport, DriverOptions(options.tick, clock, tell=_TELL_S))
         self._snapshots = Snapshots(fs, engine, cluster_id, transport, random, options)
         brake = Brake(lambda: engine.stats().is_busy)
@@ -184,25 +185,13 @@ class RegionStore:
 
         Cancelled, it waits for nobody any more, and ends all the same: what it holds is let go before it raises.
         """
-        if self._ended is not None:
-            await asyncio.shield(self._ended)
-            return
-        loop = asyncio.get_running_loop()
-        ended: asyncio.Future[None] = loop.create_future()
-        self._ended = ended
         self._stopped = True
-        cut: BaseException | None = None
-        try:
-            await self._duties.stop()
-            if self._driver.failure is None:
-                await self._hand_over()
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - raised once all is let go
-            cut = error
-        ending = loop.create_task(self._end())  # it goes on when nobody waits for it
-        ending.add_done_callback(lambda _: ended.set_result(None))
-        await asyncio.shield(ending)
-        if cut is not None:
-            raise cut
+        await self._stopping.run(self._before_end, self._end)
+
+    async def _before_end(self) -> None:
+        await self._duties.stop()
+        if self._driver.failure is None:
+            await self._hand_over()
 
     async def _end(self) -> None:
         try:

@@ -144,8 +144,11 @@ def test_a_member_joins_over_tls(tmp_path: Path) -> None:
         two = await start_pd(replace(first, id=2, data_dir=str(tmp_path / "2"), join=True, members={"1": peer}))
         client = PdClient([one.addresses["address"]], tls=certificates.client())
         try:
-            while len((await client.members()).members) < 2:  # noqa: ASYNC110
+            while len((known := await client.members()).members) < 2:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
+            urls = [url for member in known.members for url in (*member.client_urls, *member.peer_urls)]
+            assert len(urls) == 4
+            assert all(url.startswith("https://") for url in urls)
         finally:
             await client.close()
             await two.stop()

@@ -1,10 +1,12 @@
 """Reading a log without an owner, and cutting it where it is damaged."""
 
+from zlib import crc32
+
 import pytest
 
 from raftly.base.rand import SplitMix64
 from raftly.base.types import SnapshotMeta
-from raftly.errors import StorageError
+from raftly.errors import Corruption, StorageError
 from raftly.storage.items import EntriesItem, Item, SnapshotItem
 from raftly.storage.segment import SegmentHeader, decode_header
 from raftly.storage.snapshot import SnapshotStore
@@ -124,6 +126,19 @@ def test_a_header_or_a_missing_segment_gives_up_whole_ones() -> None:
     assert (cut.number, cut.segments_given_up, cut.refusal) == (0, [3], None)
     carry_out(fs, cut)
     assert read_back(open_store(fs)) == models[kept]
+
+
+def test_a_segment_of_a_later_release_is_no_damage_to_be_cut() -> None:
+    fs, _, _ = built()
+    path = f"wal/{sorted(fs.list('wal'))[1]}"
+    content = bytearray(fs.content(path))
+    content[8:10] = (2).to_bytes(2, "little")
+    content[60:64] = crc32(content[:60]).to_bytes(4, "little")
+    fs.put(path, bytes(content))
+    for look in (survey, open_store):
+        with pytest.raises(StorageError, match=f"{path} is of version 2, this release knows 1: use the one") as raised:
+            look(fs)
+        assert not isinstance(raised.value, Corruption)
 
 
 def test_what_cutting_cannot_repair_is_refused() -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
+import signal
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -109,8 +110,13 @@ def make(job: Job) -> tuple[Job, Outcome, float]:
     return job, outcome, cpu_s
 
 
-def make_all(jobs: Iterable[Job], processes: int, until: float | None = None) -> Iterator[tuple[Job, Outcome, float]]:
-    """Make all runs, as they come; none is begun after `until`, a time of `time.monotonic`."""
+def make_all(
+    jobs: Iterable[Job], processes: int, until: float | None = None
+) -> Generator[tuple[Job, Outcome, float], None, None]:
+    """Make all runs, as they come; none is begun after `until`, a time of `time.monotonic`.
+
+    Closed, or interrupted, it waits for those that have begun; of what is more, nothing is made.
+    """
     source = iter(jobs)
     if processes <= 1:
         for job in source:
@@ -119,7 +125,8 @@ def make_all(jobs: Iterable[Job], processes: int, until: float | None = None) ->
                 return
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=end_with_parent) as pool:
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_begin)
+    try:
         running: set[Future[tuple[Job, Outcome, float]]] = set()
         open_ = True
         while open_ or running:
@@ -132,3 +139,11 @@ def make_all(jobs: Iterable[Job], processes: int, until: float | None = None) ->
             done, running = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _begin() -> None:
+    """In each process: Ctrl-C in a terminal comes to all of them, and the first one ends the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent()

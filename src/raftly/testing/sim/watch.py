@@ -19,12 +19,14 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, final
 
-from raftly.base.types import HardState, Index, NodeId, Term
+from raftly.base.membership import ConfState
+from raftly.base.types import Entry, HardState, Index, NodeId, Term
 from raftly.core.messages import Message, MsgApp, MsgAppResp, MsgTimeoutNow, MsgVoteResp
 from raftly.core.raft import Raft
 from raftly.core.role import Role
 from raftly.errors import RaftlyError
 from raftly.node import Replicated
+from raftly.node.membership import Membership
 from raftly.node.reads import Freshness, Mode, Read
 from raftly.storage.group_log import GroupLog
 from raftly.testing.checks import Checker, SafetyViolation
@@ -94,6 +96,7 @@ class Watch:
             self._marks[id_] = ()
             self._ends[id_] = 1 << 62
             self._conf[id_] = None
+            self._judge_changes(node, raft)
             self._guarded(id_, raft, starts=True)
         if self._logs[id_].hard_state is not self._durable[id_]:
             self._note_durable(id_, raft)
@@ -131,6 +134,23 @@ class Watch:
                 self.checker.look(raft)
         except RaftlyError as error:
             self._world.note(self.cluster.hosts[id_].name, "unreadable", repr(error))
+
+    def _judge_changes(self, node: Node, raft: Raft) -> None:
+        """Every change of members from now on: two of them may be put in force in one turn."""
+        membership = membership_of(node)
+        apply, roster = membership.apply, membership.roster
+
+        def judged(entry: Entry, in_force: Index) -> ConfState | None:
+            before = roster.conf
+            new = apply(entry, in_force)
+            if new is not None and before.voters:  # who knows nothing yet begins with anything
+                try:
+                    self.checker.configured(raft, entry.index, before, new)
+                except SafetyViolation as error:  # the node might take it for an error of its own
+                    self._world.errors.append(error)
+            return new
+
+        membership.apply = judged  # type: ignore[method-assign]  # a change has no observer
 
     def _note_durable(self, id_: NodeId, raft: Raft) -> HardState:
         durable = self._durable[id_] = self._logs[id_].hard_state
@@ -282,6 +302,11 @@ def core_of(node: Node) -> Raft:
 def log_of(node: Node) -> GroupLog:
     """The log of a node, which tells what is on its disk: it changes when that was synced."""
     return node._group.log  # noqa: SLF001
+
+
+def membership_of(node: Node) -> Membership:
+    """The membership of a node."""
+    return node._membership  # noqa: SLF001
 
 
 def reads_of(node: Node) -> Any:  # noqa: ANN401 - as core_of

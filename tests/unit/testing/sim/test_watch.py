@@ -144,6 +144,14 @@ class Uneven:
         self.value += 1 + next(Uneven.made)
 
 
+def test_changes_of_members_are_judged_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when two are applied in one turn: only successive configurations have quorums that must meet."""
+    assert run_of(2, "membership", 5.0).go().judged["configurations"] > 3
+    monkeypatch.setattr("raftly.testing.checks.quorums_overlap", lambda *_: False)
+    with pytest.raises(SafetyViolation, match="whose quorums need not meet"):
+        run_of(2, "membership", 5.0).go()
+
+
 def test_states_that_part_are_found() -> None:
     with pytest.raises(SafetyViolation, match=r"have applied .* entries and differ"):
         Run(1, Uneven, lambda _: Call("add", None, None, Uneven.add), RunOptions(profile="calm", seconds=5.0)).go()
