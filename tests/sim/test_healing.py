@@ -77,6 +77,11 @@ def test_a_learner_that_takes_itself_for_a_voter_keeps_nobody_from_leading() -> 
     assert run(9400869, Options("membership", 3)).problem == ""
 
 
+def test_a_candidate_has_the_time_to_climb_to_the_terms_of_the_others() -> None:
+    """Without pre-vote nobody tells node 1 of the 37 that it lacks (seed 9501676)."""
+    assert run(9501676, Options("membership", 3)).problem == ""
+
+
 def test_nobody_is_switched_off_while_a_change_of_members_is_on_its_way() -> None:
     """It brings node 4 back, and has no quorum without it (seed 8550027)."""
     assert run(8550027, Options("membership", 3)).problem == ""

@@ -8,10 +8,8 @@ import pytest
 
 from raftly.base.region import Region
 from raftly.base.region_errors import RegionError
-from raftly.core.messages import Message
 from raftly.engine.base import CF_DEFAULT
 from raftly.engine.memory import MemoryEngine
-from raftly.node.driver_options import GroupsOwner
 from raftly.node.group import Group
 from raftly.pd.config import ScheduleConfig
 from raftly.store.kv import RequestContext
@@ -22,6 +20,7 @@ from raftly.store.peer import RegionPeer
 from raftly.store.peers import Peers
 from raftly.store.region_state import PeerState, get_region_state
 from raftly.store.store import RegionStore
+from raftly.testing.sim import MessageTransport
 from tests.sim_store.world import OPTIONS, StoreWorld
 
 CALM = replace(OPTIONS, region_max_bytes=1 << 30, region_split_bytes=1 << 29)
@@ -350,13 +349,12 @@ def test_most_of_a_source_is_late_and_one_peer_of_it_comes_by_a_snapshot(monkeyp
 def test_keys_of_a_source_are_not_taken_while_the_target_beside_it_needs_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was cut off the merged region comes by a snapshot where the target has not applied the commit yet."""
     world = StoreWorld(seed=12, size=3, options=CALM)
-    look, take = Merges.look, Group.take
+    look, take = Merges.look, MessageTransport.take
     deaf: set[tuple[int, int]] = set()
 
-    def take_unless_deaf(group: Group, from_: int, messages: list[Message], owner: GroupsOwner | None) -> list[Message]:
-        peer = group.handler
-        assert isinstance(peer, RegionPeer)
-        return [] if (peer.shared.store_id, group.id) in deaf else take(group, from_, messages, owner)
+    def take_unless_deaf(end: MessageTransport, from_: int, directory: int, group: int, data: bytes) -> None:
+        if (end._id, group) not in deaf:
+            take(end, from_, directory, group, data)
 
     async def script() -> None:
         await world.start()
@@ -376,7 +374,7 @@ def test_keys_of_a_source_are_not_taken_while_the_target_beside_it_needs_them(mo
         await world.until(lambda: is_whole(world), "it is not merged")
         await split(world, b"m")
         await put(world, b"y")
-        monkeypatch.setattr(Group, "take", take_unless_deaf)
+        monkeypatch.setattr(MessageTransport, "take", take_unless_deaf)
         deaf.add((late_id, target))
         await world.boot(late)
         back = world.running[late]

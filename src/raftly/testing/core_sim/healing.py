@@ -77,6 +77,7 @@ def converge(world: World, within_us: int, stop_us: int = NEVER) -> int:
                 elif not switched_off:
                     switched_off = True
                     _switch_off_disruptors(world)
+                    within_us += _climb_us(world)
         if world.now - healed > within_us:
             raise NotLive(_stuck(world, within_us, "no write was acknowledged" * (world.acknowledged == acknowledged)))
 
@@ -142,6 +143,16 @@ def _switch_off_disruptors(world: World) -> None:
         if node.id not in voters and node.alive:
             world.note(node.id, "is no voter, and switched off until somebody leads")
             node.exit()
+
+
+def _climb_us(world: World) -> int:
+    """How long a candidate may take to the terms that disruptors led others to: one term each time-out.
+
+    Without pre-vote nobody tells it of them: as in etcd, a vote request of an older term is ignored.
+    """
+    config = world.drawn.config
+    terms = [node.raft.term for node in world.nodes.values() if node.alive]
+    return 0 if config.pre_vote else (max(terms) - min(terms)) * 2 * config.election_tick * world.tick_us
 
 
 def is_a_change_hidden(world: World) -> bool:
