@@ -127,6 +127,12 @@ def test_a_longer_run_may_take_more_events() -> None:
     assert Options(seconds=60.0, events_max=1_000).budget == 1_000
 
 
+def test_more_followers_may_take_more_events() -> None:
+    """Five busy nodes took 490,564 of the 400,000 that three may (seed 9603728)."""
+    assert Options(size=5).budget == Options("membership", size=3).budget == 2 * Options(size=3).budget > 490_564
+    assert Options(size=1).budget == Options(size=3).budget
+
+
 def test_a_link_holds_so_many_messages_and_drops_more() -> None:
     """One that overtakes made a leader send 190,000 appends in a second, and all were to arrive (seed 8801718)."""
     options = Options("calm")

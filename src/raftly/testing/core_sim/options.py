@@ -13,7 +13,8 @@ from raftly.testing.core_sim.modelled import modelled_config
 TICK_US: Final = 20_000
 """Microseconds between two ticks of a clock that is right."""
 CLOCK_RATE_MAX: Final = 1.1
-EVENTS_A_SECOND: Final = 20_000
+EVENTS_A_SECOND: Final = 15_000
+"""For each follower: a busy group, with one entry a message, takes two thirds of them."""
 
 
 @final
@@ -36,7 +37,8 @@ class Options:
     @property
     def budget(self) -> int:
         """Events that the run may take."""
-        return self.events_max or int(EVENTS_A_SECOND * max(self.seconds, 20.0))
+        hosts = self.size + 2 if self.profile == "membership" else self.size
+        return self.events_max or int(EVENTS_A_SECOND * max(hosts - 1, 2) * max(self.seconds, 20.0))
 
 
 @final
