@@ -22,7 +22,7 @@ from contextlib import suppress
 from typing import Final, Generic, TypeVar, cast, final
 
 from raftly.base.rand import SplitMix64
-from raftly.base.types import HardState, Index, NodeId, Snapshot, SnapshotMeta, Term
+from raftly.base.types import Index, NodeId, Snapshot, SnapshotMeta, Term
 from raftly.core.messages import MsgSnap
 from raftly.errors import (
     Compacted,
@@ -46,8 +46,6 @@ from raftly.node.snapshot_taker import SnapshotTaker
 from raftly.node.state import OnDisk, decode_kept, encode_kept, kept_head
 from raftly.storage.group_log import GroupLog
 from raftly.storage.items import (
-    HardStateItem,
-    Item,
     MembershipItem,
     SnapshotItem,
 )
@@ -135,14 +133,8 @@ class Snapshots(Generic[T]):
                 "its directory and its state, and add a new one with another id"
             )
         self._machine.adopt(self._machine.codec.decode_head(head, self._machine.instance))
-        items: list[Item] = []
-        hard = self._log.hard_state
-        if hard.commit < index:  # it was applied, so it is committed
-            items.append(HardStateItem(self._id, HardState(hard.term, hard.vote, index)))
-        if self._log.conf_index < index:  # what was in force there is not learned from the log again
-            items.append(MembershipItem(self._id, index, conf_state))
-        if items:
-            await self._store.commit(items)
+        if self._log.conf_index < index:  # what was in force there is not learned from the log again, nor that commit
+            await self._store.commit([MembershipItem(self._id, index, conf_state)])
         return True
 
     def _find_uncut(self, begin: SnapshotMeta) -> None:

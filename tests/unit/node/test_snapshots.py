@@ -644,6 +644,28 @@ def test_what_a_class_has_on_disk_is_not_applied_again(kind: str) -> None:
     run(main())
 
 
+def test_what_a_state_on_disk_holds_is_committed() -> None:
+    """The commit index is written with the next entries only: a crash leaves it behind what was applied."""
+
+    async def main() -> None:
+        nodes = Disks(1)
+        node = await nodes.start(1)
+        await nodes.leader()
+        await add_many(node, 5)
+        crashed = nodes.disks[1].copy()
+        told = node._log.hard_state.commit
+        await nodes.stop(1)
+        nodes.disks[1] = crashed
+        nodes.faults[1] = type(nodes.faults[1])(crashed)
+        node = await nodes.start(1)
+        assert told < node.machine.applied == node._group.raw.raft.log.committed
+        await nodes.leader()
+        assert await node.call(Counts.add, "n") == 6
+        await nodes.stop(1)
+
+    run(main())
+
+
 def test_the_log_is_not_cut_before_the_state_is_durable() -> None:
     async def main() -> None:
         async with Disks(1, lazy=1_000_000, snapshot_entries=10) as nodes:
