@@ -90,8 +90,7 @@ class Replicas(Generic[T]):
         """Start a node: one of the first, or one that joins; with an address, or on a network that needs none."""
         joins = id_ not in self.ids
         if id_ not in self.disks:
-            self.disks[id_] = MemFs()
-            self.faults[id_] = FaultFs(self.disks[id_])
+            self.put_disk(id_, MemFs())
         config = NodeConfig(
             id=id_, members=() if joins else self.ids, join=joins, addresses=hints or {}, **self.options
         )
@@ -122,8 +121,12 @@ class Replicas(Generic[T]):
         for task in [*snapshots._tasks, *([snapshots._making] if snapshots._making is not None else [])]:
             task.cancel()
         node._give_up("crashed")
-        self.disks[id_] = self.disks[id_].crash(self.random)
-        self.faults[id_] = FaultFs(self.disks[id_])
+        self.put_disk(id_, self.disks[id_].crash(self.random))
+
+    def put_disk(self, id_: int, disk: MemFs) -> None:
+        """A node that does not run has this disk."""
+        self.disks[id_] = disk
+        self.faults[id_] = FaultFs(disk)
 
     async def leader(self, *, but: int = 0) -> Replicated[T]:
         """A node that leads and has applied an entry of its term."""

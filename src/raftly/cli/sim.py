@@ -113,10 +113,7 @@ def run_command(
                 totals.add(job, outcome, cpu_s)
                 last = job if last is None or job.seed > last.seed else last
                 if outcome.problem and not as_json and len(totals.failures) <= _FAILURES_SHOWN:
-                    click.echo(
-                        f"seed {job.seed} ({job.kind}, {job.options.profile}) FAILED: {outcome.problem}", err=True
-                    )
-                    click.echo(f"    {job.command()}", err=True)
+                    _tell_failure(job, outcome)
         except KeyboardInterrupt:
             interrupted = True
             click.echo("interrupted: waiting for the runs that have begun, then what was done until now", err=True)

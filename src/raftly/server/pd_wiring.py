@@ -29,9 +29,9 @@ def pd_options(config: PdConfig) -> PdOptions:
         OSError: no port can be had.
     """
     clients = bound_address("address", config.address, config.advertise_address)
-    told = {int(id_): address for id_, address in config.members.items()}.get(config.id, "")
-    peers = bound_address("peer_address", config.peer_address, told, told_by="members")
-    members = {int(id_): split_address(address) for id_, address in config.members.items()}
+    told = {int(id_): address for id_, address in config.members.items()}
+    peers = bound_address("peer_address", config.peer_address, told.get(config.id, ""), told_by="members")
+    members = {id_: split_address(address) for id_, address in told.items()}
     return PdOptions(
         id=config.id,
         name=config.name,
@@ -67,8 +67,7 @@ async def start_pd(config: PdConfig) -> Started:
             "/metrics": lambda: metrics_page(pd.node.metrics(), process_families()),
             "/state": lambda: json_page(pd.state()),
         }
-        host, _ = split_address(pd.address)
-        status, status_address = await start_status(config.status_address, host, pages)
+        status, status_address = await start_status(config.status_address, pd.address, pages)
         if status is not None:
             undo.push_async_callback(status.stop)
         watching = loop.create_task(_watch(pd.node, failed))

@@ -105,11 +105,11 @@ class Bound:
     advertised: str
 
 
-def bound_address(option: str, address: str, advertise: str = "", *, told_by: str = "", host: str = "") -> Bound:
+def bound_address(option: str, address: str, advertise: str = "", *, told_by: str = "", beside: str = "") -> Bound:
     """An address with a port of its own: one that is free now, where the option has port 0.
 
     Others are told `advertise`, which the option `told_by` sets ("": `advertise_OPTION`); empty: the address itself, or
-    this port of `host`, if there is one, where the address stands for every interface.
+    this port of the host of `beside`, if there is one, where the address stands for every interface.
 
     Raises:
         ConfigError: it is no address; or others would be told one that nobody reaches, as 0.0.0.0.
@@ -121,13 +121,15 @@ def bound_address(option: str, address: str, advertise: str = "", *, told_by: st
         with socket.create_server((bare, 0), family=socket.AF_INET6 if ":" in bare else socket.AF_INET) as held:
             address = f"{before}:{held.getsockname()[1]}"
     try:
-        listen, port = split_address(address)
+        host, port = split_address(address)
     except ConfigError as error:
         raise ConfigError(option, error.problem) from None
-    advertised = advertise or (join_address(host, port) if host and listen in _EVERY_INTERFACE else address)
+    if beside and not advertise and host in _EVERY_INTERFACE:
+        advertise = join_address(split_address(beside)[0], port)
+    advertised = advertise or address
     if split_address(advertised)[0] in _EVERY_INTERFACE:
         raise ConfigError(told_by or f"advertise_{option}", f"must say how others reach {address}")
-    return Bound(listen, port, advertised)
+    return Bound(host, port, advertised)
 
 
 # --- logs ------------------------------------------------------------------------------------------------------

@@ -115,11 +115,11 @@ def server_tls(section: TlsSection) -> ServerTls | None:
     return ServerTls(Path(section.certificate), Path(section.key), Path(section.authorities))
 
 
-async def start_status(address: str, host: str, pages: Pages) -> tuple[StatusServer | None, str]:
-    """Serve pages, on a machine that others know as `host`; nothing, at no address, if there is none."""
+async def start_status(address: str, beside: str, pages: Pages) -> tuple[StatusServer | None, str]:
+    """Serve pages, on the machine that others reach at `beside`; nothing, at no address, if there is none."""
     if not address:
         return None, ""
-    bound = bound_address("status_address", address, host=host)
+    bound = bound_address("status_address", address, beside=beside)
     status = StatusServer(pages)
     await status.start(bound.host, bound.port)
     return status, bound.advertised
@@ -190,8 +190,8 @@ async def start_store(config: StoreConfig) -> Started:
         undo.push_async_callback(placement.close)
         await _wait_for_driver(pd, config.pd)
 
-        host, _ = split_address(clients.advertised)
-        status = bound_address("status_address", config.status_address, host=host) if config.status_address else None
+        where = config.status_address
+        status = bound_address("status_address", where, beside=clients.advertised) if where else None
         meta = StoreMeta(
             0,
             clients.advertised,
@@ -345,8 +345,7 @@ async def start_standalone(config: StoreConfig) -> Started:
             "/metrics": lambda: _metrics(server, engine, sweep_families(backend.sweeper)),
             "/status": lambda: json_page({"store": PEER.store_id, "standalone": True}),
         }
-        host, _ = split_address(bound.advertised)
-        status, status_address = await start_status(config.status_address, host, pages)
+        status, status_address = await start_status(config.status_address, bound.advertised, pages)
         sweeping = None if backend.sweeper is None else asyncio.get_running_loop().create_task(backend.sweeper.run())
     except BaseException:
         engine.close()

@@ -14,7 +14,6 @@ import pytest
 from raftly.base.rand import SplitMix64
 from raftly.node import FOLLOWER, Replicated
 from raftly.node.roster import changes_in
-from raftly.testing.faultfs import FaultFs
 from raftly.testing.memfs import MemFs
 from tests.support.nodes import Replicas
 from tests.support.stateful import Counts, Ledger
@@ -33,10 +32,6 @@ class Group(Replicas[Counts]):
         if self.kind != "streams":
             self.factory = lambda: Ledger(disk, 3 if self.kind == "lazy" else 1)
         return await super().start(id_, **more)
-
-    def put_disk(self, id_: int, disk: MemFs) -> None:
-        self.disks[id_] = disk
-        self.faults[id_] = FaultFs(disk)
 
 
 @dataclass

@@ -24,6 +24,7 @@ from raftly.node.machine import StateMachine
 from raftly.node.snapshot_files import read_state
 from raftly.storage.items import Item
 from raftly.testing.faultfs import Effect, Fault
+from raftly.testing.memfs import MemFs
 from raftly.transport.memory import MemoryOffer
 from raftly.transport.transfer import Begin
 from tests.support.nodes import Nodes, Register, Replicas
@@ -655,8 +656,7 @@ def test_what_a_state_on_disk_holds_is_committed() -> None:
         crashed = nodes.disks[1].copy()
         told = node._log.hard_state.commit
         await nodes.stop(1)
-        nodes.disks[1] = crashed
-        nodes.faults[1] = type(nodes.faults[1])(crashed)
+        nodes.put_disk(1, crashed)
         node = await nodes.start(1)
         assert told < node.machine.applied == node._group.raw.raft.log.committed
         await nodes.leader()
@@ -692,8 +692,7 @@ def test_a_state_that_is_not_of_this_log_is_refused() -> None:
         await add_many(node, 5)
         await nodes.stop(1)
         ahead = nodes.disks[1].content("ledger")
-        nodes.disks[1] = type(nodes.disks[1])()
-        nodes.faults[1] = type(nodes.faults[1])(nodes.disks[1])
+        nodes.put_disk(1, MemFs())
         nodes.disks[1].put("ledger", ahead)
         with pytest.raises(StorageError, match="do not belong together"):
             await nodes.start(1)

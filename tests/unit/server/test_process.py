@@ -29,6 +29,6 @@ def test_what_others_are_told_must_lead_here() -> None:
 
 
 def test_a_port_of_every_interface_is_told_as_one_of_a_host_that_is_known() -> None:
-    assert bound_address("status_address", "0.0.0.0:80", host="db") == Bound("0.0.0.0", 80, "db:80")
-    assert bound_address("status_address", "[::]:80", host="fd00::1") == Bound("::", 80, "[fd00::1]:80")
-    assert bound_address("status_address", "127.0.0.1:80", host="db") == Bound("127.0.0.1", 80, "127.0.0.1:80")
+    assert bound_address("status_address", "0.0.0.0:80", beside="db:1") == Bound("0.0.0.0", 80, "db:80")
+    assert bound_address("status_address", "[::]:80", beside="[fd00::1]:1") == Bound("::", 80, "[fd00::1]:80")
+    assert bound_address("status_address", "127.0.0.1:80", beside="db:1") == Bound("127.0.0.1", 80, "127.0.0.1:80")

@@ -152,7 +152,7 @@ def _climb_us(world: World) -> int:
     """
     config = world.drawn.config
     terms = [node.raft.term for node in world.nodes.values() if node.alive]
-    return 0 if config.pre_vote else (max(terms) - min(terms)) * 2 * config.election_tick * world.tick_us
+    return 0 if config.pre_vote or not terms else (max(terms) - min(terms)) * 2 * config.election_tick * world.tick_us
 
 
 def is_a_change_hidden(world: World) -> bool:
